@@ -1,0 +1,39 @@
+"""ckptscope: what is in a TensorFlow checkpoint, where its data stands, and whether the run resumes exactly.
+
+    import ckptscope as cs
+
+    cs.inspect("model_dir").resume.verdict
+    cs.open("model_dir")["dense/kernel"]
+
+Reading never imports TensorFlow and never runs anything that it reads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from ckptscope.inspection import Inspection, RunHistory, inspect, inspect_all
+    from ckptscope.inspection import open_checkpoint as open
+
+_LAZY = {
+    "inspect": ("ckptscope.inspection", "inspect"),
+    "inspect_all": ("ckptscope.inspection", "inspect_all"),
+    "open": ("ckptscope.inspection", "open_checkpoint"),
+    "Inspection": ("ckptscope.inspection", "Inspection"),
+    "RunHistory": ("ckptscope.inspection", "RunHistory"),
+    "CkptscopeError": ("ckptscope.errors", "CkptscopeError"),
+}
+__all__ = ["CkptscopeError", "Inspection", "RunHistory", "__version__", "inspect", "inspect_all", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: the command line needs only a part."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module, attribute = _LAZY[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: finding, listing and reading them. Knows nothing of what an iterator state means."""

@@ -1,0 +1,311 @@
+"""TensorBundle V2: ``<prefix>.index`` and ``<prefix>.data-NNNNN-of-NNNNN``.
+
+Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc and tensorflow/core/protobuf/tensor_bundle.proto;
+naming in tensor_bundle/naming.cc; keys of slices in tensorflow/core/util/saved_tensor_slice_util.cc.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
+from ckptscope.checkpoint.object_graph import parse_object_graph
+from ckptscope.errors import (
+    CkptscopeError,
+    CorruptCheckpointError,
+    MalformedMessageError,
+    MissingShardError,
+    TruncatedError,
+    UnsupportedFormatError,
+    reading,
+)
+from ckptscope.formats.checksum import RunningChecksum
+from ckptscope.formats.cursor import read_varint
+from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
+from ckptscope.formats.messages import BundleHeader, encode_slice_key, parse_bundle_entry, parse_bundle_header
+from ckptscope.formats.sstable import Table
+from ckptscope.formats.tensor_proto import unpack
+
+if TYPE_CHECKING:
+    import numpy
+
+_CHUNK_NBYTES = 1 << 20
+_MAX_SHARDS = 100_000
+
+
+def shard_name(prefix: str, shard: int, num_shards: int) -> str:
+    """File name of one data shard."""
+    return f"{prefix}.data-{shard:05d}-of-{num_shards:05d}"
+
+
+def open_bundle(prefix: str) -> Checkpoint:
+    """Open the bundle with that prefix.
+
+    Raises:
+        CorruptCheckpointError: the index cannot be read.
+        UnsupportedFormatError: written on a big-endian machine.
+    """
+    index = f"{prefix}.index"
+    with open(index, "rb") as file:
+        data = file.read()
+    header, entries = _read_index(data, index)
+    if header.big_endian:
+        raise UnsupportedFormatError("written on a big-endian machine, which this version does not read", path=index)
+    shards = [shard_name(prefix, shard, header.num_shards) for shard in range(header.num_shards)]
+    reader = BundleReader(prefix, header.num_shards)
+    graph, problem = None, None
+    if OBJECT_GRAPH_KEY in entries:
+        try:
+            (message,) = reader.read_values(entries[OBJECT_GRAPH_KEY], 1)
+            graph = parse_object_graph(message)
+        except (CkptscopeError, ValueError) as error:
+            entry = entries[OBJECT_GRAPH_KEY]
+            problem = Damage("malformed", shards[entry.shard], entry.key, entry.offset, f"object graph: {error}")
+    files = (index, *(shard for shard in shards if os.path.exists(shard)))
+    return Checkpoint(
+        prefix=prefix,
+        format="tensor_bundle",
+        style="object_based" if OBJECT_GRAPH_KEY in entries else "name_based",
+        entries=entries,
+        num_shards=header.num_shards,
+        files=files,
+        nbytes=sum(os.path.getsize(file) for file in files),
+        producer=f"tensor bundle version {header.producer}" if header.producer else None,
+        graph=graph,
+        graph_problem=problem,
+        reader=reader,
+    )
+
+
+def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorEntry]]:
+    header: BundleHeader | None = None
+    entries: dict[str, TensorEntry] = {}
+    raw_keys: dict[bytes, TensorEntry] = {}
+    partitioned = []
+    for key, value in Table(data, path):
+        if header is None:
+            with reading(path, "bundle header"):
+                if key:
+                    raise MalformedMessageError("the table has no bundle header; it is no checkpoint index")
+                header = parse_bundle_header(value)
+                if not 0 < header.num_shards <= _MAX_SHARDS:
+                    raise MalformedMessageError(f"{header.num_shards} shards")
+            continue
+        with reading(path, f"entry of {key[:200]!r}"):
+            entry = parse_bundle_entry(value)
+            if entry.shard >= header.num_shards:
+                raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
+        name = key.decode("utf-8", "backslashreplace")
+        tensor = TensorEntry(
+            name, dtype_of(entry.dtype), entry.shape, entry.shard, entry.offset, entry.nbytes, entry.crc32c
+        )
+        if entry.slices:
+            partitioned.append((key, tensor, entry.slices))
+        if key[0] == 0:
+            raw_keys[key] = tensor
+        else:
+            entries[name] = tensor
+    if header is None:
+        raise MalformedMessageError("the table is empty", path=path, structure="bundle header")
+    for key, tensor, all_extents in partitioned:
+        slices = []
+        for extents in all_extents:
+            part = raw_keys.get(encode_slice_key(key, extents))
+            if part is None:
+                raise MalformedMessageError(f"slice {extents.axes} of {tensor.key} is not in the index", path=path, structure="slices")
+            slices.append((extents, part))
+        entries[tensor.key] = TensorEntry(
+            tensor.key, tensor.dtype, tensor.shape, slices[0][1].shard, slices[0][1].offset,
+            sum(part.nbytes for _, part in slices), None, tuple(slices),
+        )  # fmt: skip
+    return header, entries
+
+
+class BundleReader:
+    """Reads tensors of one bundle. Data files are opened when first needed."""
+
+    def __init__(self, prefix: str, num_shards: int) -> None:
+        self._prefix = prefix
+        self._num_shards = num_shards
+        self._descriptors: dict[int, int] = {}
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def close(self) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors.clear()
+        self._maps.clear()  # arrays may still look into them: the garbage collector unmaps
+
+    def path(self, shard: int) -> str:
+        """File name of a shard of this bundle."""
+        return shard_name(self._prefix, shard, self._num_shards)
+
+    def _descriptor(self, shard: int) -> int:
+        if shard not in self._descriptors:
+            try:
+                self._descriptors[shard] = os.open(self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            except FileNotFoundError:
+                raise MissingShardError("this data shard is missing; copy it back, or use another checkpoint", path=self.path(shard)) from None
+            except OSError as error:
+                raise CkptscopeError(f"cannot be read: {error.strerror}", path=self.path(shard)) from None
+        return self._descriptors[shard]
+
+    def _span(self, entry: TensorEntry) -> tuple[int, int]:
+        """(offset, available bytes), checked against the file before anything is allocated."""
+        size = os.fstat(self._descriptor(entry.shard)).st_size
+        if entry.offset < 0 or entry.nbytes < 0 or entry.offset + entry.nbytes > size:
+            raise TruncatedError(
+                f"wants bytes {entry.offset} to {entry.offset + entry.nbytes}, the file has {size}; "
+                "it was cut off, or the save did not finish",
+                path=self.path(entry.shard), structure=entry.key, offset=entry.offset,
+            )  # fmt: skip
+        return entry.offset, size
+
+    def read_bytes(self, entry: TensorEntry) -> bytes:
+        offset, _ = self._span(entry)
+        data = os.pread(self._descriptor(entry.shard), entry.nbytes, offset)
+        while len(data) < entry.nbytes:  # reads of more than 2 GiB come in parts
+            more = os.pread(self._descriptor(entry.shard), entry.nbytes - len(data), offset + len(data))
+            if not more:
+                raise TruncatedError("the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset)
+            data += more
+        return data
+
+    def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
+        if entry.slices:
+            return [] if limit == 0 else list(self.read_array(entry).reshape(-1)[:limit].tolist())
+        count = min(limit, entry.num_elements)
+        with reading(self.path(entry.shard), entry.key, entry.offset):
+            if entry.dtype is STRING:
+                return _strings(self.read_bytes(entry), entry.num_elements)[:count]
+            head = TensorEntry(entry.key, entry.dtype, (count,), entry.shard, entry.offset, min(entry.nbytes, count * entry.dtype.nbytes), None)
+            return unpack(entry.dtype, self.read_bytes(head), count)
+
+    def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
+        import numpy
+
+        dtype = numpy_dtype(entry.dtype)
+        if entry.slices:
+            whole = numpy.empty(entry.shape, dtype)
+            for extents, part in entry.slices:
+                where = tuple(
+                    slice(None) if length < 0 else slice(start, start + length) for start, length in extents.axes
+                )
+                values = self.read_array(part)
+                if whole[where].shape != values.shape:
+                    raise MalformedMessageError(f"a slice of shape {values.shape} at {extents.axes} of {entry.shape}", path=self.path(part.shard), structure=entry.key)
+                whole[where] = values
+            return whole
+        with reading(self.path(entry.shard), entry.key, entry.offset):
+            if entry.dtype is STRING:
+                strings = _strings(self.read_bytes(entry), entry.num_elements)
+                return numpy.array(strings, dtype=object).reshape(entry.shape)
+            if entry.nbytes != math.prod(entry.shape) * dtype.itemsize:
+                raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}")
+            if entry.nbytes == 0:
+                return numpy.empty(entry.shape, dtype)
+            offset, _ = self._span(entry)
+            if entry.shard not in self._maps:
+                self._maps[entry.shard] = mmap.mmap(self._descriptor(entry.shard), 0, access=mmap.ACCESS_READ)
+            flat = numpy.frombuffer(self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset)
+            return flat.reshape(entry.shape)
+
+    def check(
+        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+    ) -> list[Damage]:
+        stored = [part for entry in entries.values() for part in (tuple(p for _, p in entry.slices) or (entry,))]
+        stored.sort(key=lambda entry: (entry.shard, entry.offset))
+        damage: list[Damage] = []
+        broken: set[int] = set()
+        claimed = dict.fromkeys(range(self._num_shards), 0)
+        for entry in stored:
+            claimed[entry.shard] = max(claimed[entry.shard], entry.offset + entry.nbytes)
+            if entry.shard in broken:
+                continue
+            try:
+                self._span(entry)
+                if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
+                    raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}", offset=entry.offset)
+                if checksums and not self._intact(entry):
+                    damage.append(Damage("checksum", self.path(entry.shard), entry.key, entry.offset, "stored bytes do not match their checksum"))
+            except MissingShardError as error:
+                broken.add(entry.shard)
+                lost = sum(other.shard == entry.shard for other in stored)
+                damage.append(Damage("missing_shard", self.path(entry.shard), None, None, f"{error.message} ({lost} tensors are in it)"))
+            except TruncatedError as error:
+                damage.append(Damage("short_shard", self.path(entry.shard), entry.key, entry.offset, error.message))
+            except CorruptCheckpointError as error:
+                damage.append(Damage("malformed", self.path(entry.shard), entry.key, entry.offset, error.message))
+            except CkptscopeError as error:
+                broken.add(entry.shard)
+                damage.append(Damage("missing_shard", self.path(entry.shard), None, None, error.message))
+            if progress is not None:
+                progress(entry.nbytes)
+        for shard, end in claimed.items():
+            if shard not in broken and os.path.exists(self.path(shard)) and (extra := os.path.getsize(self.path(shard)) - end) > 0:
+                damage.append(Damage("unclaimed", self.path(shard), None, end, f"{extra} bytes at the end belong to no tensor", fatal=False))
+        return damage
+
+    def _intact(self, entry: TensorEntry) -> bool:
+        if entry.dtype is STRING:
+            computed = _string_checksum(self.read_bytes(entry), entry.num_elements)
+        elif entry.dtype is VARIANT:
+            computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
+        else:
+            running, descriptor = RunningChecksum(), self._descriptor(entry.shard)
+            for start in range(0, entry.nbytes, _CHUNK_NBYTES):
+                running.feed(os.pread(descriptor, min(_CHUNK_NBYTES, entry.nbytes - start), entry.offset + start))
+            computed = running.masked
+        return computed == (entry.crc32c or 0)
+
+
+def _strings(data: bytes, count: int) -> list[bytes]:
+    """Strings of one tensor: varint lengths, masked checksum of the lengths, the bytes."""
+    lengths, position = [], 0
+    if count > len(data):
+        raise MalformedMessageError(f"{count} strings in {len(data)} bytes")
+    for _ in range(count):
+        length, position = read_varint(data, position)
+        lengths.append(length)
+    if sum(lengths) != len(data) - position - 4:
+        raise MalformedMessageError(f"strings of {sum(lengths)} bytes in {len(data) - position - 4}")
+    strings, position = [], position + 4
+    for length in lengths:
+        strings.append(data[position : position + length])
+        position += length
+    return strings
+
+
+def _string_checksum(data: bytes, count: int) -> int:
+    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then all bytes."""
+    running, position = RunningChecksum(), 0
+    for _ in range(count):
+        length, position = read_varint(data, position)
+        running.feed(length.to_bytes(4 if length <= 0xFFFFFFFF else 8, "little"))
+    if int.from_bytes(data[position : position + 4], "little") != running.masked:
+        return -1
+    running.feed(data[position:])
+    return running.masked
+
+
+def _variant_checksum(data: bytes, count: int) -> int:
+    """Fed: each length as 8 bytes, the message, the stored running checksum behind it."""
+    running, position = RunningChecksum(), 0
+    for _ in range(count):
+        length, position = read_varint(data, position)
+        if length > len(data) - position - 4:
+            return -1
+        running.feed(length.to_bytes(8, "little"))
+        running.feed(data[position : position + length])
+        position += length
+        if int.from_bytes(data[position : position + 4], "little") != running.masked:
+            return -1
+        running.feed(data[position : position + 4])
+        position += 4
+    return running.masked
+
+

@@ -1,0 +1,359 @@
+"""From whatever path the user has to one checkpoint, and why that one.
+
+A checkpoint is found by its prefix (``model.ckpt-7``), a member file, a directory, a ``checkpoint`` state file, an
+Estimator's or SavedModel's directory, a directory of step-named directories, or ``DIR@STEP``.
+State file: tensorflow/python/training/checkpoint_state.proto, a text protobuf.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from ckptscope.checkpoint.bundle_v2 import open_bundle
+from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.sliced_v1 import open_sliced
+from ckptscope.errors import CheckpointChangedError, CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
+from ckptscope.formats.sstable import FOOTER_NBYTES, MAGIC
+
+_MEMBER = re.compile(r"^(?P<prefix>.+?)(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
+_NUMBER = re.compile(r"(?:^|[-_.])(\d+)$")
+_PARTNER = re.compile(r"^(?P<base>input(?:_\w+?_\d+)?\.ckpt)-(?P<step>\d+)$")
+_STEP_DIRECTORY = re.compile(r"^(?:checkpoint[-_.]|ckpt[-_.]|step[-_.])?(\d+)$")
+_LATER = (".keras", ".h5", ".hdf5")
+STATE_FILE = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One checkpoint on disk.
+
+    Attributes:
+        prefix: path without suffixes; for V1 the file.
+        format: ``tensor_bundle`` or ``sliced_v1``.
+        chosen_because: the reason, as a clause.
+        number: the number at the end of its name, often the step; None if there is none.
+        is_saved_model: it is the ``variables`` of a SavedModel.
+        notes: things about the state file that a person should know.
+    """
+
+    prefix: str
+    format: str
+    chosen_because: str
+    number: int | None
+    is_saved_model: bool = False
+    notes: tuple[str, ...] = ()
+
+    def open(self) -> Checkpoint:
+        """Open the checkpoint.
+
+        Raises:
+            CheckpointChangedError: it vanished or was replaced meanwhile, twice.
+            CkptscopeError: it cannot be read.
+        """
+        for attempt in (1, 2):
+            before = _fingerprint(self)
+            try:
+                return open_bundle(self.prefix) if self.format == "tensor_bundle" else open_sliced(self.prefix)
+            except CkptscopeError:
+                if before == _fingerprint(self) and before is not None:
+                    raise
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise CkptscopeError(f"cannot be read: {error.strerror or error}", path=self.prefix) from None
+            if attempt == 2:
+                raise CheckpointChangedError("is being written or removed right now; try again", path=self.prefix)
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the model's checkpoints.
+
+    Attributes:
+        step: number in its name.
+        is_complete: its index is there; else only debris of a save is (``problem`` says what).
+    """
+
+    prefix: str
+    base: str
+    step: int
+    is_complete: bool
+    problem: str | None = None
+
+
+def _fingerprint(location: Location) -> tuple[int, int, int] | None:
+    path = f"{location.prefix}.index" if location.format == "tensor_bundle" else location.prefix
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def number_of(prefix: str) -> int | None:
+    """The number at the end of a prefix's name."""
+    match = _NUMBER.search(os.path.basename(prefix))
+    return int(match[1]) if match else None
+
+
+def find(path: str, step: str | None = None) -> Location:
+    """The checkpoint that ``path`` means.
+
+    Args:
+        path: any of the forms in the module's description.
+        step: a number, ``latest``, or ``-K`` (the K-th from the end), for directories.
+
+    Raises:
+        CheckpointNotFoundError: there is none; says what is nearby.
+        UnsupportedFormatError: a format that is not read (yet).
+    """
+    if re.match(r"^[a-z][a-z0-9+]*://", path):
+        raise UnsupportedFormatError("remote files are not read by this version; copy the checkpoint here first", path=path)
+    base, at, suffix = path.rpartition("@")
+    if at and re.fullmatch(r"\d+|latest|-\d+", suffix) and not os.path.exists(path) and os.path.isdir(base):
+        path, step = base, suffix
+    path = path.rstrip("/") if len(path) > 1 else path
+    try:
+        if os.path.isdir(path):
+            return _in_directory(path, step)
+        if step is not None and step != "latest":
+            raise CheckpointNotFoundError("--step needs a directory, and this is none", path=path)
+        return _of_file(path)
+    except PermissionError:
+        raise CkptscopeError("no permission to read it", path=path) from None
+
+
+def _of_file(path: str) -> Location:
+    name = os.path.basename(path)
+    if os.path.isfile(f"{path}.index"):
+        return Location(path, "tensor_bundle", "the given prefix", number_of(path))
+    member = _MEMBER.match(path)
+    if member and (os.path.isfile(f"{member['prefix']}.index")):
+        return Location(member["prefix"], "tensor_bundle", f"the checkpoint that {name} belongs to", number_of(member["prefix"]))
+    if not os.path.isfile(path):
+        if member and os.path.isfile(member["prefix"]):
+            return _of_file(member["prefix"])
+        raise CheckpointNotFoundError(_nothing_at(path), path=path)
+    if path.endswith(_LATER):
+        raise UnsupportedFormatError("Keras files (.keras, .h5) are not read by this version", path=path)
+    with open(path, "rb") as file:
+        head = file.read(64)
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - 8))
+        tail = file.read(8)
+    if path.endswith(".index"):
+        return Location(path[: -len(".index")], "tensor_bundle", "the given index", number_of(path[: -len(".index")]))
+    if tail == MAGIC and size >= FOOTER_NBYTES:
+        return Location(path, "sliced_v1", "the given file, a V1 checkpoint", number_of(path))
+    if b"model_checkpoint_path" in head:
+        return _in_directory(os.path.dirname(path) or ".", None, state_file=name)
+    if member:
+        raise CheckpointNotFoundError(f"belongs to {member['prefix']}, whose .index is missing: the save did not finish, or the file was lost", path=path)
+    if name == "saved_model.pb":
+        return _in_directory(os.path.dirname(path) or ".", None)
+    kind = "an empty file" if size == 0 else "a text file" if _is_text(head) else "no checkpoint file"
+    raise CheckpointNotFoundError(
+        f"is {kind}; give a prefix (model.ckpt-7), an .index file, or the directory with checkpoints", path=path
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    return all(byte in b"\t\n\r" or byte >= 32 for byte in head)
+
+
+def _nothing_at(path: str) -> str:
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        return f"does not exist, nor does the directory {directory}"
+    debris = sorted(name for name in os.listdir(directory) if name.startswith(os.path.basename(path) + "."))
+    if debris:
+        return f"has no .index, only {', '.join(debris[:3])}: the save did not finish, or the index was lost"
+    nearby = [os.path.basename(location.prefix) for location in checkpoints_in(directory)]
+    listed = ", ".join(nearby[-5:])
+    return f"does not exist; {directory} holds {listed}" if nearby else f"does not exist, and {directory} holds no checkpoint"
+
+
+def checkpoints_in(directory: str) -> list[Location]:
+    """Checkpoints whose index lies in this directory, in step order; input partners and temporary files left out."""
+    found = []
+    for name in sorted(os.listdir(directory)):
+        if name.endswith(".index") and "_temp_" not in name:
+            prefix = os.path.join(directory, name[: -len(".index")])
+            if not _PARTNER.match(os.path.basename(prefix)):
+                found.append(Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix)))
+        elif _NUMBER.search(name) and not _MEMBER.match(name) and _is_v1(os.path.join(directory, name)):
+            found.append(Location(os.path.join(directory, name), "sliced_v1", "found in the directory", number_of(name)))
+    return sorted(found, key=lambda location: (location.number is not None, location.number or 0, location.prefix))
+
+
+def _is_v1(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < FOOTER_NBYTES:
+            return False
+        file.seek(size - 8)
+        return file.read(8) == MAGIC
+
+
+def all_in(path: str) -> list[Location]:
+    """Every checkpoint of a run, in step order.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+    """
+    directory = path if os.path.isdir(path) else os.path.dirname(path) or "."
+    found = checkpoints_in(directory)
+    if not found:
+        found = [replace(find(os.path.join(directory, name)), number=number) for number, name in _step_directories(directory)]
+    if not found:
+        return [find(path)]
+    return found
+
+
+def _step_directories(directory: str) -> list[tuple[int, str]]:
+    found = []
+    for name in os.listdir(directory):
+        match = _STEP_DIRECTORY.match(name)
+        if match and os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name)):
+            found.append((int(match[1]), name))
+    return sorted(found)
+
+
+def _has_checkpoint(directory: str) -> bool:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return False
+    return any(name.endswith(".index") for name in names) or "saved_model.pb" in names
+
+
+def read_state_file(path: str) -> tuple[str | None, tuple[str, ...]]:
+    """(latest, all) of a ``checkpoint`` state file, as written in it."""
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            text = file.read(1 << 20)
+    except OSError:
+        return None, ()
+    latest = re.search(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    others = re.findall(r'^\s*all_model_checkpoint_paths:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    return (_unescape(latest[1]) if latest else None), tuple(map(_unescape, others))
+
+
+def _unescape(text: str) -> str:
+    """Undo the text format's escapes: octal, and backslash before a character."""
+    return re.sub(r"\\([0-7]{3}|.)", lambda match: chr(int(match[1], 8)) if len(match[1]) == 3 else match[1], text)
+
+
+def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE) -> Location:
+    if os.path.isfile(os.path.join(directory, "variables", "variables.index")) and os.path.isfile(os.path.join(directory, "saved_model.pb")):
+        prefix = os.path.join(directory, "variables", "variables")
+        return Location(prefix, "tensor_bundle", "the variables of the SavedModel", None, is_saved_model=True)
+    found = checkpoints_in(directory)
+    if not found:
+        return _below(directory, step)
+    if step is not None and step != "latest":
+        return _by_step(directory, found, step)
+    latest, _ = read_state_file(os.path.join(directory, state_file))
+    if latest is not None:
+        return _latest(directory, found, latest, state_file)
+    chosen = found[-1]
+    only = len(found) == 1
+    because = "the only checkpoint there" if only else "the highest number there (no state file says which is latest)"
+    return replace(chosen, chosen_because=because)
+
+
+def _latest(directory: str, found: list[Location], latest: str, state_file: str) -> Location:
+    """The checkpoint that the state file names, here or where it was written."""
+    name = os.path.basename(latest)
+    here = os.path.join(directory, name) if os.path.isabs(latest) else os.path.join(directory, latest)
+    notes = []
+    for prefix in (here, os.path.join(directory, name), latest):
+        known = next((location for location in found if os.path.normpath(location.prefix) == os.path.normpath(prefix)), None)
+        if known is None and os.path.isfile(f"{prefix}.index"):
+            known = Location(prefix, "tensor_bundle", "", number_of(prefix))
+        if known is not None:
+            because = f"named as the latest by the state file {state_file}"
+            if os.path.isabs(latest) and not os.path.exists(f"{latest}.index"):
+                because += ", which still has the directory's old place"
+                notes.append(f"the state file {state_file} names {latest}, which is not there; TensorFlow's latest_checkpoint will not find it")
+            newer = [location for location in found if (location.number or 0) > (known.number or 0)]
+            if newer and known.number is not None:
+                notes.append(f"{os.path.basename(newer[-1].prefix)} is newer than the one that the state file names")
+            return replace(known, chosen_because=because, notes=tuple(notes))
+    chosen = found[-1]
+    missing = f"the state file {state_file} names {name}, which is missing"
+    return replace(chosen, chosen_because=f"the highest number there ({missing})", notes=(missing,))
+
+
+def _by_step(directory: str, found: list[Location], step: str) -> Location:
+    number = int(step)
+    if number < 0:
+        if -number > len(found):
+            raise CheckpointNotFoundError(f"has {len(found)} checkpoints, so there is no --step {step}", path=directory)
+        return replace(found[number], chosen_because=f"--step {step}: number {len(found) + number + 1} of {len(found)}")
+    for location in found:
+        if location.number == number:
+            return replace(location, chosen_because=f"--step {step}")
+    there = ", ".join(str(location.number) for location in found if location.number is not None)
+    raise CheckpointNotFoundError(f"holds no checkpoint of step {step}; there are {there or 'none with a number'}", path=directory)
+
+
+def _below(directory: str, step: str | None) -> Location:
+    """Nothing in the directory itself: a backup directory, or one directory for each step."""
+    numbered = _step_directories(directory)
+    if numbered:
+        if step is not None and step != "latest":
+            return _by_step(directory, all_in(directory), step)
+        number, name = numbered[-1]
+        inner = find(os.path.join(directory, name))
+        return replace(inner, number=number, chosen_because=f"the highest step directory, {name}")
+    for name in ("chief", "variables", "train", "backup"):
+        inner_directory = os.path.join(directory, name)
+        if os.path.isdir(inner_directory) and _has_checkpoint(inner_directory):
+            inner = find(inner_directory, step)
+            return replace(inner, chosen_because=f"{inner.chosen_because} (in {name}/)")
+    names = os.listdir(directory)
+    inside = sorted(name for name in names if os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name)))
+    if len(inside) == 1:
+        inner = find(os.path.join(directory, inside[0]), step)
+        return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
+    if inside:
+        raise CheckpointNotFoundError(f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}", path=directory)
+    if any(name.endswith(_LATER) for name in names):
+        raise UnsupportedFormatError("Keras files (.keras, .h5) are not read by this version", path=directory)
+    debris = [name for name in names if ".data-" in name or "_temp" in name or name.endswith(".meta")]
+    if debris:
+        raise CheckpointNotFoundError(f"holds no index, only {', '.join(sorted(debris)[:3])}: the save did not finish", path=directory)
+    if STATE_FILE in names:
+        latest, _ = read_state_file(os.path.join(directory, STATE_FILE))
+        raise CheckpointNotFoundError(f"its state file names {latest}, but no checkpoint is there", path=directory)
+    raise CheckpointNotFoundError("holds no checkpoint", path=directory)
+
+
+def partners_of(location: Location) -> list[Partner]:
+    """Input checkpoints beside a model's, of any step, in step order."""
+    directory = os.path.dirname(location.prefix) or "."
+    if _PARTNER.match(os.path.basename(location.prefix)):
+        return []
+    found: dict[str, Partner] = {}
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return []
+    for name in names:
+        stem = re.sub(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|_temp_.*)$", "", name)
+        match = _PARTNER.match(stem)
+        if match is None:
+            continue
+        prefix = os.path.join(directory, stem)
+        if os.path.isfile(f"{prefix}.index"):
+            found[stem] = Partner(prefix, match["base"], int(match["step"]), True)
+        elif stem not in found or "_temp_" in name:
+            problem = f"only {name} is there" + (": a save that never finished" if "_temp_" in name else ", without its index")
+            found[stem] = Partner(prefix, match["base"], int(match["step"]), False, problem)
+    return sorted(found.values(), key=lambda partner: (partner.step, partner.base))

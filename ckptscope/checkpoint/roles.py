@@ -1,0 +1,364 @@
+"""What each variable is for: weight, optimizer slot, counter, … by structure first, by name where nothing else tells.
+
+Structures: Keras 3 and Keras 2.11+ keep a flat ``_variables`` list in the optimizer (keras/src/optimizers/
+base_optimizer.py), older Keras and TF1 use slot variables of the object graph, Saver checkpoints use suffixes of
+names (tensorflow/python/training/slot_creator.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ckptscope.checkpoint.meta_graph import MetaGraph
+from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, TensorEntry
+from ckptscope.checkpoint.object_graph import ObjectGraph, ObjectNode
+from ckptscope.formats.dtypes import VARIANT
+
+Role = Literal[
+    "weight", "optimizer_slot", "optimizer_hyper", "counter", "rng", "iterator", "metric", "ema", "loss_scale",
+    "bookkeeping", "unknown",
+]  # fmt: skip
+ROLES: tuple[Role, ...] = (
+    "weight", "optimizer_slot", "optimizer_hyper", "counter", "rng", "iterator", "metric", "ema", "loss_scale",
+    "bookkeeping", "unknown",
+)  # fmt: skip
+
+_ITERATIONS = ("_iterations", "iterations", "iter", "_iteration")
+_HYPER = frozenset(
+    (
+        *("learning_rate", "_learning_rate", "beta_1", "beta_2", "decay", "momentum", "rho", "epsilon", "initial_decay"),
+        *("learning_rate_power", "initial_accumulator_value", "l1_regularization_strength", "l2_regularization_strength"),
+        *("weight_decay", "lr", "_lr", "_current_learning_rate"),
+    )
+)
+_LOSS_SCALE = frozenset(("current_loss_scale", "good_steps", "dynamic_scale", "loss_scale", "num_good_steps", "_num_good_steps"))
+_NOT_SLOT_LISTS = frozenset(("_variables", "_trainable_variables", "_trainable_variables_indices", "_index_dict", "_overwrite_variable_with_gradient"))
+_EMA_LISTS = ("_model_variables_moving_average", "_model_variable_moving_average")
+_EMA_NAME = re.compile(r"(^|[/_.])(ema|averages?|moving_averages?|shadow|polyak|swa|ExponentialMovingAverage)([/_.\d]|$)", re.IGNORECASE)
+_METRIC_PATH = re.compile(r"(^|/)(_?metrics?|compiled_metrics|_metrics_list|keras_api/metrics|_compile_metrics|_loss_tracker)(/|$)")
+_ACCUMULATOR = re.compile(r"(^|[/_])(accum|accums|accumulators?|accumulated|grad_accum\w*|gradient_accumul\w*|acc_grads?|accum_grads?)([/_]|$)", re.IGNORECASE)
+_OPTIMIZER_PATH = re.compile(r"(^|/)(opt|\w*optimi[sz]er)/", re.IGNORECASE)
+_RNG_NAME = re.compile(r"(^|/)(_state_var|seed_generator_state|StateVar)(_\d+)?$")
+# Suffixes that TF1 optimizers give their slots, and what some libraries add.
+_SLOT_SUFFIX = re.compile(
+    r"/(?P<slot>Momentum|Adam|Adam_1|AdaMax|AdaMax_1|Adagrad|AdagradDA|AdagradDA_1|Adadelta|Adadelta_1|RMSProp|RMSProp_1|RMSProp_2|"
+    r"Ftrl|Ftrl_1|ProximalAdagrad|AdamW|AdamW_1|adam_m|adam_v|LARSOptimizer|LAMB|LAMB_1|m|v|vhat|momentum|rms|mg|accumulator|linear|"
+    r"accum_grad|accum_var|velocity)(_\d+)?$"
+)
+_POWERS = re.compile(r"(^|/)(beta[12]_power|beta_[12]_power)(_\d+)?$")
+_TF1_STEPS = re.compile(r"(^|/)(global_step|training_step|train_step|step)(_\d+)?$")
+_SAVED_ATTRIBUTE = "/.ATTRIBUTES/"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One stored tensor with its meaning.
+
+    Attributes:
+        object_path: path of its object in the saved program; None for name-based checkpoints.
+        full_name: the variable's own name, where stored.
+        slot_of: key of the variable that an optimizer slot belongs to.
+        slot_name: which slot.
+    """
+
+    key: str
+    object_path: str | None
+    full_name: str | None
+    entry: TensorEntry
+    role: Role
+    slot_of: str | None = None
+    slot_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """One optimizer of an object-based checkpoint.
+
+    Attributes:
+        path: its object path.
+        iterations: key of its iteration counter.
+        slot_names: in order of appearance.
+        trainable: keys of the variables it trains, where it lists them.
+        hyper: names of its stored hyper-parameters.
+        wraps: path of the optimizer inside it (loss scaling).
+    """
+
+    path: str
+    iterations: str | None
+    slot_names: tuple[str, ...]
+    trainable: tuple[str, ...] | None
+    hyper: tuple[str, ...]
+    wraps: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All variables with their roles, and the optimizers among the objects."""
+
+    variables: tuple[Variable, ...]
+    optimizers: tuple[Optimizer, ...]
+
+    def of_role(self, *roles: Role) -> list[Variable]:
+        return [variable for variable in self.variables if variable.role in roles]
+
+
+def take_inventory(checkpoint: Checkpoint, meta: MetaGraph | None = None) -> Inventory:
+    """Give every variable its role."""
+    if checkpoint.graph is not None:
+        return _object_based(checkpoint, checkpoint.graph)
+    return Inventory(tuple(_name_based(checkpoint, meta)), ())
+
+
+# ---------------------------------------------------------------------------------------------------- object-based
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    role: Role
+    slot_of: str | None = None
+    slot_name: str | None = None
+
+
+def _object_based(checkpoint: Checkpoint, graph: ObjectGraph) -> Inventory:
+    marks: dict[str, _Mark] = {}
+    optimizers = []
+    for node in graph.nodes:
+        if _is_optimizer(node):
+            optimizers.append(_mark_optimizer(graph, node, marks))
+    variables = []
+    paths, node_of_key = graph.paths, graph.node_of_key
+    for key, entry in checkpoint.entries.items():
+        node = node_of_key.get(key)
+        path = key.partition(_SAVED_ATTRIBUTE)[0] if _SAVED_ATTRIBUTE in key else (paths.get(node.node_id) if node else None)
+        full_name = next((a.full_name for a in node.attributes if a.key == key), None) if node else None
+        mark = marks.get(key) or _Mark(_plain_role(key, path or key, full_name, entry, graph, node))
+        variables.append(Variable(key, path, full_name or None, entry, mark.role, mark.slot_of, mark.slot_name))
+    return Inventory(tuple(variables), tuple(optimizers))
+
+
+def _is_optimizer(node: ObjectNode) -> bool:
+    if node.slot_variables:
+        return True
+    names = {name for name, _ in node.children}
+    if not names.intersection(_ITERATIONS):
+        return "inner_optimizer" in names and bool(names & {"dynamic_scale", "step_counter"})
+    return bool(names & (_HYPER | {"_variables", "_trainable_variables", "inner_optimizer", "_index_dict"}))
+
+
+def _key(node: ObjectNode) -> str | None:
+    return node.attributes[0].key if node.attributes else None
+
+
+def _numbered(graph: ObjectGraph, node: ObjectNode) -> list[ObjectNode]:
+    """Elements of a tracked list, in order; empty if the node is none."""
+    numbers = sorted((int(name), child) for name, child in node.children if name.isdigit())
+    return [graph.nodes[child] for _, child in numbers] if len(numbers) == len(node.children) else []
+
+
+def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark]) -> Optimizer:
+    children = {name: graph.nodes[child] for name, child in node.children}
+    iterations = next((_key(children[name]) for name in _ITERATIONS if name in children and children[name].attributes), None)
+    trainable = [_key(item) for item in _numbered(graph, children["_trainable_variables"])] if "_trainable_variables" in children else None
+    slots: dict[str, None] = {}
+    hyper = []
+
+    def mark(target: ObjectNode, role: Role, slot_of: str | None = None, slot_name: str | None = None) -> None:
+        key = _key(target)
+        if key is not None and (key not in marks or role == "weight" or marks[key].slot_name is None and slot_name):
+            if not (key in marks and marks[key].role in ("counter", "optimizer_hyper") and role == "optimizer_slot"):
+                marks[key] = _Mark(role, slot_of, slot_name)
+
+    for key in trainable or ():
+        if key is not None:
+            marks[key] = _Mark("weight")
+    for name, child in children.items():
+        if name in _ITERATIONS:
+            mark(child, "counter")
+        elif name in _HYPER and child.attributes:
+            mark(child, "optimizer_hyper")
+            hyper.append(name.lstrip("_"))
+        elif name in _LOSS_SCALE or (name == "step_counter" and "inner_optimizer" in children):
+            mark(child, "loss_scale")
+            for inner, inner_id in child.children:
+                mark(graph.nodes[inner_id], "loss_scale" if inner in _LOSS_SCALE else "unknown")
+        elif _POWERS.search(name) or (child.attributes and name not in _NOT_SLOT_LISTS):
+            mark(child, "optimizer_slot")
+    for name, child in children.items():
+        if name in _NOT_SLOT_LISTS:
+            continue
+        role: Role = "ema" if name in _EMA_LISTS else "optimizer_slot"
+        for index, item in enumerate(_numbered(graph, child)):
+            target = trainable[index] if trainable is not None and index < len(trainable) else None
+            mark(item, role, target, name.lstrip("_"))
+            if role == "optimizer_slot" and _key(item) is not None:
+                slots[name.lstrip("_")] = None
+    for item in _numbered(graph, children["_variables"]) if "_variables" in children else ():
+        mark(item, "optimizer_slot")
+    for slot in node.slot_variables:
+        mark(graph.nodes[slot.node], "optimizer_slot", _key(graph.nodes[slot.variable]), slot.slot_name)
+        slots[slot.slot_name] = None
+    _resolve_by_name(graph, children, marks)
+    inner = next((child for name, child in children.items() if name in ("inner_optimizer", "base_optimizer")), None)
+    return Optimizer(
+        path=graph.paths.get(node.node_id, ""),
+        iterations=iterations,
+        slot_names=tuple(slots),
+        trainable=None if trainable is None else tuple(key for key in trainable if key is not None),
+        hyper=tuple(hyper),
+        wraps=graph.paths.get(inner.node_id) if inner is not None and inner.node_id != node.node_id else None,
+    )
+
+
+def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], marks: dict[str, _Mark]) -> None:
+    """Keras 2.11 to 2.15 name a slot ``m/dense/kernel``, after its variable, and keep no list of variables."""
+    slots = _numbered(graph, children["_variables"]) if "_variables" in children else []
+    unresolved = {
+        attribute.full_name: attribute.key for item in slots for attribute in item.attributes
+        if marks.get(attribute.key, _Mark("unknown")).role in ("optimizer_slot", "ema") and marks[attribute.key].slot_of is None
+    }  # fmt: skip
+    if not unresolved:
+        return
+    own = set(unresolved.values())
+    by_name: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        for attribute in node.attributes:
+            if attribute.full_name and attribute.key not in own:
+                by_name.setdefault(attribute.full_name, []).append(attribute.key)
+    for full_name, key in unresolved.items():
+        slot, _, target = full_name.partition("/")
+        candidates = by_name.get(target, []) or by_name.get(full_name.rpartition("/")[0], [])
+        if len(candidates) == 1:
+            marks[key] = replace(marks[key], slot_of=candidates[0], slot_name=marks[key].slot_name or slot)
+
+
+def _plain_role(key: str, path: str, full_name: str | None, entry: TensorEntry, graph: ObjectGraph, node: ObjectNode | None) -> Role:
+    """The role of a variable that no optimizer claims."""
+    if key == OBJECT_GRAPH_KEY or path in ("save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH") or path.endswith("/save_counter"):
+        return "bookkeeping"
+    if entry.dtype is VARIANT:
+        return "iterator"
+    name = path.rpartition("/")[2]
+    if _RNG_NAME.search(path) or (full_name and _RNG_NAME.search(full_name)):
+        return "rng"
+    if name in _LOSS_SCALE or "/loss_scale/" in f"/{path}/":
+        return "loss_scale"
+    if _METRIC_PATH.search(path) or (node is not None and _is_metric(graph, node)):
+        return "metric"
+    if _EMA_NAME.search(path) or (full_name and _EMA_NAME.search(full_name) and "moving_" not in full_name.rpartition("/")[2]):
+        return "ema"
+    if _ACCUMULATOR.search(path):
+        return "optimizer_slot"
+    if _OPTIMIZER_PATH.search(path):  # an optimizer that somebody wrote
+        return "optimizer_hyper" if name in _HYPER else "counter" if entry.dtype.is_integer and not entry.shape else "optimizer_slot"
+    if entry.dtype.is_integer and not entry.shape:
+        return "counter" if "/" not in path or _is_step_like(name) or not _in_layer(graph, node) else "weight"
+    if entry.dtype.is_floating or entry.dtype.name.startswith(("complex", "q")) or entry.dtype.is_integer or entry.dtype.name == "bool":
+        return "weight" if entry.dtype.is_floating or _in_layer(graph, node) else "unknown"
+    return "unknown"
+
+
+def _is_step_like(name: str) -> bool:
+    return name.endswith(("step", "steps", "counter", "iteration", "iterations", "epoch", "epochs", "batch"))
+
+
+def _is_metric(graph: ObjectGraph, node: ObjectNode) -> bool:
+    """Keras metrics keep ``total`` and ``count``, and are reached under a name that no layer has."""
+    for parent, name in graph.edges_to(node.node_id):
+        names = {edge for edge, _ in parent.children}
+        if name in ("total", "count", "true_positives", "false_positives", "true_negatives", "false_negatives") and names & {"total", "true_positives", "false_positives"}:
+            return True
+    return False
+
+
+def _in_layer(graph: ObjectGraph, node: ObjectNode | None) -> bool:
+    """A floating-point variable lies beside it, so its owner is a layer or module."""
+    if node is None:
+        return False
+    return any(len(parent.children) > 1 and parent.node_id != 0 for parent, _ in graph.edges_to(node.node_id))
+
+
+# ---------------------------------------------------------------------------------------------------- name-based
+
+
+def _name_based(checkpoint: Checkpoint, meta: MetaGraph | None) -> Iterator[Variable]:
+    slots: dict[str, tuple[str, str]] = {}
+    for update in meta.optimizer_ops if meta is not None else ():
+        for slot in update.slots:
+            owner = re.sub(r"/part_\d+", "", update.variable)
+            name = re.sub(r"/part_\d+", "", slot)
+            if not _POWERS.search(slot):
+                slots[name] = (owner, name.rpartition("/")[2])
+    for key, entry in checkpoint.entries.items():
+        yield _named_variable(key, entry, checkpoint, slots, meta)
+
+
+def _named_variable(key: str, entry: TensorEntry, checkpoint: Checkpoint, slots: Mapping[str, tuple[str, str]], meta: MetaGraph | None) -> Variable:
+    def made(role: Role, slot_of: str | None = None, slot_name: str | None = None) -> Variable:
+        return Variable(key, None, key, entry, role, slot_of, slot_name)
+
+    if entry.dtype is VARIANT:
+        return made("iterator")
+    if key in slots and slots[key][0] in checkpoint.entries:
+        return made("optimizer_slot", *slots[key])
+    if meta is not None and key in meta.trainable:
+        return made("weight")
+    if key.endswith("/ExponentialMovingAverage"):
+        return made("ema")
+    suffix = _SLOT_SUFFIX.search(key)
+    if suffix and key[: suffix.start()] in checkpoint.entries:
+        return made("optimizer_slot", key[: suffix.start()], suffix["slot"])
+    if _POWERS.search(key):
+        return made("optimizer_slot")
+    name = key.rpartition("/")[2]
+    if name in _LOSS_SCALE or re.search(r"loss_?scale|good_steps", key, re.IGNORECASE):
+        return made("loss_scale")
+    if _RNG_NAME.search(key):
+        return made("rng")
+    if entry.dtype.is_integer and not entry.shape:
+        return made("counter")
+    if name in ("learning_rate", "lr"):
+        return made("optimizer_hyper")
+    if _ACCUMULATOR.search(key) and not (meta is not None and key in meta.trainable):
+        return made("optimizer_slot")
+    if _METRIC_PATH.search(key):
+        return made("metric")
+    return made("weight" if entry.dtype.is_floating or entry.dtype.name.startswith(("complex", "q")) else "unknown")
+
+
+# ---------------------------------------------------------------------------------------------------- layers
+
+
+def layers_without_variables(graph: ObjectGraph) -> list[str]:
+    """Object paths of layers that hold no variables: activations, Flatten, and perhaps Dropout.
+
+    Keras 3 lists layers under ``_operations`` or ``_layers``, the input first; Keras 2 names them ``layer-N``.
+    """
+    found = []
+    for node in graph.nodes:
+        for name, child in node.children:
+            target = graph.nodes[child]
+            if name in ("_operations", "_layers"):
+                items = [(number, graph.nodes[item]) for number, item in target.children if number.isdigit()]
+                first_input = name == "_operations" or any(edge == "_functional" for edge, _ in node.children)
+                for number, layer in items:
+                    if not layer.attributes and not _holds_variables(graph, layer) and not (number == "0" and first_input):
+                        found.append(graph.paths.get(layer.node_id, number))
+            elif re.fullmatch(r"layer-\d+", name) and not _holds_variables(graph, target):
+                found.append(graph.paths.get(child, name))
+    return sorted(set(found))
+
+
+def _holds_variables(graph: ObjectGraph, node: ObjectNode) -> bool:
+    seen, stack = set(), [node.node_id]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if graph.nodes[current].attributes:
+            return True
+        stack.extend(child for _, child in graph.nodes[current].children)
+    return False

@@ -1,0 +1,145 @@
+"""Saver V1: one sorted string table with all tensors in slices.
+
+Source: tensorflow/core/util/tensor_slice_writer.cc, tensor_slice_reader.cc, saved_tensor_slice.proto. The value under
+the empty key lists all tensors; every other value carries the name, the slice and a ``TensorProto``. Blocks are
+checksummed; single tensors are not.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
+from ckptscope.errors import CorruptCheckpointError, MalformedMessageError, UnsupportedFormatError, reading
+from ckptscope.formats.dtypes import STRING, dtype_of, numpy_dtype
+from ckptscope.formats.messages import Extents, parse_saved_slice, parse_sliced_header
+from ckptscope.formats.sstable import Table
+from ckptscope.formats.tensor_proto import parse_tensor_proto, tensor_array, tensor_values
+
+if TYPE_CHECKING:
+    import numpy
+
+
+def open_sliced(path: str) -> Checkpoint:
+    """Open a V1 checkpoint file (or the single shard of one).
+
+    Raises:
+        CorruptCheckpointError: no table, or a damaged header block.
+    """
+    reader = SlicedReader(path)
+    with reading(path, "V1 header"):
+        first = next(reader.table.entries(reader.table.handles[0]), None) if reader.table.handles else None
+        if first is None or first[0] != b"":
+            raise MalformedMessageError("the table has no header of saved tensors")
+        tensors, producer = parse_sliced_header(first[1])
+        if not tensors:
+            raise MalformedMessageError("a table, but not of a V1 checkpoint (is it the .index of a V2 one?)")
+    entries = {
+        tensor.name: TensorEntry(
+            tensor.name, dtype_of(tensor.dtype), tensor.shape, 0, 0,
+            math.prod(tensor.shape) * dtype_of(tensor.dtype).nbytes, None,
+        )
+        for tensor in tensors
+    }  # fmt: skip
+    return Checkpoint(
+        prefix=path,
+        format="sliced_v1",
+        style="name_based",
+        entries=entries,
+        num_shards=1,
+        files=(path,),
+        nbytes=os.path.getsize(path),
+        producer=f"graph version {producer}" if producer else None,
+        graph=None,
+        graph_problem=None,
+        reader=reader,
+    )
+
+
+class SlicedReader:
+    """Reads tensors of one V1 file; where each lies is found when the first one is wanted."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with open(path, "rb") as file:
+            nbytes = os.fstat(file.fileno()).st_size
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if nbytes else None
+        self.table = Table(memoryview(self._map) if self._map is not None else b"", path)
+        self._blocks: dict[str, list[tuple[int, Extents]]] | None = None
+
+    def close(self) -> None:
+        """Nothing to do: arrays never look into the compressed file."""
+
+    def _slices(self, name: str) -> list[tuple[Extents, bytes]]:
+        if self._blocks is None:
+            self._blocks = {}
+            for number, handle in enumerate(self.table.handles):
+                for _, value in self.table.entries(handle):
+                    found = parse_saved_slice(value)
+                    if found is not None:
+                        self._blocks.setdefault(found[0], []).append((number, found[1]))
+        wanted = self._blocks.get(name, [])
+        result = []
+        for number in dict.fromkeys(number for number, _ in wanted):
+            for _, value in self.table.entries(self.table.handles[number]):
+                found = parse_saved_slice(value)
+                if found is not None and found[0] == name:
+                    result.append((found[1], found[2]))
+        if not result:
+            raise MalformedMessageError("listed in the header, but no data of it is stored", path=self._path, structure=name)
+        return result
+
+    def read_bytes(self, entry: TensorEntry) -> bytes:
+        ((_, tensor),) = self._slices(entry.key)
+        return tensor
+
+    def _proto(self, tensor: bytes, extents: Extents, entry: TensorEntry) -> Any:
+        # V1 stores neither shape nor, for some types, dtype with the data of a slice.
+        proto = parse_tensor_proto(tensor)
+        lengths = [size if length < 0 else length for size, (_, length) in zip(entry.shape, extents.axes, strict=False)]
+        del proto.tensor_shape.dim[:]
+        for length in lengths or entry.shape:
+            proto.tensor_shape.dim.add().size = length
+        if proto.dtype == 0:
+            proto.dtype = entry.dtype.number
+        return proto
+
+    def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
+        with reading(self._path, entry.key):
+            slices = self._slices(entry.key)
+            if len(slices) > 1:
+                return list(self.read_array(entry).reshape(-1)[:limit].tolist())
+            (extents, tensor) = slices[0]
+            return tensor_values(self._proto(tensor, extents, entry), limit)
+
+    def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
+        import numpy
+
+        if entry.dtype.numpy is None:
+            raise UnsupportedFormatError(f"values of dtype {entry.dtype.name} have no NumPy form", path=self._path)
+        with reading(self._path, entry.key):
+            whole = numpy.empty(entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype))
+            for extents, tensor in self._slices(entry.key):
+                where = tuple(
+                    slice(None) if length < 0 else slice(start, start + length) for start, length in extents.axes
+                )
+                whole[where] = tensor_array(self._proto(tensor, extents, entry))
+            return whole
+
+    def check(
+        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+    ) -> list[Damage]:
+        del entries
+        damage = []
+        for handle in self.table.handles if checksums else ():
+            try:
+                self.table.block(handle)
+            except CorruptCheckpointError as error:
+                damage.append(Damage("checksum", self._path, None, handle.offset, error.message))
+            if progress is not None:
+                progress(handle.nbytes)
+        return damage

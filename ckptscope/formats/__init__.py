@@ -1,0 +1,1 @@
+"""Byte formats: tables, messages, dtypes, checksums. Knows nothing of checkpoints or iterators."""

@@ -1,0 +1,395 @@
+"""One call from a path to everything that can be said of a checkpoint."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.checkpoint.discover import Location, all_in, find
+from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.roles import ROLES, Role, Variable
+from ckptscope.errors import CkptscopeError
+from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle_live
+from ckptscope.iterator.ops import OPS
+from ckptscope.iterator.position import Hints, Position
+from ckptscope.iterator.tree import Stage, flag_of
+from ckptscope.resume.facts import Facts, IteratorFact, gather
+from ckptscope.resume.model import VERDICTS
+from ckptscope.resume.report import ResumeReport, evaluate
+
+if TYPE_CHECKING:
+    import pandas
+
+# Keys of stages that count; everything else may be the user's data.
+_COUNTER_KEY = re.compile(
+    r"^(i|n|index|next|offset|pos|seed\d?|epoch|produced|exhausted|Mode|cur_index|shard_id|num_\w+|\w+_num_random_samples|"
+    r"slices_\w+|buffer_size|current_(file_index|pos|index)|element_(index|count|id_counter)|next_(index|input_element_index)|"
+    r"(cycle|block|start|batch_sizes)_index|num_open|block_count|filtered_elements|dropped_elements|call_counter|group_counter|"
+    r"batch_results_size|invocation_results[._]size|(groups|window_sizes|workers|unique_elements|captured_func_inputs|inputs|cache)_size|"
+    r"(current|future)_elements\.size|input_impls?_\w+|(data|selector)_input_impl_empty\S*|end_of_input\w*|cache_completed|data_produced|"
+    r"iterator_mode|current_checkpoint_id|global_shuffle_iterator_next_index)$"
+)
+_MAX_SHOWN_ELEMENTS = 10
+_MAX_SHOWN_VALUES = 8
+_MAX_ALTERNATIVES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """Which checkpoint, and what kind."""
+
+    path: str
+    chosen_because: str
+    format: str
+    style: str
+    step: int | None
+    nbytes: int
+    num_shards: int
+    num_variables: int
+    producer: str | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All variables of one role."""
+
+    role: Role
+    num_variables: int
+    num_elements: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """One stage of a pipeline, in the user's words.
+
+    Attributes:
+        known: it is in the table of ops; else its fields are shown raw.
+        fields: its counters and flags.
+        held_elements: elements read and not handed on, None where it holds none by nature.
+        elements: contents of its buffer, only where asked for.
+    """
+
+    path: str
+    op: str
+    title: str
+    known: bool
+    fields: Mapping[str, int | bool]
+    held_elements: int | None
+    nbytes: int
+    inputs: tuple[StageInfo, ...]
+    elements: tuple[tuple[str, ...], ...] | None = None
+
+    def walk(self) -> Iterable[StageInfo]:
+        """This stage and all below it."""
+        yield self
+        for stage in self.inputs:
+            yield from stage.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class IteratorInfo:
+    """One stored iterator."""
+
+    key: str
+    source_file: str
+    decoded: bool
+    error: str | None
+    nbytes: int
+    started: bool | None
+    exhausted: bool | None
+    stages: tuple[StageInfo, ...]
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorInfo:
+    """One stored random generator; ``state`` as stored, None where it cannot be read."""
+
+    key: str
+    kind: str
+    algorithm: str | None
+    state: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything that is said of one checkpoint. Shapes as stored, sizes in bytes.
+
+    Attributes:
+        parameters: (number, bytes) of model weights.
+        stats: by key, where asked for.
+    """
+
+    checkpoint: CheckpointInfo
+    parameters: tuple[int, int]
+    groups: tuple[Group, ...]
+    variables: tuple[Variable, ...]
+    iterators: tuple[IteratorInfo, ...]
+    rng: tuple[GeneratorInfo, ...]
+    counters: Mapping[str, int]
+    resume: ResumeReport
+    stats: Mapping[str, Mapping[str, float | int | None]]
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        from ckptscope.render.jsonable import dumps, inspection_to_jsonable
+
+        return dumps(inspection_to_jsonable(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each variable."""
+        from ckptscope.render.frames import inspection_frame
+
+        return inspection_frame(self)
+
+    def _repr_html_(self) -> str:
+        from ckptscope.render.notebook import inspection_html
+
+        return inspection_html(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One checkpoint of a run; ``error`` is set where it could not be read."""
+
+    checkpoint: CheckpointInfo | None
+    path: str
+    number: int | None
+    position: Position | None
+    verdict: str | None
+    headline: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """All checkpoints of a directory in step order."""
+
+    directory: str
+    rows: tuple[HistoryRow, ...]
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        from ckptscope.render.jsonable import dumps, history_to_jsonable
+
+        return dumps(history_to_jsonable(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each checkpoint."""
+        from ckptscope.render.frames import history_frame
+
+        return history_frame(self)
+
+
+def meets(verdict: str, require: str) -> bool:
+    """Whether a verdict is at least what is required."""
+    return VERDICTS.index(verdict) >= VERDICTS.index(require)  # type: ignore[arg-type]
+
+
+def open_checkpoint(path: str, *, step: str | int | None = None) -> Checkpoint:
+    """Open the checkpoint that ``path`` means (any form that ``ckptscope inspect`` takes).
+
+    Raises:
+        CkptscopeError: there is none, or it cannot be read.
+    """
+    return find(str(path), None if step is None else str(step)).open()
+
+
+def inspect(
+    path: str, *, step: str | int | None = None, batch_size: int | None = None, epoch_size: int | None = None,
+    global_seed: int | None = None, shuffle_seed: int | None = None, data_root: str | None = None, verify: bool = False,
+    stats: bool = False, show_elements: bool = False, only: Iterable[str] = (), ignore: Iterable[str] = (),
+    require: str | None = None, progress: Callable[[int], None] | None = None,
+) -> Inspection:  # fmt: skip
+    """Inspect the checkpoint that ``path`` means.
+
+    Args:
+        path: a prefix, any member file, a directory, a state file, ``DIR@STEP``.
+        step: which checkpoint of a directory: a number, ``latest``, or -K.
+        batch_size, epoch_size, global_seed, shuffle_seed, data_root: what the state cannot hold.
+        verify: read every checksum, whatever the size.
+        stats: compute statistics of each numeric variable (reads all data).
+        show_elements: include what is in buffers (the user's data).
+        only, ignore: patterns of variable keys to list.
+        require: a verdict that the headline should name an alternative for, if this checkpoint misses it.
+        progress: called with the bytes checked.
+
+    Raises:
+        CkptscopeError: there is no such checkpoint, or nothing can be said of it.
+    """
+    location = find(str(path), None if step is None else str(step))
+    hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
+    with location.open() as checkpoint:
+        facts = gather(location, checkpoint, hints, verify=verify, progress=progress)
+        report = evaluate(facts)
+        if report.verdict == "impossible" or (require is not None and not meets(report.verdict, require)):
+            report = replace(report, headline=report.headline + _alternative(location, hints, require or "approximate"))
+        return _inspection(facts, report, tuple(only), tuple(ignore), stats, show_elements)
+
+
+def inspect_all(path: str, **arguments: Any) -> RunHistory:
+    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error."""
+    rows = []
+    for location in all_in(path):
+        try:
+            hints = Hints(*(arguments.get(name) for name in ("batch_size", "epoch_size", "global_seed", "shuffle_seed", "data_root")))
+            with location.open() as checkpoint:
+                facts = gather(location, checkpoint, hints, verify=bool(arguments.get("verify")))
+                report = evaluate(facts)
+                rows.append(HistoryRow(_info(facts), location.prefix, location.number, report.position, report.verdict, report.headline, None))
+        except CkptscopeError as error:
+            rows.append(HistoryRow(None, location.prefix, location.number, None, None, None, str(error)))
+    return RunHistory(str(path), tuple(rows))
+
+
+def _alternative(location: Location, hints: Hints, require: str) -> str:
+    """Name the latest checkpoint beside this one that meets what is required."""
+    import os
+
+    from ckptscope.checkpoint.discover import checkpoints_in
+
+    try:
+        others = [other for other in checkpoints_in(os.path.dirname(location.prefix) or ".") if other.prefix != location.prefix]
+    except OSError:
+        return ""
+    for other in reversed(others[-_MAX_ALTERNATIVES:]):
+        try:
+            with other.open() as checkpoint:
+                verdict = evaluate(gather(other, checkpoint, hints)).verdict
+        except CkptscopeError:
+            continue
+        if meets(verdict, require):
+            return f" The latest one here that {'can be continued' if require == 'approximate' else 'resumes exactly'} is {os.path.basename(other.prefix)} ({verdict})."
+    return f" No other checkpoint here {'can be continued' if require == 'approximate' else 'resumes exactly'}." if others else ""
+
+
+def _info(facts: Facts) -> CheckpointInfo:
+    checkpoint = facts.checkpoint
+    return CheckpointInfo(
+        path=checkpoint.prefix, chosen_because=facts.location.chosen_because, format=checkpoint.format, style=checkpoint.style,
+        step=facts.step.value, nbytes=checkpoint.nbytes, num_shards=checkpoint.num_shards, num_variables=len(checkpoint.entries),
+        producer=_producer(facts), complete=not facts.is_damaged,
+    )  # fmt: skip
+
+
+def _producer(facts: Facts) -> str | None:
+    """The writer: from the stored graph, else as far as the shape of an iterator state tells its family."""
+    if facts.meta is not None and facts.meta.tensorflow_version:
+        return f"TensorFlow {facts.meta.tensorflow_version}"
+    for iterator in facts.iterators:
+        tree = iterator.tree
+        if tree is None:
+            continue
+        if tree.encoding == "single":
+            return "TensorFlow 1.x (by its iterator state)"
+        if tree.encoding == "compressed":
+            recent = tree.root is not None and any("global_shuffle_iterator_next_index" in stage for stage in tree.root.walk())
+            return f"TensorFlow {'2.16' if recent else '2.12'} or newer (by its iterator state)"
+        return f"TensorFlow 2.{'0 to 2.7' if tree.wrapper != 'Root' else '5 to 2.14'} (by its iterator state)"
+    return facts.checkpoint.producer
+
+
+def _inspection(facts: Facts, report: ResumeReport, only: tuple[str, ...], ignore: tuple[str, ...], stats: bool, show_elements: bool) -> Inspection:
+    variables = facts.inventory.variables
+    if only or ignore:
+        variables = tuple(
+            variable for variable in variables
+            if (not only or any(fnmatch.fnmatchcase(variable.key, glob) for glob in only)) and not any(fnmatch.fnmatchcase(variable.key, glob) for glob in ignore)
+        )  # fmt: skip
+    totals: dict[Role, list[int]] = {}
+    for variable in facts.inventory.variables:
+        total = totals.setdefault(variable.role, [0, 0, 0])
+        total[0] += 1
+        total[1] += variable.entry.num_elements
+        total[2] += variable.entry.nbytes
+    weights = totals.get("weight", [0, 0, 0])
+    found: dict[str, Mapping[str, float | int | None]] = {}
+    if stats:
+        from ckptscope.checkpoint.statistics import statistics_of
+
+        found = {variable.key: values for variable in variables if (values := statistics_of(facts.checkpoint, variable.key)) is not None}
+    return Inspection(
+        checkpoint=_info(facts),
+        parameters=(weights[1], weights[2]),
+        groups=tuple(Group(role, *totals[role]) for role in ROLES if role in totals),
+        variables=variables,
+        iterators=tuple(_iterator_info(iterator, show_elements) for iterator in facts.iterators),
+        rng=tuple(_generator(facts.checkpoint, variable) for variable in facts.inventory.of_role("rng")),
+        counters=facts.counters,
+        resume=report,
+        stats=found,
+    )
+
+
+def _iterator_info(iterator: IteratorFact, show_elements: bool) -> IteratorInfo:
+    reading, tree = iterator.reading, iterator.tree
+    position = reading.position if reading is not None else Position(reasons={"class": iterator.error or "not decoded"})
+    stages = (_stage_info(tree.root, show_elements),) if tree is not None and tree.root is not None else ()
+    return IteratorInfo(
+        key=iterator.key, source_file=iterator.source_file, decoded=reading is not None, error=iterator.error, nbytes=iterator.nbytes,
+        started=reading.started if reading is not None else None, exhausted=reading.exhausted if reading is not None else None,
+        stages=stages, position=position,
+    )  # fmt: skip
+
+
+def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
+    spec = OPS.get(stage.op)
+    fields: dict[str, int | bool] = {}
+    for key, item in stage.items.items():
+        if spec is not None and not _COUNTER_KEY.match(key):
+            continue
+        try:
+            value = stage.integer(key)
+            if value is not None:
+                fields[key] = value
+            elif flag_of(item):
+                fields[key] = True
+        except CkptscopeError:
+            continue
+    held = spec.held(stage) if spec is not None and spec.held is not None else None
+    return StageInfo(
+        path=stage.path, op=stage.op, title=spec.title if spec is not None else stage.op, known=spec is not None, fields=fields,
+        held_elements=held, nbytes=stage.nbytes, inputs=tuple(_stage_info(child, show_elements) for _, child in stage.inputs),
+        elements=_elements(stage) if show_elements else None,
+    )  # fmt: skip
+
+
+def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
+    """What lies in the buffer of a stage, oldest first, each tensor as short text."""
+    held: list[Held] = []
+    if stage.op == "Prefetch":
+        held = prefetch_entries(stage)
+    elif stage.op.startswith("ParallelMap"):
+        held = map_results(stage)
+    elif stage.op in ("Shuffle", "ShuffleAndRepeat"):
+        held = shuffle_live(stage) or []
+    shown = []
+    for element in held[:_MAX_SHOWN_ELEMENTS]:
+        texts = []
+        for tensor in element.components:
+            try:
+                values = tensor.values(_MAX_SHOWN_VALUES)
+                more = " …" if tensor.num_elements > len(values) else ""
+                texts.append(f"{tensor.dtype.name}{list(tensor.shape)} {' '.join(str(value) for value in values)}{more}")
+            except CkptscopeError:
+                texts.append(f"{tensor.dtype.name}{list(tensor.shape)}")
+        shown.append(tuple(texts))
+    return tuple(shown) if shown else None
+
+
+def _generator(checkpoint: Checkpoint, variable: Variable) -> GeneratorInfo:
+    """tf.random.Generator keeps int64[3] for Philox (two counter words, one key) and int64[2] for ThreeFry."""
+    try:
+        state: tuple[int, ...] | None = tuple(int(value) for value in checkpoint.values(variable.key, 8))
+    except (CkptscopeError, ValueError):
+        state = None
+    seed_generator = "seed_generator" in (variable.object_path or variable.key) or "seed_generator" in (variable.full_name or "")
+    if seed_generator:
+        return GeneratorInfo(variable.key, "seed generator", None, state)
+    algorithm = {3: "philox", 2: "threefry"}.get(variable.entry.num_elements) if variable.entry.dtype.name in ("int64", "uint64") else None
+    return GeneratorInfo(variable.key, "tf.random.Generator", algorithm, state)

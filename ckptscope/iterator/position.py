@@ -1,0 +1,281 @@
+"""From stages to a position: how much of the data the trainer has consumed, apart from what is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ckptscope.errors import IteratorStateError
+from ckptscope.iterator.ops import OPS, inner_files
+from ckptscope.iterator.progress import Assumption, Progress, Tally
+from ckptscope.iterator.records import DataFiles
+from ckptscope.iterator.tree import IteratorTree, Stage
+
+PositionClass = Literal["stored", "derivable", "lost"]
+
+# Stages that keep the order of a single source, so that the next record can be named.
+_ORDERLY = frozenset(
+    (
+        *("Prefetch", "Map", "ParallelMap", "ParallelMapV2", "BatchV2", "Batch", "MapAndBatch", "ParallelBatch"),
+        *("FiniteRepeat", "ForeverRepeat", "TensorSlice", "TFRecord", "TFRecordV2", "TextLine", "FlatMap"),
+        *("AssertCardinality", "Options", "FinalizeDataset"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a state cannot hold, as given by the user or read from a stored graph.
+
+    Attributes:
+        batch_size: examples of a full batch.
+        epoch_size: examples that one pass delivers to the trainer.
+        global_seed: ``tf.random.set_seed`` of the program.
+        shuffle_seed: ``seed=`` of its shuffle.
+        data_root: directory of relative data files.
+        op_seeds: (seed, seed2) pairs of shuffles as a stored graph has them.
+        range_origin: a stored graph shows that ranges start at 0 and count by 1.
+    """
+
+    batch_size: int | None = None
+    epoch_size: int | None = None
+    global_seed: int | None = None
+    shuffle_seed: int | None = None
+    data_root: str | None = None
+    op_seeds: tuple[tuple[int, int], ...] = ()
+    range_origin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """Where one source of the pipeline stands (reading ahead included).
+
+    Attributes:
+        record_index: 0-based number of the next record in ``file``; None where it cannot be found.
+        byte_offset: in the uncompressed file.
+        elements_read: elements this source has handed on since it was created.
+        problem: why ``record_index`` is None.
+    """
+
+    op: str
+    file: str | None
+    record_index: int | None
+    byte_offset: int | None
+    elements_read: int | None
+    problem: str | None = None
+    is_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextRecord:
+    """First example of the next batch; ``file`` is None for data in memory."""
+
+    file: str | None
+    record_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the data was consumed; every unknown field has its reason.
+
+    Attributes:
+        kind: ``stored``, ``derivable`` or ``lost``; None where nothing could be read.
+        step: the run's step counter.
+        epoch: 0-based, of the last example consumed.
+        batches_consumed: elements that left the iterator since it was created.
+        examples_consumed: examples inside them.
+        examples_into_epoch: examples consumed of that epoch.
+        batch_size: examples of a full batch.
+        sources: where each source stands.
+        next_record: first example of the next batch.
+        reasons: for each field that is None, why.
+    """
+
+    kind: PositionClass | None = None
+    step: int | None = None
+    epoch: int | None = None
+    batches_consumed: int | None = None
+    examples_consumed: int | None = None
+    examples_into_epoch: int | None = None
+    batch_size: int | None = None
+    sources: tuple[SourcePosition, ...] = ()
+    next_record: NextRecord | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+COUNTS = ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one iterator state says, before it is compared with anything else.
+
+    Attributes:
+        position: with ``step`` still None.
+        progress: the root's own account.
+        epoch_size: examples of one pass, where known.
+        started: something has been consumed or read; None if it cannot be told.
+        exhausted: the next request raises the end of the data.
+        assumptions: what the numbers rest on.
+    """
+
+    position: Position
+    progress: Progress
+    epoch_size: int | None
+    started: bool | None
+    exhausted: bool
+    assumptions: tuple[Assumption, ...]
+
+
+class TreeEvaluator:
+    """Evaluates stages bottom-up with the table of :mod:`ckptscope.iterator.ops`."""
+
+    def __init__(self, tree: IteratorTree, files: DataFiles) -> None:
+        self.files = files
+        self.legacy = tree.is_legacy
+        self._file_of: dict[int, str] = {}
+        self._done: dict[int, Progress] = {}
+
+    def below(self, stage: Stage) -> Progress:
+        child = stage.child
+        if child is None:
+            ended = any(stage.flag(key) for key in ("input_impl_empty", "exhausted", "input_impls_empty"))
+            if ended:
+                return Progress.unknown("the data has ended and its counters are gone", ended=True)
+            return Progress.unknown("the state holds nothing below this stage: not started, or at its end")
+        return self.evaluate(child)
+
+    def evaluate(self, stage: Stage, file: str | None = None) -> Progress:
+        if file is not None:
+            for inner in stage.walk():
+                self._file_of.setdefault(id(inner), file)
+        if id(stage) not in self._done:
+            spec = OPS.get(stage.op)
+            if spec is None:
+                self._done[id(stage)] = Progress.unknown(f"{stage.op} is a stage that this version does not know")
+            else:
+                # Names of files hold for everything below, unless a nested stage names one closer by.
+                for number, name in inner_files(stage).items() if stage.op in _OPENS_FILES else ():
+                    for inner in stage.numbered().get(number, stage).walk():
+                        if inner is not stage:
+                            self._file_of[id(inner)] = name
+                self._done[id(stage)] = spec.progress(stage, self)
+        return self._done[id(stage)]
+
+    def file_of(self, stage: Stage) -> str | None:
+        return self._file_of.get(id(stage))
+
+
+_OPENS_FILES = frozenset(
+    ("FlatMap", "Interleave", "InterleaveV2", "ParallelInterleave", "LegacyParallelInterleaveV2",
+     "ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4")
+)  # fmt: skip
+
+
+def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading:
+    """The position that an iterator state implies.
+
+    Raises:
+        IteratorStateError: a record of the state cannot be decoded.
+    """
+    if tree.root is None:
+        raise IteratorStateError("the state names no stage")
+    evaluator = TreeEvaluator(tree, files)
+    progress = evaluator.evaluate(tree.root)
+    if not progress.batched and hints.batch_size is not None and progress.batch_size is None:
+        progress = replace(progress, batch_size=hints.batch_size)
+    progress = progress.with_batch_size(hints.batch_size)
+    if progress.mixed and progress.opaque and hints.epoch_size is not None and hints.epoch_size == (progress.examples.size or progress.uncut):
+        progress = replace(progress, mixed=False)
+    if hints.epoch_size is not None and progress.examples.size is None and not progress.mixed:
+        elements = progress.elements
+        if not progress.batched:
+            elements = replace(elements, size=hints.epoch_size)
+        progress = replace(progress, examples=replace(progress.examples, size=hints.epoch_size), elements=elements)
+    progress = progress.completed()
+    if hints.range_origin:
+        progress = replace(progress, assumptions=tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN"))
+    sources = tuple(_source(stage, evaluator) for stage in tree.root.walk() if (OPS.get(stage.op) and OPS[stage.op].is_source))
+    exhausted = progress.ended
+    position = _position(progress, hints, exhausted, sources)
+    position = replace(position, next_record=_next_record(tree.root, progress, sources))
+    total = progress.elements.total if progress.elements.total is not None else progress.examples.total
+    started = None if total is None and progress.examples.into is None else bool(total or progress.examples.into)
+    return Reading(position, progress, progress.examples.size, started, exhausted, progress.assumptions)
+
+
+def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]) -> Position:
+    examples, elements = progress.examples.settled(), progress.elements.settled()
+    reasons: dict[str, str] = {}
+    if progress.opaque and not progress.batched and examples.total != 0:
+        progress = replace(progress, reason="the stages below have ended and left no state, so elements may be batches")
+        examples = Tally()
+    reason = progress.reason or "it cannot be derived from the counters that are stored"
+    if exhausted:
+        reason = "the data has ended, and TensorFlow drops the counters at the end"
+    epoch, into = examples.passes, examples.into
+    if progress.mixed and examples.total != 0:
+        epoch = into = None
+        reason_epoch = progress.epoch_reason or "passes overlap"
+    else:
+        reason_epoch = progress.epoch_reason or (
+            "the position lies at the end of a pass whose size is not stored (give --epoch-size)"
+            if epoch is not None or examples.total is None and progress.reason is None
+            else reason
+        )
+    values = {
+        "batches_consumed": elements.total, "examples_consumed": examples.total,
+        "epoch": epoch, "examples_into_epoch": into,
+    }  # fmt: skip
+    batch_size = hints.batch_size if hints.batch_size is not None else progress.batch_size if progress.batched else None
+    for name, value in values.items():
+        if value is not None and value < 0:
+            values[name] = None
+            reasons[name] = "the counters contradict each other"
+        elif value is None:
+            reasons[name] = reason_epoch if name in ("epoch", "examples_into_epoch") else reason
+    if values["batches_consumed"] is None and values["examples_consumed"] is not None:
+        reasons["batches_consumed"] = "the batch size is not stored (give --batch-size)"
+    if batch_size is None:
+        reasons["batch_size"] = "no buffered batch shows it (give --batch-size)" if progress.batched else "no stage makes batches"
+    return Position(kind="stored", batch_size=batch_size, sources=sources, reasons=reasons, **values)
+
+
+def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:
+    title = OPS[stage.op].title
+    progress = evaluator.evaluate(stage)
+    file = evaluator.file_of(stage)
+    offset = stage.integer("offset") if stage.op.startswith("TFRecord") else stage.integer("current_pos")
+    if offset is None:
+        return SourcePosition(title, None, None, None, progress.elements.total)
+    index = None
+    problem, missing = "the state does not name the file", False
+    if file is not None:
+        lookup = evaluator.files.record_at if stage.op.startswith("TFRecord") else evaluator.files.line_at
+        if stage.op.startswith(("TFRecord", "TextLine")):
+            found = lookup(file, offset)
+            index, problem, missing = found.index, found.problem or "", found.is_missing
+        else:
+            problem = "the length of its records is not stored"
+    return SourcePosition(title, file, index, offset, index, None if index is not None else problem, missing)
+
+
+def _next_record(root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]) -> NextRecord | None:
+    stages = list(root.walk())
+    if any(stage.op not in _ORDERLY for stage in stages) or progress.mixed or progress.ended:
+        return None
+    readers = [source for source in sources if source.byte_offset is not None]
+    examples = progress.examples.settled()
+    if not readers and len(sources) == 1 and sources[0].op == "from_tensor_slices":
+        if examples.into is None or examples.passes is None:
+            return None
+        if examples.size is not None:
+            return NextRecord(None, examples.into % examples.size)
+        return NextRecord(None, examples.into) if progress.repeated is False or examples.into > 0 and not _may_wrap(examples.passes) else None
+    return None
+
+
+def _may_wrap(passes: int) -> bool:
+    """Without the size of a pass the next record could be the first of the next one."""
+    return passes >= 0

@@ -1,0 +1,227 @@
+"""Proving that a shuffle is seeded: replaying its generator.
+
+A state holds the seeds of the present pass, not the base seeds of the program. With reshuffling they are two 32-bit
+draws of a Philox 4x32-10 generator keyed by the base seeds; a new process makes its own base seeds unless the program
+gives them. Reproducing the stored draws from a small seed proves (up to a 64-bit coincidence) that it does.
+
+Sources: tensorflow/core/lib/random/philox_random.h and the paper it cites (Salmon et al., SC 2011);
+tensorflow/python/framework/random_seed.py (87654321, and how op seeds follow from a global seed);
+tensorflow/core/data/dataset_utils and tensorflow/core/kernels/data/random_seed_ops.cc.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ckptscope.iterator.position import Hints
+from ckptscope.iterator.tree import IteratorTree, Stage
+
+DEFAULT_GRAPH_SEED = 87654321
+_M0, _M1 = 0xD2511F53, 0xCD9E8D57
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_MASK32, _MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
+_QUICK_SEEDS = 512
+NUM_OP_SEEDS = 1 << 16
+_NUM_GLOBAL_SEEDS = 1 << 11
+_NUM_DERIVED = 8
+_SMALL = 1 << 20
+_MAX_DRAWS = 1 << 40
+
+SeedStatus = Literal["proven", "unproven", "whole", "current_pass", "given_mismatch", "unseeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedProof:
+    """What is known of the order of one stage that draws.
+
+    Attributes:
+        path: of the stage.
+        op: title of the stage, in the user's words.
+        status: ``proven`` (its seed reproduces what is stored), ``whole`` (its whole generator, or the order that it
+            fixed, is stored), ``current_pass`` (only the present pass remains to this iterator), ``unproven``,
+            ``unseeded`` (the stored seeds can come from no given seed), ``given_mismatch`` (a given seed does not fit).
+        how: in words.
+        remaining: elements for which the order is still stored; None if that is not known.
+        holds_order: the order of the current pass is stored.
+    """
+
+    path: str
+    op: str
+    status: SeedStatus
+    how: str
+    remaining: int | None
+    holds_order: bool = True
+
+
+def philox_block(seed: int, seed2: int, block: int) -> tuple[int, int, int, int]:
+    """Four 32-bit outputs number ``4 * block`` to ``4 * block + 3`` of the generator keyed by two 64-bit seeds."""
+    low, high = seed & _MASK64, seed2 & _MASK64
+    c0, c1, c2, c3 = block & _MASK32, (block >> 32) & _MASK32, high & _MASK32, high >> 32
+    k0, k1 = low & _MASK32, low >> 32
+    for _ in range(10):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _MASK32, (p0 >> 32) ^ c3 ^ k1, p0 & _MASK32
+        k0, k1 = (k0 + _W0) & _MASK32, (k1 + _W1) & _MASK32
+    return c0, c1, c2, c3
+
+
+def draws(seed: int, seed2: int, first: int, count: int) -> tuple[int, ...]:
+    """``count`` outputs of the generator, from number ``first``."""
+    values: list[int] = []
+    for block in range(first // 4, (first + count + 3) // 4):
+        values.extend(philox_block(seed, seed2, block))
+    start = first % 4
+    return tuple(values[start : start + count])
+
+
+def prove(tree: IteratorTree, hints: Hints) -> Iterator[SeedProof]:
+    """One proof for each stage of an iterator that draws random numbers."""
+    if tree.root is not None:
+        yield from _prove_below(tree.root, tree, hints, False, False)
+
+
+def _prove_below(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool) -> Iterator[SeedProof]:
+    if stage.op in ("Shuffle", "ShuffleAndRepeat", "GlobalShuffle", "Random", "ReshufflingShuffle", "FixedSeedShuffle"):
+        yield _prove_stage(stage, tree, hints, repeated, cached)
+    repeated = repeated or stage.op in ("FiniteRepeat", "ForeverRepeat")
+    cached = cached or (stage.op == "MemoryCache" and "cache_completed" in stage)
+    for _, child in stage.inputs:
+        yield from _prove_below(child, tree, hints, repeated, cached)
+
+
+def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool) -> SeedProof:
+    title = {"Random": "random numbers", "GlobalShuffle": "global shuffle"}.get(stage.op, "shuffle")
+    remaining = _remaining(stage)
+
+    def proof(status: SeedStatus, how: str, holds_order: bool = True) -> SeedProof:
+        return SeedProof(stage.path, title, status, how, remaining, holds_order)
+
+    if cached:
+        return proof("whole", "it lies below a complete cache, which holds its order")
+    if tree.is_legacy and stage.op == "ShuffleAndRepeat":
+        return proof("whole", "TensorFlow 1.15 stores the whole generator of a shuffle that is repeated")
+    pairs = tuple(pair for pair in hints.op_seeds if pair != (0, 0))
+    unseeded_graph = bool(hints.op_seeds) and not pairs
+    seed, seed2 = stage.integer("seed"), stage.integer("seed2")
+    if seed is None or seed2 is None:
+        if pairs and not unseeded_graph and all(pair != (0, 0) for pair in hints.op_seeds):
+            return proof("proven", "the stored graph gives its seed")
+        return proof("unproven", "this TensorFlow stores no seed of it", holds_order=False)
+    found = _find_base(stage, seed, seed2, hints, pairs)
+    if found is not None:
+        return proof("proven", found)
+    fused = stage.op == "ShuffleAndRepeat"
+    if stage.op == "Random" and not repeated and not tree.is_legacy:
+        return proof("whole", "its present seeds and count are stored, and no repeat makes it anew")
+    if not fused and not repeated and not _made_again(stage):
+        return proof("current_pass", "no repeat makes it anew, so only the present pass remains")
+    given = hints.shuffle_seed if hints.shuffle_seed is not None else hints.global_seed
+    if given is not None:
+        return proof("given_mismatch", f"the given seed {given} does not reproduce the stored draws")
+    if not 0 <= seed <= _MASK32 or not 0 <= seed2 <= _MASK32:
+        return proof("unseeded", "its stored seeds are 64-bit random numbers, as TensorFlow makes them where none is given")
+    return proof("unproven", "no small seed reproduces the stored draws (give --shuffle-seed or --global-seed)")
+
+
+def _made_again(stage: Stage) -> bool:
+    """Its dataset has given more than one iterator, so the program loops over it in Python."""
+    made = stage.integer("epoch_num_random_samples")
+    made = stage.integer("ds_num_random_samples") if made is None else made
+    # Two draws make the seeds of a pass where it is reshuffled, one where it is not.
+    fixed = not all(0 <= (stage.integer(key) or 0) <= _MASK32 for key in ("seed", "seed2"))
+    return made is not None and made > (1 if fixed else 2)
+
+
+def _remaining(stage: Stage) -> int | None:
+    """Elements whose order is stored: those in the buffer; more if the input is not at its end, but not known."""
+    if stage.op in ("Shuffle", "ShuffleAndRepeat"):
+        if (stage.integer("slices_size") or 0) > 1 or stage.flag("end_of_input_sequence") or stage.flag("slices_reached_end_of_sequence_0"):
+            start, end = stage.integer("slices_start_0"), stage.integer("slices_end_0")
+            if start is not None and end is not None:
+                return end - start
+    return None
+
+
+def _find_base(stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[tuple[int, int], ...]) -> str | None:
+    """How the stored seeds follow from given ones; None if they are not found to."""
+    if seed == DEFAULT_GRAPH_SEED:
+        return f"its stored seed is the op seed {seed2}"
+    if (seed, seed2) in pairs:
+        return f"the stored graph has its seeds {(seed, seed2)}"
+    drawn = stage.integer("epoch_num_random_samples")
+    drawn = stage.integer("ds_num_random_samples") if drawn is None else drawn
+    if 0 <= seed < _SMALL and 0 <= seed2 < _SMALL:
+        return f"its stored seeds are the global seed {seed} and the op seed {seed2}"
+    if 0 <= seed < _SMALL and seed2 in tuple(_derived(seed)):
+        return f"its stored seeds follow from the global seed {seed}"
+    if drawn is None or not 2 <= drawn < _MAX_DRAWS or not (0 <= seed <= _MASK32 and 0 <= seed2 <= _MASK32):
+        return None
+    wanted = (seed, seed2)
+    for base in _candidates(hints, pairs):
+        if draws(*base, drawn - 2, 2) == wanted:
+            return _name_base(base)
+    if drawn % 2 == 0:
+        match = _search_op_seeds(drawn, wanted)
+        if match is not None:
+            return _name_base((DEFAULT_GRAPH_SEED, match))
+    for global_seed in range(_NUM_GLOBAL_SEEDS):
+        for op_seed in _derived(global_seed):
+            if draws(global_seed, op_seed, drawn - 2, 2) == wanted:
+                return f"its draws follow from the global seed {global_seed}"
+    return None
+
+
+def _name_base(base: tuple[int, int]) -> str:
+    if base[0] == DEFAULT_GRAPH_SEED:
+        return f"its draws follow from the op seed {base[1]}"
+    return f"its draws follow from the global seed {base[0]} and the op seed {base[1]}"
+
+
+def _derived(global_seed: int, count: int = _NUM_DERIVED) -> Iterator[int]:
+    """Op seeds that eager TensorFlow takes, in order, where only the global seed is set."""
+    generator = random.Random(global_seed)
+    for _ in range(count):
+        yield generator.randint(0, 2**31 - 1)
+
+
+def _candidates(hints: Hints, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    yield from pairs
+    if hints.shuffle_seed is not None:
+        yield DEFAULT_GRAPH_SEED, hints.shuffle_seed
+        if hints.global_seed is not None:
+            yield hints.global_seed, hints.shuffle_seed
+    if hints.global_seed is not None:
+        for op_seed in _derived(hints.global_seed, 256):
+            yield hints.global_seed, op_seed
+        for op_seed in range(_QUICK_SEEDS * 4):
+            yield hints.global_seed, op_seed
+    for op_seed in range(_QUICK_SEEDS):
+        yield DEFAULT_GRAPH_SEED, op_seed
+    for global_seed in range(48):
+        for op_seed in range(48):
+            yield global_seed, op_seed
+
+
+def _search_op_seeds(drawn: int, wanted: tuple[int, int]) -> int | None:
+    """The op seed below :data:`NUM_OP_SEEDS` whose generator gives ``wanted``, all tried at once with NumPy."""
+    import numpy
+
+    seeds = numpy.arange(NUM_OP_SEEDS, dtype=numpy.uint64)
+    block, place = divmod(drawn - 2, 4)
+    mask, shift = numpy.uint64(_MASK32), numpy.uint64(32)
+    c0 = numpy.full_like(seeds, block & _MASK32)
+    c1 = numpy.full_like(seeds, (block >> 32) & _MASK32)
+    c2, c3 = seeds.copy(), numpy.zeros_like(seeds)
+    k0, k1 = DEFAULT_GRAPH_SEED, 0
+    for _ in range(10):
+        p0, p1 = numpy.uint64(_M0) * c0, numpy.uint64(_M1) * c2
+        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ numpy.uint64(k0), p1 & mask, (p0 >> shift) ^ c3 ^ numpy.uint64(k1), p0 & mask
+        k0, k1 = (k0 + _W0) & _MASK32, (k1 + _W1) & _MASK32
+    outputs = (c0, c1, c2, c3)
+    if place > 2:
+        return None
+    hits = numpy.flatnonzero((outputs[place] == wanted[0]) & (outputs[place + 1] == wanted[1]))
+    return int(hits[0]) if len(hits) else None

@@ -1,0 +1,1 @@
+"""Inspections to text, JSON, tables and notebooks. Knows nothing of reading."""

@@ -1,0 +1,168 @@
+"""The contract's JSON objects: one shape for ``--json``, the TensorBoard tab and the tests' golden files.
+
+The schema is in ``ckptscope/schema``. Integers stay integers; non-finite numbers become strings.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.iterator.position import Position
+from ckptscope.resume.model import EpochRange
+from ckptscope.version import FORMAT_VERSION, VERSION
+
+if TYPE_CHECKING:
+    from ckptscope.checkpoint.roles import Variable
+    from ckptscope.errors import CkptscopeError
+    from ckptscope.inspection import CheckpointInfo, HistoryRow, Inspection, IteratorInfo, RunHistory, StageInfo
+    from ckptscope.resume.report import ResumeReport
+
+Json = dict[str, Any]
+
+
+def dumps(value: Any, *, indent: int | None = 2) -> str:
+    """Text of a JSON value; keys that are no UTF-8 are escaped already."""
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def number(value: float | int | None) -> float | int | str | None:
+    """Non-finite floats as the contract's strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def envelope(command: str) -> Json:
+    """What every object starts with."""
+    return {"format_version": FORMAT_VERSION, "tool_version": VERSION, "command": command}
+
+
+def error_to_jsonable(error: CkptscopeError) -> Json:
+    """What is printed where nothing can be said."""
+    return {"format_version": FORMAT_VERSION, "error": {"code": error.code, "message": str(error), "path": error.path}}
+
+
+def inspection_to_jsonable(inspection: Inspection) -> Json:
+    """``inspect --json``."""
+    return {
+        **envelope("inspect"),
+        "checkpoint": checkpoint_to_jsonable(inspection.checkpoint),
+        "parameters": {"total": inspection.parameters[0], "nbytes": inspection.parameters[1]},
+        "groups": [
+            {"role": group.role, "num_variables": group.num_variables, "num_elements": group.num_elements, "nbytes": group.nbytes}
+            for group in inspection.groups
+        ],
+        "variables": [variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables],
+        "iterators": [iterator_to_jsonable(iterator) for iterator in inspection.iterators],
+        "rng": [
+            {"key": item.key, "kind": item.kind, "algorithm": item.algorithm, "state": None if item.state is None else list(item.state)}
+            for item in inspection.rng
+        ],
+        "counters": dict(inspection.counters),
+        "resume": resume_to_jsonable(inspection.resume),
+    }
+
+
+def checkpoint_to_jsonable(checkpoint: CheckpointInfo) -> Json:
+    return {
+        "path": checkpoint.path, "chosen_because": checkpoint.chosen_because, "format": checkpoint.format, "style": checkpoint.style,
+        "step": checkpoint.step, "nbytes": checkpoint.nbytes, "num_shards": checkpoint.num_shards,
+        "num_variables": checkpoint.num_variables, "producer": checkpoint.producer, "complete": checkpoint.complete,
+    }  # fmt: skip
+
+
+def variable_to_jsonable(variable: Variable, stats: Mapping[str, float | int | None] | None = None) -> Json:
+    entry = variable.entry
+    return {
+        "key": variable.key, "object_path": variable.object_path, "full_name": variable.full_name, "dtype": entry.dtype.name,
+        "shape": list(entry.shape), "nbytes": entry.nbytes, "role": variable.role, "slot_of": variable.slot_of,
+        "slot_name": variable.slot_name, "shard": entry.shard, "crc32c": entry.crc32c,
+        "stats": None if stats is None else {name: number(value) for name, value in stats.items()},
+    }  # fmt: skip
+
+
+def stage_to_jsonable(stage: StageInfo) -> Json:
+    shown: Json = {
+        "path": stage.path, "op": stage.op, "title": stage.title, "known": stage.known, "fields": dict(stage.fields),
+        "held_elements": stage.held_elements, "nbytes": stage.nbytes, "inputs": [stage_to_jsonable(child) for child in stage.inputs],
+    }  # fmt: skip
+    if stage.elements is not None:
+        shown["elements"] = [list(element) for element in stage.elements]
+    return shown
+
+
+def iterator_to_jsonable(iterator: IteratorInfo) -> Json:
+    return {
+        "key": iterator.key, "source_file": iterator.source_file, "decoded": iterator.decoded, "error": iterator.error,
+        "nbytes": iterator.nbytes, "started": iterator.started, "exhausted": iterator.exhausted,
+        "stages": [stage_to_jsonable(stage) for stage in iterator.stages],
+        "position": position_to_jsonable(iterator.position),
+    }  # fmt: skip
+
+
+def position_to_jsonable(position: Position) -> Json:
+    """The contract's POSITION."""
+    return {
+        "class": position.kind, "step": position.step, "epoch": position.epoch, "batches_consumed": position.batches_consumed,
+        "examples_consumed": position.examples_consumed, "examples_into_epoch": position.examples_into_epoch,
+        "batch_size": position.batch_size,
+        "sources": [
+            {
+                "op": source.op, "file": source.file, "record_index": source.record_index, "byte_offset": source.byte_offset,
+                "elements_read": source.elements_read, "reason": source.problem,
+            }
+            for source in position.sources
+        ],
+        "next_record": None
+        if position.next_record is None
+        else {"file": position.next_record.file, "record_index": position.next_record.record_index},
+        "reasons": dict(position.reasons),
+    }  # fmt: skip
+
+
+def resume_to_jsonable(resume: ResumeReport) -> Json:
+    loss = resume.loss
+    return {
+        "verdict": resume.verdict,
+        "headline": resume.headline,
+        "position": position_to_jsonable(resume.position),
+        "conditions": [{"code": item.code, "text": item.text, "source": item.source} for item in resume.conditions],
+        "findings": [
+            {
+                "code": item.code, "component": item.component, "status": item.status, "verdict": item.verdict, "subject": item.subject,
+                "message": item.message, "remedy": item.remedy,
+                "evidence": [{"file": e.file, "key": e.key, "offset": e.offset, "value": e.value} for e in item.evidence],
+            }
+            for item in resume.findings
+        ],
+        "loss": None if loss is None else {"repeated_elements": _ranges(loss.repeated), "skipped_elements": _ranges(loss.skipped)},
+    }  # fmt: skip
+
+
+def _ranges(ranges: tuple[EpochRange, ...]) -> Any:
+    """A pair within one epoch; across a boundary a list of {epoch, from, to}."""
+    if not ranges:
+        return None
+    if len(ranges) == 1 and ranges[0].epoch == 0:
+        return [ranges[0].start, ranges[0].stop]
+    return [{"epoch": item.epoch, "from": item.start, "to": item.stop} for item in ranges]
+
+
+def history_to_jsonable(history: RunHistory) -> Json:
+    """``inspect DIR --all --json``."""
+    return {**envelope("inspect"), "history": [history_row_to_jsonable(row) for row in history.rows]}
+
+
+def history_row_to_jsonable(row: HistoryRow) -> Json:
+    return {
+        "checkpoint": None if row.checkpoint is None else checkpoint_to_jsonable(row.checkpoint),
+        "path": row.path,
+        "position": None if row.position is None else position_to_jsonable(row.position),
+        "verdict": row.verdict,
+        "headline": row.headline,
+        "alarms": [],
+        **({"error": row.error} if row.error is not None else {}),
+    }

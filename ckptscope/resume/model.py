@@ -1,0 +1,123 @@
+"""What a judgement is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ckptscope.resume.facts import Facts
+
+Verdict = Literal["exact", "approximate", "impossible"]
+VERDICTS: tuple[Verdict, ...] = ("impossible", "approximate", "exact")  # worst first
+Status = Literal["saved", "not_needed", "missing", "partial", "inconsistent", "damaged", "unknown"]
+Component = Literal["files", "weights", "optimizer", "step", "iterator", "rng", "lr_schedule", "loss_scale", "ema", "metrics"]
+Source = Literal["evidence", "standing"]
+
+
+def worst(verdicts: Iterable[Verdict | None]) -> Verdict:
+    """The worst of the forced verdicts; ``exact`` where none is forced."""
+    return min((verdict for verdict in verdicts if verdict is not None), key=VERDICTS.index, default="exact")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a finding can be checked."""
+
+    file: str | None = None
+    key: str | None = None
+    offset: int | None = None
+    value: str | int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rule found, before its table entry completes it."""
+
+    status: Status
+    message: str
+    subject: str = ""
+    verdict: Verdict | None = None
+    evidence: tuple[Evidence, ...] = ()
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing that is checked.
+
+    Attributes:
+        code: stable, ``[A-Z]+[0-9]{3}``.
+        component: what of the training state it is about.
+        title: one line.
+        explanation: the long form, for ``ckptscope explain`` and docs/findings.md.
+        check: facts to outcomes; none means that it does not apply.
+        remedies: what to change, by framework; ``""`` for all others.
+    """
+
+    code: str
+    component: Component
+    title: str
+    explanation: str
+    check: Callable[[Facts], Iterable[Outcome]]
+    remedies: Mapping[str, str] = field(default_factory=dict)
+
+    def remedy(self, framework: str) -> str | None:
+        return self.remedies.get(framework, self.remedies.get(""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionRule:
+    """One thing that files cannot show, and a person can check.
+
+    Attributes:
+        check: facts to sentences; none means that nothing raised it.
+        source: ``evidence`` where something in the files raised it, ``standing`` where it always holds.
+    """
+
+    code: str
+    title: str
+    explanation: str
+    check: Callable[[Facts], Iterable[str]]
+    source: Source = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One checked thing, with what it means for the verdict."""
+
+    code: str
+    component: Component
+    status: Status
+    verdict: Verdict | None
+    subject: str
+    message: str
+    evidence: tuple[Evidence, ...]
+    remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A sentence that must hold for the verdict."""
+
+    code: str
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRange:
+    """Examples [start, stop) of one epoch, in its order."""
+
+    epoch: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What resuming repeats or skips, in examples."""
+
+    repeated: tuple[EpochRange, ...] = ()
+    skipped: tuple[EpochRange, ...] = ()
