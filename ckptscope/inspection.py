@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, all_in, find
+from ckptscope.checkpoint.discover import Location, all_in, checkpoints_in, find
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.errors import CkptscopeError
@@ -188,7 +189,8 @@ class RunHistory:
 
 def meets(verdict: str, require: str) -> bool:
     """Whether a verdict is at least what is required."""
-    return VERDICTS.index(verdict) >= VERDICTS.index(require)  # type: ignore[arg-type]
+    order: tuple[str, ...] = VERDICTS
+    return order.index(verdict) >= order.index(require)
 
 
 def open_checkpoint(path: str, *, step: str | int | None = None) -> Checkpoint:
@@ -232,29 +234,45 @@ def inspect(
         return _inspection(facts, report, tuple(only), tuple(ignore), stats, show_elements)
 
 
-def inspect_all(path: str, **arguments: Any) -> RunHistory:
-    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error."""
+def inspect_all(
+    path: str,
+    *,
+    batch_size: int | None = None,
+    epoch_size: int | None = None,
+    global_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    data_root: str | None = None,
+    verify: bool = False,
+) -> RunHistory:
+    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+    """
+    hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
     rows = []
-    for location in all_in(path):
+    for location in all_in(str(path)):
+        prefix, number = location.prefix, location.number
         try:
-            hints = Hints(*(arguments.get(name) for name in ("batch_size", "epoch_size", "global_seed", "shuffle_seed", "data_root")))
             with location.open() as checkpoint:
-                facts = gather(location, checkpoint, hints, verify=bool(arguments.get("verify")))
+                facts = gather(location, checkpoint, hints, verify=verify)
                 report = evaluate(facts)
-                rows.append(HistoryRow(_info(facts), location.prefix, location.number, report.position, report.verdict, report.headline, None))
         except CkptscopeError as error:
-            rows.append(HistoryRow(None, location.prefix, location.number, None, None, None, str(error)))
+            rows.append(HistoryRow(None, prefix, number, None, None, None, str(error)))
+        else:
+            position = report.position
+            rows.append(HistoryRow(_info(facts), prefix, number, position, report.verdict, report.headline, None))
     return RunHistory(str(path), tuple(rows))
 
 
 def _alternative(location: Location, hints: Hints, require: str) -> str:
     """Name the latest checkpoint beside this one that meets what is required."""
-    import os
-
-    from ckptscope.checkpoint.discover import checkpoints_in
-
     try:
-        others = [other for other in checkpoints_in(os.path.dirname(location.prefix) or ".") if other.prefix != location.prefix]
+        others = [
+            other
+            for other in checkpoints_in(os.path.dirname(location.prefix) or ".")
+            if other.prefix != location.prefix
+        ]
     except OSError:
         return ""
     for other in reversed(others[-_MAX_ALTERNATIVES:]):
@@ -265,7 +283,11 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
             continue
         if meets(verdict, require):
             return f" The latest one here that {'can be continued' if require == 'approximate' else 'resumes exactly'} is {os.path.basename(other.prefix)} ({verdict})."
-    return f" No other checkpoint here {'can be continued' if require == 'approximate' else 'resumes exactly'}." if others else ""
+    return (
+        f" No other checkpoint here {'can be continued' if require == 'approximate' else 'resumes exactly'}."
+        if others
+        else ""
+    )
 
 
 def _info(facts: Facts) -> CheckpointInfo:
@@ -288,13 +310,17 @@ def _producer(facts: Facts) -> str | None:
         if tree.encoding == "single":
             return "TensorFlow 1.x (by its iterator state)"
         if tree.encoding == "compressed":
-            recent = tree.root is not None and any("global_shuffle_iterator_next_index" in stage for stage in tree.root.walk())
+            recent = tree.root is not None and any(
+                "global_shuffle_iterator_next_index" in stage for stage in tree.root.walk()
+            )
             return f"TensorFlow {'2.16' if recent else '2.12'} or newer (by its iterator state)"
         return f"TensorFlow 2.{'0 to 2.7' if tree.wrapper != 'Root' else '5 to 2.14'} (by its iterator state)"
     return facts.checkpoint.producer
 
 
-def _inspection(facts: Facts, report: ResumeReport, only: tuple[str, ...], ignore: tuple[str, ...], stats: bool, show_elements: bool) -> Inspection:
+def _inspection(
+    facts: Facts, report: ResumeReport, only: tuple[str, ...], ignore: tuple[str, ...], stats: bool, show_elements: bool
+) -> Inspection:
     variables = facts.inventory.variables
     if only or ignore:
         variables = tuple(
@@ -312,7 +338,11 @@ def _inspection(facts: Facts, report: ResumeReport, only: tuple[str, ...], ignor
     if stats:
         from ckptscope.checkpoint.statistics import statistics_of
 
-        found = {variable.key: values for variable in variables if (values := statistics_of(facts.checkpoint, variable.key)) is not None}
+        found = {
+            variable.key: values
+            for variable in variables
+            if (values := statistics_of(facts.checkpoint, variable.key)) is not None
+        }
     return Inspection(
         checkpoint=_info(facts),
         parameters=(weights[1], weights[2]),
@@ -375,7 +405,9 @@ def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
             try:
                 values = tensor.values(_MAX_SHOWN_VALUES)
                 more = " …" if tensor.num_elements > len(values) else ""
-                texts.append(f"{tensor.dtype.name}{list(tensor.shape)} {' '.join(str(value) for value in values)}{more}")
+                texts.append(
+                    f"{tensor.dtype.name}{list(tensor.shape)} {' '.join(str(value) for value in values)}{more}"
+                )
             except CkptscopeError:
                 texts.append(f"{tensor.dtype.name}{list(tensor.shape)}")
         shown.append(tuple(texts))
@@ -388,8 +420,14 @@ def _generator(checkpoint: Checkpoint, variable: Variable) -> GeneratorInfo:
         state: tuple[int, ...] | None = tuple(int(value) for value in checkpoint.values(variable.key, 8))
     except (CkptscopeError, ValueError):
         state = None
-    seed_generator = "seed_generator" in (variable.object_path or variable.key) or "seed_generator" in (variable.full_name or "")
+    seed_generator = "seed_generator" in (variable.object_path or variable.key) or "seed_generator" in (
+        variable.full_name or ""
+    )
     if seed_generator:
         return GeneratorInfo(variable.key, "seed generator", None, state)
-    algorithm = {3: "philox", 2: "threefry"}.get(variable.entry.num_elements) if variable.entry.dtype.name in ("int64", "uint64") else None
+    algorithm = (
+        {3: "philox", 2: "threefry"}.get(variable.entry.num_elements)
+        if variable.entry.dtype.name in ("int64", "uint64")
+        else None
+    )
     return GeneratorInfo(variable.key, "tf.random.Generator", algorithm, state)

@@ -116,7 +116,9 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
         for extents in all_extents:
             part = raw_keys.get(encode_slice_key(key, extents))
             if part is None:
-                raise MalformedMessageError(f"slice {extents.axes} of {tensor.key} is not in the index", path=path, structure="slices")
+                raise MalformedMessageError(
+                    f"slice {extents.axes} of {tensor.key} is not in the index", path=path, structure="slices"
+                )
             slices.append((extents, part))
         entries[tensor.key] = TensorEntry(
             tensor.key, tensor.dtype, tensor.shape, slices[0][1].shard, slices[0][1].offset,
@@ -135,6 +137,7 @@ class BundleReader:
         self._maps: dict[int, mmap.mmap] = {}
 
     def close(self) -> None:
+        """Close the data files."""
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
@@ -149,7 +152,9 @@ class BundleReader:
             try:
                 self._descriptors[shard] = os.open(self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
-                raise MissingShardError("this data shard is missing; copy it back, or use another checkpoint", path=self.path(shard)) from None
+                raise MissingShardError(
+                    "this data shard is missing; copy it back, or use another checkpoint", path=self.path(shard)
+                ) from None
             except OSError as error:
                 raise CkptscopeError(f"cannot be read: {error.strerror}", path=self.path(shard)) from None
         return self._descriptors[shard]
@@ -166,26 +171,39 @@ class BundleReader:
         return entry.offset, size
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         offset, _ = self._span(entry)
         data = os.pread(self._descriptor(entry.shard), entry.nbytes, offset)
         while len(data) < entry.nbytes:  # reads of more than 2 GiB come in parts
             more = os.pread(self._descriptor(entry.shard), entry.nbytes - len(data), offset + len(data))
             if not more:
-                raise TruncatedError("the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset)
+                raise TruncatedError(
+                    "the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset
+                )
             data += more
         return data
 
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         if entry.slices:
             return [] if limit == 0 else list(self.read_array(entry).reshape(-1)[:limit].tolist())
         count = min(limit, entry.num_elements)
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
                 return _strings(self.read_bytes(entry), entry.num_elements)[:count]
-            head = TensorEntry(entry.key, entry.dtype, (count,), entry.shard, entry.offset, min(entry.nbytes, count * entry.dtype.nbytes), None)
+            head = TensorEntry(
+                entry.key,
+                entry.dtype,
+                (count,),
+                entry.shard,
+                entry.offset,
+                min(entry.nbytes, count * entry.dtype.nbytes),
+                None,
+            )
             return unpack(entry.dtype, self.read_bytes(head), count)
 
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         import numpy
 
         dtype = numpy_dtype(entry.dtype)
@@ -197,7 +215,11 @@ class BundleReader:
                 )
                 values = self.read_array(part)
                 if whole[where].shape != values.shape:
-                    raise MalformedMessageError(f"a slice of shape {values.shape} at {extents.axes} of {entry.shape}", path=self.path(part.shard), structure=entry.key)
+                    raise MalformedMessageError(
+                        f"a slice of shape {values.shape} at {extents.axes} of {entry.shape}",
+                        path=self.path(part.shard),
+                        structure=entry.key,
+                    )
                 whole[where] = values
             return whole
         with reading(self.path(entry.shard), entry.key, entry.offset):
@@ -217,6 +239,7 @@ class BundleReader:
     def check(
         self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
     ) -> list[Damage]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         stored = [part for entry in entries.values() for part in (tuple(p for _, p in entry.slices) or (entry,))]
         stored.sort(key=lambda entry: (entry.shard, entry.offset))
         damage: list[Damage] = []
@@ -229,13 +252,31 @@ class BundleReader:
             try:
                 self._span(entry)
                 if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
-                    raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}", offset=entry.offset)
+                    raise MalformedMessageError(
+                        f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}", offset=entry.offset
+                    )
                 if checksums and not self._intact(entry):
-                    damage.append(Damage("checksum", self.path(entry.shard), entry.key, entry.offset, "stored bytes do not match their checksum"))
+                    damage.append(
+                        Damage(
+                            "checksum",
+                            self.path(entry.shard),
+                            entry.key,
+                            entry.offset,
+                            "stored bytes do not match their checksum",
+                        )
+                    )
             except MissingShardError as error:
                 broken.add(entry.shard)
                 lost = sum(other.shard == entry.shard for other in stored)
-                damage.append(Damage("missing_shard", self.path(entry.shard), None, None, f"{error.message} ({lost} tensors are in it)"))
+                damage.append(
+                    Damage(
+                        "missing_shard",
+                        self.path(entry.shard),
+                        None,
+                        None,
+                        f"{error.message} ({lost} tensors are in it)",
+                    )
+                )
             except TruncatedError as error:
                 damage.append(Damage("short_shard", self.path(entry.shard), entry.key, entry.offset, error.message))
             except CorruptCheckpointError as error:
@@ -246,8 +287,21 @@ class BundleReader:
             if progress is not None:
                 progress(entry.nbytes)
         for shard, end in claimed.items():
-            if shard not in broken and os.path.exists(self.path(shard)) and (extra := os.path.getsize(self.path(shard)) - end) > 0:
-                damage.append(Damage("unclaimed", self.path(shard), None, end, f"{extra} bytes at the end belong to no tensor", fatal=False))
+            if (
+                shard not in broken
+                and os.path.exists(self.path(shard))
+                and (extra := os.path.getsize(self.path(shard)) - end) > 0
+            ):
+                damage.append(
+                    Damage(
+                        "unclaimed",
+                        self.path(shard),
+                        None,
+                        end,
+                        f"{extra} bytes at the end belong to no tensor",
+                        fatal=False,
+                    )
+                )
         return damage
 
     def _intact(self, entry: TensorEntry) -> bool:
@@ -307,5 +361,3 @@ def _variant_checksum(data: bytes, count: int) -> int:
         running.feed(data[position : position + 4])
         position += 4
     return running.masked
-
-

@@ -111,7 +111,9 @@ def find(path: str, step: str | None = None) -> Location:
         UnsupportedFormatError: a format that is not read (yet).
     """
     if re.match(r"^[a-z][a-z0-9+]*://", path):
-        raise UnsupportedFormatError("remote files are not read by this version; copy the checkpoint here first", path=path)
+        raise UnsupportedFormatError(
+            "remote files are not read by this version; copy the checkpoint here first", path=path
+        )
     base, at, suffix = path.rpartition("@")
     if at and re.fullmatch(r"\d+|latest|-\d+", suffix) and not os.path.exists(path) and os.path.isdir(base):
         path, step = base, suffix
@@ -132,7 +134,9 @@ def _of_file(path: str) -> Location:
         return Location(path, "tensor_bundle", "the given prefix", number_of(path))
     member = _MEMBER.match(path)
     if member and (os.path.isfile(f"{member['prefix']}.index")):
-        return Location(member["prefix"], "tensor_bundle", f"the checkpoint that {name} belongs to", number_of(member["prefix"]))
+        return Location(
+            member["prefix"], "tensor_bundle", f"the checkpoint that {name} belongs to", number_of(member["prefix"])
+        )
     if not os.path.isfile(path):
         if member and os.path.isfile(member["prefix"]):
             return _of_file(member["prefix"])
@@ -151,7 +155,10 @@ def _of_file(path: str) -> Location:
     if b"model_checkpoint_path" in head:
         return _in_directory(os.path.dirname(path) or ".", None, state_file=name)
     if member:
-        raise CheckpointNotFoundError(f"belongs to {member['prefix']}, whose .index is missing: the save did not finish, or the file was lost", path=path)
+        raise CheckpointNotFoundError(
+            f"belongs to {member['prefix']}, whose .index is missing: the save did not finish, or the file was lost",
+            path=path,
+        )
     if name == "saved_model.pb":
         return _in_directory(os.path.dirname(path) or ".", None)
     kind = "an empty file" if size == 0 else "a text file" if _is_text(head) else "no checkpoint file"
@@ -173,7 +180,11 @@ def _nothing_at(path: str) -> str:
         return f"has no .index, only {', '.join(debris[:3])}: the save did not finish, or the index was lost"
     nearby = [os.path.basename(location.prefix) for location in checkpoints_in(directory)]
     listed = ", ".join(nearby[-5:])
-    return f"does not exist; {directory} holds {listed}" if nearby else f"does not exist, and {directory} holds no checkpoint"
+    return (
+        f"does not exist; {directory} holds {listed}"
+        if nearby
+        else f"does not exist, and {directory} holds no checkpoint"
+    )
 
 
 def checkpoints_in(directory: str) -> list[Location]:
@@ -185,7 +196,9 @@ def checkpoints_in(directory: str) -> list[Location]:
             if not _PARTNER.match(os.path.basename(prefix)):
                 found.append(Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix)))
         elif _NUMBER.search(name) and not _MEMBER.match(name) and _is_v1(os.path.join(directory, name)):
-            found.append(Location(os.path.join(directory, name), "sliced_v1", "found in the directory", number_of(name)))
+            found.append(
+                Location(os.path.join(directory, name), "sliced_v1", "found in the directory", number_of(name))
+            )
     return sorted(found, key=lambda location: (location.number is not None, location.number or 0, location.prefix))
 
 
@@ -209,7 +222,9 @@ def all_in(path: str) -> list[Location]:
     directory = path if os.path.isdir(path) else os.path.dirname(path) or "."
     found = checkpoints_in(directory)
     if not found:
-        found = [replace(find(os.path.join(directory, name)), number=number) for number, name in _step_directories(directory)]
+        found = [
+            replace(find(os.path.join(directory, name)), number=number) for number, name in _step_directories(directory)
+        ]
     if not found:
         return [find(path)]
     return found
@@ -250,7 +265,9 @@ def _unescape(text: str) -> str:
 
 
 def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE) -> Location:
-    if os.path.isfile(os.path.join(directory, "variables", "variables.index")) and os.path.isfile(os.path.join(directory, "saved_model.pb")):
+    if os.path.isfile(os.path.join(directory, "variables", "variables.index")) and os.path.isfile(
+        os.path.join(directory, "saved_model.pb")
+    ):
         prefix = os.path.join(directory, "variables", "variables")
         return Location(prefix, "tensor_bundle", "the variables of the SavedModel", None, is_saved_model=True)
     found = checkpoints_in(directory)
@@ -273,14 +290,18 @@ def _latest(directory: str, found: list[Location], latest: str, state_file: str)
     here = os.path.join(directory, name) if os.path.isabs(latest) else os.path.join(directory, latest)
     notes = []
     for prefix in (here, os.path.join(directory, name), latest):
-        known = next((location for location in found if os.path.normpath(location.prefix) == os.path.normpath(prefix)), None)
+        known = next(
+            (location for location in found if os.path.normpath(location.prefix) == os.path.normpath(prefix)), None
+        )
         if known is None and os.path.isfile(f"{prefix}.index"):
             known = Location(prefix, "tensor_bundle", "", number_of(prefix))
         if known is not None:
             because = f"named as the latest by the state file {state_file}"
             if os.path.isabs(latest) and not os.path.exists(f"{latest}.index"):
                 because += ", which still has the directory's old place"
-                notes.append(f"the state file {state_file} names {latest}, which is not there; TensorFlow's latest_checkpoint will not find it")
+                notes.append(
+                    f"the state file {state_file} names {latest}, which is not there; TensorFlow's latest_checkpoint will not find it"
+                )
             newer = [location for location in found if (location.number or 0) > (known.number or 0)]
             if newer and known.number is not None:
                 notes.append(f"{os.path.basename(newer[-1].prefix)} is newer than the one that the state file names")
@@ -300,7 +321,9 @@ def _by_step(directory: str, found: list[Location], step: str) -> Location:
         if location.number == number:
             return replace(location, chosen_because=f"--step {step}")
     there = ", ".join(str(location.number) for location in found if location.number is not None)
-    raise CheckpointNotFoundError(f"holds no checkpoint of step {step}; there are {there or 'none with a number'}", path=directory)
+    raise CheckpointNotFoundError(
+        f"holds no checkpoint of step {step}; there are {there or 'none with a number'}", path=directory
+    )
 
 
 def _below(directory: str, step: str | None) -> Location:
@@ -318,17 +341,25 @@ def _below(directory: str, step: str | None) -> Location:
             inner = find(inner_directory, step)
             return replace(inner, chosen_because=f"{inner.chosen_because} (in {name}/)")
     names = os.listdir(directory)
-    inside = sorted(name for name in names if os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name)))
+    inside = sorted(
+        name
+        for name in names
+        if os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name))
+    )
     if len(inside) == 1:
         inner = find(os.path.join(directory, inside[0]), step)
         return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
     if inside:
-        raise CheckpointNotFoundError(f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}", path=directory)
+        raise CheckpointNotFoundError(
+            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}", path=directory
+        )
     if any(name.endswith(_LATER) for name in names):
         raise UnsupportedFormatError("Keras files (.keras, .h5) are not read by this version", path=directory)
     debris = [name for name in names if ".data-" in name or "_temp" in name or name.endswith(".meta")]
     if debris:
-        raise CheckpointNotFoundError(f"holds no index, only {', '.join(sorted(debris)[:3])}: the save did not finish", path=directory)
+        raise CheckpointNotFoundError(
+            f"holds no index, only {', '.join(sorted(debris)[:3])}: the save did not finish", path=directory
+        )
     if STATE_FILE in names:
         latest, _ = read_state_file(os.path.join(directory, STATE_FILE))
         raise CheckpointNotFoundError(f"its state file names {latest}, but no checkpoint is there", path=directory)
@@ -354,6 +385,8 @@ def partners_of(location: Location) -> list[Partner]:
         if os.path.isfile(f"{prefix}.index"):
             found[stem] = Partner(prefix, match["base"], int(match["step"]), True)
         elif stem not in found or "_temp_" in name:
-            problem = f"only {name} is there" + (": a save that never finished" if "_temp_" in name else ", without its index")
+            problem = f"only {name} is there" + (
+                ": a save that never finished" if "_temp_" in name else ", without its index"
+            )
             found[stem] = Partner(prefix, match["base"], int(match["step"]), False, problem)
     return sorted(found.values(), key=lambda partner: (partner.step, partner.base))

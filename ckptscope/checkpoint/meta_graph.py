@@ -23,10 +23,26 @@ if TYPE_CHECKING:
 # Ops that draw from a hidden state that no checkpoint holds.
 RANDOM_OPS = frozenset(
     (
-        *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "ParameterizedTruncatedNormal"),
+        *(
+            "RandomUniform",
+            "RandomUniformInt",
+            "RandomStandardNormal",
+            "TruncatedNormal",
+            "ParameterizedTruncatedNormal",
+        ),
         *("RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2", "Multinomial", "RandomCrop"),
-        *("SampleDistortedBoundingBox", "SampleDistortedBoundingBoxV2", "RandomGammaGrad", "FixedUnigramCandidateSampler"),
-        *("LogUniformCandidateSampler", "UniformCandidateSampler", "LearnedUnigramCandidateSampler", "AllCandidateSampler"),
+        *(
+            "SampleDistortedBoundingBox",
+            "SampleDistortedBoundingBoxV2",
+            "RandomGammaGrad",
+            "FixedUnigramCandidateSampler",
+        ),
+        *(
+            "LogUniformCandidateSampler",
+            "UniformCandidateSampler",
+            "LearnedUnigramCandidateSampler",
+            "AllCandidateSampler",
+        ),
         *("ThreadUnsafeUnigramCandidateSampler", "FractionalMaxPool", "FractionalAvgPool"),
     )
 )
@@ -37,7 +53,14 @@ _PY_OPS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
 _SAME_NUMBER = frozenset(
     (
         *("PrefetchDataset", "ModelDataset", "OptimizeDataset", "OptimizeDatasetV2", "OptionsDataset", "CacheDataset"),
-        *("ShuffleDataset", "ShuffleDatasetV2", "ShuffleDatasetV3", "CacheDatasetV2", "MapDataset", "ParallelMapDataset"),
+        *(
+            "ShuffleDataset",
+            "ShuffleDatasetV2",
+            "ShuffleDatasetV3",
+            "CacheDatasetV2",
+            "MapDataset",
+            "ParallelMapDataset",
+        ),
         *("ParallelMapDatasetV2", "MaxIntraOpParallelismDataset", "PrivateThreadPoolDataset", "ScanDataset"),
         *("AssertCardinalityDataset", "RepeatDataset", "ShuffleAndRepeatDataset", "ShuffleAndRepeatDatasetV2"),
     )
@@ -132,7 +155,9 @@ class _Graph:
 
     def __init__(self, proto: MetaGraphDef) -> None:
         self.nodes: dict[str, NodeDef] = {node.name: node for node in proto.graph_def.node}
-        self.functions = {function.signature.name: list(function.node_def) for function in proto.graph_def.library.function}
+        self.functions = {
+            function.signature.name: list(function.node_def) for function in proto.graph_def.library.function
+        }
 
     def inputs(self, node: NodeDef) -> Iterator[NodeDef]:
         for name in node.input:
@@ -157,7 +182,9 @@ class _Graph:
         if found is None or found.op != "Const":
             return None
         proto = found.attr["value"].tensor
-        if math.prod(shape_of(proto)) > 1024 or (dtype_of(proto.dtype) is not STRING and dtype_of(proto.dtype).code is None):
+        if math.prod(shape_of(proto)) > 1024 or (
+            dtype_of(proto.dtype) is not STRING and dtype_of(proto.dtype).code is None
+        ):
             return None
         return tensor_values(proto)
 
@@ -209,7 +236,9 @@ def _in_initializer(node: NodeDef) -> bool:
 def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     graph = _Graph(proto)
     collections = proto.collection_def
-    train_ops = [graph.nodes[_node_name(name)] for name in _node_list(collections, "train_op") if _node_name(name) in graph.nodes]
+    train_ops = [
+        graph.nodes[_node_name(name)] for name in _node_list(collections, "train_op") if _node_name(name) in graph.nodes
+    ]
     updates = [node for node in graph.nodes.values() if _is_update(node)]
     roots = train_ops or updates
     reached = graph.reach(roots, _in_initializer)
@@ -224,7 +253,10 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
         trainable=frozenset(_variable_names(collections, "trainable_variables")),
         variables=frozenset(_variable_names(collections, "variables")),
         global_step=next(iter(_variable_names(collections, "global_step")), None),
-        has_iterator=any(node.op.startswith("Iterator") and node.op in ("Iterator", "IteratorV2", "OneShotIterator") for node in graph.nodes.values()),
+        has_iterator=any(
+            node.op.startswith("Iterator") and node.op in ("Iterator", "IteratorV2", "OneShotIterator")
+            for node in graph.nodes.values()
+        ),
         iterator_saved=any("terator" in name for name in _node_list(collections, "saveable_objects")),
         is_estimator="ready_op" in collections or "ready_for_local_init_op" in collections or "savers" in collections,
         pipeline=_pipeline(graph, names),
@@ -262,7 +294,8 @@ def _optimizer_op(graph: _Graph, node: NodeDef) -> OptimizerOp:
     for index in range(len(node.input)):
         found = graph.argument(node, index)
         variables.append(found.name if found is not None and found.op in _VARIABLE_OPS else None)
-    slots = tuple(name for name in variables[1:] if name is not None)
+    # Slots are named after their variable; other variables among the inputs are learning rates and the like.
+    slots = tuple(name for name in variables[1:] if name is not None and name.startswith(f"{variables[0]}/"))
     return OptimizerOp(node.op.removeprefix("Resource"), variables[0] or "", slots)
 
 

@@ -43,6 +43,7 @@ class TensorEntry:
 
     @property
     def num_elements(self) -> int:
+        """Product of the axes."""
         count = 1
         for size in self.shape:
             count *= size
@@ -78,7 +79,9 @@ class TensorReader(Protocol):
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
         """At most ``limit`` leading elements as Python values, without NumPy."""
 
-    def check(self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None) -> list[Damage]:
+    def check(
+        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+    ) -> list[Damage]:
         """Compare the files with what the index says; with ``checksums`` read every byte."""
 
     def close(self) -> None:

@@ -57,6 +57,7 @@ class ObjectGraph:
 
     @property
     def root(self) -> ObjectNode:
+        """The object that was saved."""
         return self.nodes[0]
 
     def child(self, node: ObjectNode, *names: str) -> ObjectNode | None:
@@ -126,7 +127,9 @@ def parse_object_graph(message: bytes) -> ObjectGraph:
             SlotVariable(slot.original_variable_node_id, slot.slot_name, slot.slot_variable_node_id)
             for slot in node.slot_variables
         )
-        referred = [child for _, child in children] + [number for slot in slots for number in (slot.variable, slot.node)]
+        referred = [child for _, child in children] + [
+            number for slot in slots for number in (slot.variable, slot.node)
+        ]
         if any(not 0 <= number < total for number in referred):
             raise MalformedMessageError(f"node {node_id} of the object graph refers to a node that does not exist")
         attributes = tuple(Attribute(item.name, item.full_name, item.checkpoint_key) for item in node.attributes)

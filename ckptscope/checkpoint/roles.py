@@ -29,17 +29,50 @@ ROLES: tuple[Role, ...] = (
 _ITERATIONS = ("_iterations", "iterations", "iter", "_iteration")
 _HYPER = frozenset(
     (
-        *("learning_rate", "_learning_rate", "beta_1", "beta_2", "decay", "momentum", "rho", "epsilon", "initial_decay"),
-        *("learning_rate_power", "initial_accumulator_value", "l1_regularization_strength", "l2_regularization_strength"),
+        *(
+            "learning_rate",
+            "_learning_rate",
+            "beta_1",
+            "beta_2",
+            "beta",
+            "decay",
+            "momentum",
+            "rho",
+            "epsilon",
+            "initial_decay",
+        ),
+        *(
+            "learning_rate_power",
+            "initial_accumulator_value",
+            "l1_regularization_strength",
+            "l2_regularization_strength",
+        ),
         *("weight_decay", "lr", "_lr", "_current_learning_rate"),
     )
 )
-_LOSS_SCALE = frozenset(("current_loss_scale", "good_steps", "dynamic_scale", "loss_scale", "num_good_steps", "_num_good_steps"))
-_NOT_SLOT_LISTS = frozenset(("_variables", "_trainable_variables", "_trainable_variables_indices", "_index_dict", "_overwrite_variable_with_gradient"))
+_LOSS_SCALE = frozenset(
+    ("current_loss_scale", "good_steps", "dynamic_scale", "loss_scale", "num_good_steps", "_num_good_steps")
+)
+_NOT_SLOT_LISTS = frozenset(
+    (
+        "_variables",
+        "_trainable_variables",
+        "_trainable_variables_indices",
+        "_index_dict",
+        "_overwrite_variable_with_gradient",
+    )
+)
 _EMA_LISTS = ("_model_variables_moving_average", "_model_variable_moving_average")
-_EMA_NAME = re.compile(r"(^|[/_.])(ema|averages?|moving_averages?|shadow|polyak|swa|ExponentialMovingAverage)([/_.\d]|$)", re.IGNORECASE)
-_METRIC_PATH = re.compile(r"(^|/)(_?metrics?|compiled_metrics|_metrics_list|keras_api/metrics|_compile_metrics|_loss_tracker)(/|$)")
-_ACCUMULATOR = re.compile(r"(^|[/_])(accum|accums|accumulators?|accumulated|grad_accum\w*|gradient_accumul\w*|acc_grads?|accum_grads?)([/_]|$)", re.IGNORECASE)
+_EMA_NAME = re.compile(
+    r"(^|[/_.])(ema|averages?|moving_averages?|shadow|polyak|swa|ExponentialMovingAverage)([/_.\d]|$)", re.IGNORECASE
+)
+_METRIC_PATH = re.compile(
+    r"(^|/)(_?metrics?|compiled_metrics|_metrics_list|keras_api/metrics|_compile_metrics|_loss_tracker)(/|$)"
+)
+_ACCUMULATOR = re.compile(
+    r"(^|[/_])(accum|accums|accumulators?|accumulated|grad_accum\w*|gradient_accumul\w*|acc_grads?|accum_grads?)([/_]|$)",
+    re.IGNORECASE,
+)
 _OPTIMIZER_PATH = re.compile(r"(^|/)(opt|\w*optimi[sz]er)/", re.IGNORECASE)
 _RNG_NAME = re.compile(r"(^|/)(_state_var|seed_generator_state|StateVar)(_\d+)?$")
 # Suffixes that TF1 optimizers give their slots, and what some libraries add.
@@ -102,6 +135,7 @@ class Inventory:
     optimizers: tuple[Optimizer, ...]
 
     def of_role(self, *roles: Role) -> list[Variable]:
+        """Variables that have one of these roles."""
         return [variable for variable in self.variables if variable.role in roles]
 
 
@@ -131,10 +165,14 @@ def _object_based(checkpoint: Checkpoint, graph: ObjectGraph) -> Inventory:
     variables = []
     paths, node_of_key = graph.paths, graph.node_of_key
     for key, entry in checkpoint.entries.items():
-        node = node_of_key.get(key)
-        path = key.partition(_SAVED_ATTRIBUTE)[0] if _SAVED_ATTRIBUTE in key else (paths.get(node.node_id) if node else None)
-        full_name = next((a.full_name for a in node.attributes if a.key == key), None) if node else None
-        mark = marks.get(key) or _Mark(_plain_role(key, path or key, full_name, entry, graph, node))
+        owner = node_of_key.get(key)
+        path = (
+            key.partition(_SAVED_ATTRIBUTE)[0]
+            if _SAVED_ATTRIBUTE in key
+            else (paths.get(owner.node_id) if owner else None)
+        )
+        full_name = next((a.full_name for a in owner.attributes if a.key == key), None) if owner else None
+        mark = marks.get(key) or _Mark(_plain_role(key, path or key, full_name, entry, graph, owner))
         variables.append(Variable(key, path, full_name or None, entry, mark.role, mark.slot_of, mark.slot_name))
     return Inventory(tuple(variables), tuple(optimizers))
 
@@ -160,20 +198,30 @@ def _numbered(graph: ObjectGraph, node: ObjectNode) -> list[ObjectNode]:
 
 def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark]) -> Optimizer:
     children = {name: graph.nodes[child] for name, child in node.children}
-    iterations = next((_key(children[name]) for name in _ITERATIONS if name in children and children[name].attributes), None)
-    trainable = [_key(item) for item in _numbered(graph, children["_trainable_variables"])] if "_trainable_variables" in children else None
+    iterations = next(
+        (_key(children[name]) for name in _ITERATIONS if name in children and children[name].attributes), None
+    )
+    trainable = (
+        [_key(item) for item in _numbered(graph, children["_trainable_variables"])]
+        if "_trainable_variables" in children
+        else None
+    )
     slots: dict[str, None] = {}
     hyper = []
 
     def mark(target: ObjectNode, role: Role, slot_of: str | None = None, slot_name: str | None = None) -> None:
         key = _key(target)
-        if key is not None and (key not in marks or role == "weight" or marks[key].slot_name is None and slot_name):
-            if not (key in marks and marks[key].role in ("counter", "optimizer_hyper") and role == "optimizer_slot"):
-                marks[key] = _Mark(role, slot_of, slot_name)
+        if key is None:
+            return
+        before = marks.get(key)
+        if before is not None and before.role in ("counter", "optimizer_hyper") and role == "optimizer_slot":
+            return
+        if before is None or role == "weight" or (before.slot_name is None and slot_name):
+            marks[key] = _Mark(role, slot_of, slot_name)
 
-    for key in trainable or ():
-        if key is not None:
-            marks[key] = _Mark("weight")
+    for weight in trainable or ():
+        if weight is not None:
+            marks[weight] = _Mark("weight")
     for name, child in children.items():
         if name in _ITERATIONS:
             mark(child, "counter")
@@ -191,8 +239,8 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
             continue
         role: Role = "ema" if name in _EMA_LISTS else "optimizer_slot"
         for index, item in enumerate(_numbered(graph, child)):
-            target = trainable[index] if trainable is not None and index < len(trainable) else None
-            mark(item, role, target, name.lstrip("_"))
+            owner = trainable[index] if trainable is not None and index < len(trainable) else None
+            mark(item, role, owner, name.lstrip("_"))
             if role == "optimizer_slot" and _key(item) is not None:
                 slots[name.lstrip("_")] = None
     for item in _numbered(graph, children["_variables"]) if "_variables" in children else ():
@@ -201,14 +249,14 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
         mark(graph.nodes[slot.node], "optimizer_slot", _key(graph.nodes[slot.variable]), slot.slot_name)
         slots[slot.slot_name] = None
     _resolve_by_name(graph, children, marks)
-    inner = next((child for name, child in children.items() if name in ("inner_optimizer", "base_optimizer")), None)
+    wrapped = next((child for name, child in children.items() if name in ("inner_optimizer", "base_optimizer")), None)
     return Optimizer(
         path=graph.paths.get(node.node_id, ""),
         iterations=iterations,
         slot_names=tuple(slots),
         trainable=None if trainable is None else tuple(key for key in trainable if key is not None),
         hyper=tuple(hyper),
-        wraps=graph.paths.get(inner.node_id) if inner is not None and inner.node_id != node.node_id else None,
+        wraps=graph.paths.get(wrapped.node_id) if wrapped is not None and wrapped.node_id != node.node_id else None,
     )
 
 
@@ -228,15 +276,21 @@ def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], mar
             if attribute.full_name and attribute.key not in own:
                 by_name.setdefault(attribute.full_name, []).append(attribute.key)
     for full_name, key in unresolved.items():
-        slot, _, target = full_name.partition("/")
+        slot_name, _, target = full_name.partition("/")
         candidates = by_name.get(target, []) or by_name.get(full_name.rpartition("/")[0], [])
         if len(candidates) == 1:
-            marks[key] = replace(marks[key], slot_of=candidates[0], slot_name=marks[key].slot_name or slot)
+            marks[key] = replace(marks[key], slot_of=candidates[0], slot_name=marks[key].slot_name or slot_name)
 
 
-def _plain_role(key: str, path: str, full_name: str | None, entry: TensorEntry, graph: ObjectGraph, node: ObjectNode | None) -> Role:
+def _plain_role(
+    key: str, path: str, full_name: str | None, entry: TensorEntry, graph: ObjectGraph, node: ObjectNode | None
+) -> Role:
     """The role of a variable that no optimizer claims."""
-    if key == OBJECT_GRAPH_KEY or path in ("save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH") or path.endswith("/save_counter"):
+    if (
+        key == OBJECT_GRAPH_KEY
+        or path in ("save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH")
+        or path.endswith("/save_counter")
+    ):
         return "bookkeeping"
     if entry.dtype is VARIANT:
         return "iterator"
@@ -247,15 +301,28 @@ def _plain_role(key: str, path: str, full_name: str | None, entry: TensorEntry, 
         return "loss_scale"
     if _METRIC_PATH.search(path) or (node is not None and _is_metric(graph, node)):
         return "metric"
-    if _EMA_NAME.search(path) or (full_name and _EMA_NAME.search(full_name) and "moving_" not in full_name.rpartition("/")[2]):
+    if _EMA_NAME.search(path) or (
+        full_name and _EMA_NAME.search(full_name) and "moving_" not in full_name.rpartition("/")[2]
+    ):
         return "ema"
     if _ACCUMULATOR.search(path):
         return "optimizer_slot"
     if _OPTIMIZER_PATH.search(path):  # an optimizer that somebody wrote
-        return "optimizer_hyper" if name in _HYPER else "counter" if entry.dtype.is_integer and not entry.shape else "optimizer_slot"
+        return (
+            "optimizer_hyper"
+            if name in _HYPER
+            else "counter"
+            if entry.dtype.is_integer and not entry.shape
+            else "optimizer_slot"
+        )
     if entry.dtype.is_integer and not entry.shape:
         return "counter" if "/" not in path or _is_step_like(name) or not _in_layer(graph, node) else "weight"
-    if entry.dtype.is_floating or entry.dtype.name.startswith(("complex", "q")) or entry.dtype.is_integer or entry.dtype.name == "bool":
+    if (
+        entry.dtype.is_floating
+        or entry.dtype.name.startswith(("complex", "q"))
+        or entry.dtype.is_integer
+        or entry.dtype.name == "bool"
+    ):
         return "weight" if entry.dtype.is_floating or _in_layer(graph, node) else "unknown"
     return "unknown"
 
@@ -268,7 +335,14 @@ def _is_metric(graph: ObjectGraph, node: ObjectNode) -> bool:
     """Keras metrics keep ``total`` and ``count``, and are reached under a name that no layer has."""
     for parent, name in graph.edges_to(node.node_id):
         names = {edge for edge, _ in parent.children}
-        if name in ("total", "count", "true_positives", "false_positives", "true_negatives", "false_negatives") and names & {"total", "true_positives", "false_positives"}:
+        if name in (
+            "total",
+            "count",
+            "true_positives",
+            "false_positives",
+            "true_negatives",
+            "false_negatives",
+        ) and names & {"total", "true_positives", "false_positives"}:
             return True
     return False
 
@@ -295,7 +369,9 @@ def _name_based(checkpoint: Checkpoint, meta: MetaGraph | None) -> Iterator[Vari
         yield _named_variable(key, entry, checkpoint, slots, meta)
 
 
-def _named_variable(key: str, entry: TensorEntry, checkpoint: Checkpoint, slots: Mapping[str, tuple[str, str]], meta: MetaGraph | None) -> Variable:
+def _named_variable(
+    key: str, entry: TensorEntry, checkpoint: Checkpoint, slots: Mapping[str, tuple[str, str]], meta: MetaGraph | None
+) -> Variable:
     def made(role: Role, slot_of: str | None = None, slot_name: str | None = None) -> Variable:
         return Variable(key, None, key, entry, role, slot_of, slot_name)
 
@@ -344,7 +420,11 @@ def layers_without_variables(graph: ObjectGraph) -> list[str]:
                 items = [(number, graph.nodes[item]) for number, item in target.children if number.isdigit()]
                 first_input = name == "_operations" or any(edge == "_functional" for edge, _ in node.children)
                 for number, layer in items:
-                    if not layer.attributes and not _holds_variables(graph, layer) and not (number == "0" and first_input):
+                    if (
+                        not layer.attributes
+                        and not _holds_variables(graph, layer)
+                        and not (number == "0" and first_input)
+                    ):
                         found.append(graph.paths.get(layer.node_id, number))
             elif re.fullmatch(r"layer-\d+", name) and not _holds_variables(graph, target):
                 found.append(graph.paths.get(child, name))

@@ -90,10 +90,13 @@ class SlicedReader:
                 if found is not None and found[0] == name:
                     result.append((found[1], found[2]))
         if not result:
-            raise MalformedMessageError("listed in the header, but no data of it is stored", path=self._path, structure=name)
+            raise MalformedMessageError(
+                "listed in the header, but no data of it is stored", path=self._path, structure=name
+            )
         return result
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         ((_, tensor),) = self._slices(entry.key)
         return tensor
 
@@ -109,6 +112,7 @@ class SlicedReader:
         return proto
 
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         with reading(self._path, entry.key):
             slices = self._slices(entry.key)
             if len(slices) > 1:
@@ -117,6 +121,7 @@ class SlicedReader:
             return tensor_values(self._proto(tensor, extents, entry), limit)
 
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         import numpy
 
         if entry.dtype.numpy is None:
@@ -133,6 +138,7 @@ class SlicedReader:
     def check(
         self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
     ) -> list[Damage]:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         del entries
         damage = []
         for handle in self.table.handles if checksums else ():

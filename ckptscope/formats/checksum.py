@@ -27,8 +27,10 @@ class RunningChecksum:
         self._crc = 0
 
     def feed(self, data: bytes) -> None:
+        """Take more bytes in."""
         self._crc = google_crc32c.extend(self._crc, data)
 
     @property
     def masked(self) -> int:
+        """Masked checksum of all bytes so far."""
         return mask(self._crc)

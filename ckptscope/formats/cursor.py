@@ -62,9 +62,7 @@ def wire_fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int | byte
         else:
             raise MalformedMessageError(f"a field with wire type {wire_type}", offset=start)
         if length > end - position:
-            raise TruncatedError(
-                f"field {tag >> 3} wants {length} bytes, {end - position} are left", offset=start
-            )
+            raise TruncatedError(f"field {tag >> 3} wants {length} bytes, {end - position} are left", offset=start)
         piece = data[position : position + length]
         position += length
         if wire_type == LENGTH_DELIMITED:

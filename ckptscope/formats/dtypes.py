@@ -36,10 +36,12 @@ class DType:
 
     @property
     def is_integer(self) -> bool:
+        """Plain integers: neither quantized ones nor bool."""
         return self.code in tuple("bBhHiIqQ") and not self.name.startswith("q")
 
     @property
     def is_floating(self) -> bool:
+        """Real floating-point numbers of any width."""
         return self.name.startswith(("float", "bfloat", "half"))
 
 
@@ -103,6 +105,7 @@ def numpy_dtype(dtype: DType) -> numpy.dtype[numpy.generic]:
         import ml_dtypes
 
         try:
-            return numpy.dtype(getattr(ml_dtypes, dtype.numpy))
+            found: numpy.dtype[numpy.generic] = numpy.dtype(getattr(ml_dtypes, dtype.numpy))
+            return found
         except AttributeError:
             raise UnsupportedFormatError(f"the installed ml_dtypes has no {dtype.numpy}") from None

@@ -193,7 +193,8 @@ def parse_sliced_header(data: bytes) -> tuple[tuple[SlicedTensor, ...], int]:
 
 
 def _parse_slice_meta(data: bytes) -> SlicedTensor:
-    name, shape, dtype = b"", (), 0
+    name, dtype = b"", 0
+    shape: tuple[int, ...] = ()
     slices: list[Extents] = []
     for number, wire_type, value in wire_fields(data):
         if number == 1:

@@ -69,7 +69,7 @@ def tensor_values(proto: TensorProto, limit: int | None = None) -> list[Any]:
         if dtype is STRING:
             return split_strings(content, math.prod(shape_of(proto)))[0][:count]
         return unpack(dtype, content, count)
-    if dtype.field is None or dtype.code is None and dtype is not STRING:
+    if dtype.field is None or (dtype.code is None and dtype is not STRING):
         raise MalformedMessageError(f"values of dtype {dtype.name} in a TensorProto are not read here")
     stored = list(getattr(proto, dtype.field)[:count])
     if len(stored) < count:
@@ -83,7 +83,9 @@ def unpack(dtype: DType, content: bytes | memoryview, count: int) -> list[Any]:
     if dtype.code is None:
         raise MalformedMessageError(f"values of dtype {dtype.name} are not read here")
     if len(content) < count * dtype.nbytes:
-        raise MalformedMessageError(f"{count} {dtype.name} elements want {count * dtype.nbytes} bytes, not {len(content)}")
+        raise MalformedMessageError(
+            f"{count} {dtype.name} elements want {count * dtype.nbytes} bytes, not {len(content)}"
+        )
     return list(struct.unpack_from(f"<{count}{dtype.code}", content))
 
 

@@ -32,6 +32,11 @@ class Held:
         return sizes.pop() if len(sizes) == 1 and not any(t.dtype is VARIANT for t in self.components) else None
 
 
+def _bounded(stage: Stage, key: str) -> int:
+    """A stored count, no larger than the number of keys that could belong to it."""
+    return min(max(0, stage.integer(key) or 0), len(stage.items) + len(stage.parts))
+
+
 def components_of(items: Mapping[str, StateItem]) -> tuple[StateTensor, ...]:
     """Tensors under ``[c]``, ``buffer[c]`` or ``component[c]``."""
     found = []
@@ -60,7 +65,7 @@ def numbered_parts(stage: Stage, name: str) -> Iterator[tuple[int, Mapping[str, 
 def prefetch_entries(stage: Stage) -> list[Held]:
     """Entries of a Prefetch buffer, oldest first."""
     entries = []
-    for number in range(stage.integer("buffer_size") or 0):
+    for number in range(_bounded(stage, "buffer_size")):
         part = stage.parts.get(str(number))
         if part is not None:
             code = integer_of(part.get("status.code"))
@@ -75,7 +80,7 @@ def map_results(stage: Stage) -> list[Held]:
     """Results that a ParallelMap has computed or is computing."""
     parts = list(numbered_parts(stage, "invocation_results"))
     if not parts:  # TF 1.15 keeps them among the stage's own keys
-        size = stage.integer("invocation_results.size") or 0
+        size = _bounded(stage, "invocation_results.size")
         parts = [(n, with_prefix(stage.items, f"invocation_results[{n}].")) for n in range(size)]
         spellings = [(n, with_prefix(stage.items, f"invocation_results[{n}]")) for n in range(size)]
         parts = [(n, {**other, **own}) for (n, own), (_, other) in zip(parts, spellings, strict=True)]
@@ -83,9 +88,9 @@ def map_results(stage: Stage) -> list[Held]:
     for _, items in parts:
         if flag_of(items.get("end_of_input")):
             continue
-        size = integer_of(items.get("size", items.get(".size")))
+        width = integer_of(items.get("size", items.get(".size")))
         code = integer_of(items.get("_code", items.get("code", items.get(".code"))))
-        if size == 0 and not code:
+        if width == 0 and not code:
             continue
         results.append(Held(components_of(items), bool(code)))
     return results
@@ -115,7 +120,7 @@ def batch_results(stage: Stage) -> tuple[int, int | None]:
         ]
         leading = next((tensor.shape[0] for tensor in tensors if tensor.shape), None)
         pending = stage.integer(f"{prefix}_num_calls")
-        if leading and (leading > count or not pending and not stage.flag(f"{prefix}_end_of_input")):
+        if leading and (leading > count or (not pending and not stage.flag(f"{prefix}_end_of_input"))):
             full.append(leading)
     return examples, max(full) if full else None
 
@@ -135,7 +140,7 @@ def shuffle_live(stage: Stage) -> list[Held] | None:
     if num_slots is None:
         num_slots = len(slots) if slots and not legacy else None
     live: list[Held] = []
-    for part in range(stage.integer("slices_size") or 0):
+    for part in range(_bounded(stage, "slices_size")):
         first, last = stage.integer(f"slices_start_{part}"), stage.integer(f"slices_end_{part}")
         if first is None or last is None or last < first or last - first > max(len(slots), 1) * 2:
             return None
@@ -155,7 +160,7 @@ def interleave_elements(stage: Stage) -> list[Mapping[str, StateItem]]:
     for which in ("current_elements", "future_elements"):
         parts = [items for _, items in numbered_parts(stage, which)]
         if not parts:
-            size = stage.integer(f"{which}.size") or 0
+            size = _bounded(stage, f"{which}.size")
             parts = [with_prefix(stage.items, f"{which}[{number}]") for number in range(size)]
         elements.extend(parts)
     return elements

@@ -27,7 +27,9 @@ from ckptscope.iterator.state import StateItem
 from ckptscope.iterator.tree import Stage, decode, integer_of
 
 RANGE_ORIGIN = Assumption(
-    "RANGE_ORIGIN", "the range that feeds the pipeline starts at 0 and counts by 1 (only its next value is stored)", True
+    "RANGE_ORIGIN",
+    "the range that feeds the pipeline starts at 0 and counts by 1 (only its next value is stored)",
+    True,
 )
 SYMBOLIC = Assumption(
     "SYMBOLIC", "the symbolic checkpoint describes exactly what was consumed, nothing in flight", True
@@ -45,10 +47,14 @@ FILE_ORDER = Assumption(
 
 
 class Evaluator(Protocol):
-    """What a progress function may ask for; ``legacy``: written by TensorFlow 1.x."""
+    """What a progress function may ask for.
+
+    ``legacy``: written by TensorFlow 1.x; ``from_zero``: the first pass of a shuffle has number 0.
+    """
 
     files: DataFiles
     legacy: bool
+    from_zero: bool
 
     def below(self, stage: Stage) -> Progress:
         """Progress of the stage's input."""
@@ -103,7 +109,9 @@ def _counter(key: str, *, legacy_key: str | None = None) -> ProgressFunction:
         count = stage.integer(key)
         if count is None and legacy_key is not None:
             count = stage.integer(legacy_key)
-        return Progress.unknown(f"{stage.op} stored no {key}") if count is None else Progress.of(Tally.single_pass(count))
+        return (
+            Progress.unknown(f"{stage.op} stored no {key}") if count is None else Progress.of(Tally.single_pass(count))
+        )
 
     return progress
 
@@ -165,18 +173,25 @@ def _transparent(stage: Stage, evaluator: Evaluator) -> Progress:
     return evaluator.below(stage)
 
 
+_ERROR_WAITS = "an error waits in a buffer of the pipeline, which the next request will raise"
+
+
 def _prefetch(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     if "buffer_size" not in stage:
         return below.assuming(SYMBOLIC)
-    entries = [entry for entry in prefetch_entries(stage) if not entry.is_error]
+    entries = prefetch_entries(stage)
+    if any(entry.is_error for entry in entries):
+        return Progress.unknown(_ERROR_WAITS)
     ended = below.ended
     return _without_held(replace(below, ended=ended and not entries), [entry.leading for entry in entries], ended)
 
 
 def _parallel_map(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
-    results = [result for result in map_results(stage) if not result.is_error]
+    results = map_results(stage)
+    if any(result.is_error for result in results):
+        return Progress.unknown(_ERROR_WAITS)
     ended = below.ended
     return _without_held(replace(below, ended=ended and not results), [result.leading for result in results], ended)
 
@@ -189,7 +204,9 @@ def _without_held(below: Progress, leading: list[int | None], ended_below: bool)
     if sizes and len(sizes) == len(leading):
         into = below.examples.into
         # A lone batch may be the short one at the end of a pass; then it shows nothing.
-        if len(sizes) > 1 or (not ended_below and not below.pass_over and (into is None or into >= sizes[0] and into % sizes[0] == 0)):
+        if len(sizes) > 1 or (
+            not ended_below and not below.pass_over and (into is None or (into >= sizes[0] and into % sizes[0] == 0))
+        ):
             below = below.with_batch_size(max(sizes))
         if below.batch_size is not None and min(sizes) < below.batch_size:
             below = replace(below, drops=False)
@@ -203,7 +220,9 @@ def _filter(stage: Stage, evaluator: Evaluator) -> Progress:
     kept, dropped = stage.integer("filtered_elements"), stage.integer("dropped_elements")
     below = evaluator.below(stage)
     if kept is None or (kept == 0 and not dropped and below.elements.total != 0):
-        return Progress.unknown("this TensorFlow does not store how many elements a filter passed on", ended=below.ended)
+        return Progress.unknown(
+            "this TensorFlow does not store how many elements a filter passed on", ended=below.ended
+        )
     return _recounted(below, kept, replace_examples=not below.batched)
 
 
@@ -234,8 +253,12 @@ def _take(stage: Stage, evaluator: Evaluator) -> Progress:
         return below
     ended = stage.flag("input_impl_empty")
     size = below.elements.size if below.repeated else (count if ended else None)
-    elements = Tally(count, below.elements.passes if below.repeated else 0, below.elements.into if below.repeated else count, size)
-    examples = elements if not below.batched else replace(below.examples, size=below.examples.size if below.repeated else None)
+    elements = Tally(
+        count, below.elements.passes if below.repeated else 0, below.elements.into if below.repeated else count, size
+    )
+    examples = (
+        elements if not below.batched else replace(below.examples, size=below.examples.size if below.repeated else None)
+    )
     return replace(below, elements=elements.filled(), examples=examples.filled(), ended=ended, reason=None,
                    assumptions=() if not below.repeated else below.assumptions)  # fmt: skip
 
@@ -276,11 +299,19 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
             return replace(Progress.unknown("the data has ended and its counters are gone", ended=True), repeated=True)
         below = Progress.of(Tally.single_pass(0))
         if passes is None:
-            return replace(Progress.unknown("this TensorFlow does not store how often the data was repeated"), repeated=True)
+            return replace(
+                Progress.unknown("this TensorFlow does not store how often the data was repeated"), repeated=True
+            )
     else:
         below = evaluator.evaluate(child)
     if below.repeated and below.elements.passes is None:
-        return replace(below, elements=Tally(), examples=Tally(), epoch_reason="nested repeats", reason=below.reason or "nested repeats")
+        return replace(
+            below,
+            elements=Tally(),
+            examples=Tally(),
+            epoch_reason="nested repeats",
+            reason=below.reason or "nested repeats",
+        )
 
     def again(tally: Tally) -> Tally:
         if below.repeated:
@@ -303,8 +334,11 @@ def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     if slices is None:
         return Progress.unknown(f"{stage.op} stored no slices")
-    start = stage.integer("slices_start_0") or 0
-    end = stage.integer("slices_end_0") or 0
+    first = 0
+    if slices > 1 and not stage.integer("slices_end_0") and stage.integer("slices_start_1"):
+        first, slices = 1, slices - 1  # restoring in TF 1.15 leaves an empty slice before the real ones
+    start = stage.integer(f"slices_start_{first}") or 0
+    end = stage.integer(f"slices_end_{first}") or 0
     drained = stage.flag("end_of_input_sequence") and end > 0
     if below.batched:
         tally = _fused_tally(stage, evaluator, slices, start, end) if fused else Tally.single_pass(start)
@@ -326,8 +360,11 @@ def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
 def _fused_tally(stage: Stage, evaluator: Evaluator, slices: int, start: int, end: int) -> Tally:
     """ShuffleAndRepeat counts over all passes; slice 0 is the pass that is being handed out."""
     epoch, drawn = stage.integer("epoch") or 0, stage.integer("num_random_samples") or 0
-    # Completed input passes in 1.15, number of the pass being read (from 1) since 2.4.
-    passes = max(0, epoch - max(slices - 1, 0) if evaluator.legacy else epoch - max(slices, 1))
+    passes: int | None = max(0, epoch - max(slices - 1, 0) if evaluator.from_zero else epoch - max(slices, 1))
+    if not evaluator.legacy and (passes == 0) != (start == drawn) and start:
+        passes = None  # the two counters contradict each other
+    if passes is None:
+        return Tally(start)
     complete = slices > 1 or stage.flag("slices_reached_end_of_sequence_0")
     size: int | None = None
     if complete and end % (passes + 1) == 0:
@@ -346,7 +383,8 @@ def _shuffle_of_batches(stage: Stage, below: Progress, tally: Tally, fused: bool
     sizes = [held.leading for held in live] if live is not None else [None]
     known = [size for size in sizes if size is not None]
     held = sum(known) if len(known) == len(sizes) else None
-    examples = Tally() if fused or below.repeated else below.examples.minus(held)
+    rests = any(assumption.needs_step for assumption in below.assumptions)  # on what the step cannot confirm here
+    examples = Tally() if fused or below.repeated or rests else below.examples.minus(held)
     reason = None if examples.total is not None else "batches are shuffled, so it is not known where the short one went"
     return replace(
         below, elements=tally, examples=examples, batch_size=max(known) if len(known) > 1 else None, uncut=None,
@@ -413,7 +451,13 @@ def _memory_cache(stage: Stage, evaluator: Evaluator) -> Progress:
         return Progress.unknown("the cache stored no count", ended=below.ended)
     if complete:  # filled to its end in this pass, not read from yet
         return replace(Progress.of(Tally.single_pass(count, count)), ended=True, opaque=True)
-    return replace(below, elements=Tally.single_pass(count), examples=Tally.single_pass(count) if not below.batched else below.examples, reason=None, assumptions=())
+    return replace(
+        below,
+        elements=Tally.single_pass(count),
+        examples=Tally.single_pass(count) if not below.batched else below.examples,
+        reason=None,
+        assumptions=(),
+    )
 
 
 def _file_cache(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -422,7 +466,9 @@ def _file_cache(stage: Stage, evaluator: Evaluator) -> Progress:
         return Progress.unknown("the file cache stored no index")
     below = evaluator.below(stage) if stage.inputs else replace(Progress.of(Tally()), opaque=True)
     tally = Tally.single_pass(index)
-    return replace(below, elements=tally, examples=Tally() if below.batched else tally, reason=None).assuming(READ_AHEAD)
+    return replace(below, elements=tally, examples=Tally() if below.batched else tally, reason=None).assuming(
+        READ_AHEAD
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- several inputs
@@ -431,17 +477,22 @@ def _file_cache(stage: Stage, evaluator: Evaluator) -> Progress:
 def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
     inputs = [evaluator.evaluate(child) for _, child in sorted(stage.inputs, key=lambda pair: pair[0] or 0)]
     ended = stage.flag("input_impls_empty")
-    known = [progress for progress in inputs if progress.elements.total is not None or progress.elements.into is not None]
+    known = [
+        progress for progress in inputs if progress.elements.total is not None or progress.elements.into is not None
+    ]
     if not known:
-        reason = next((progress.reason for progress in inputs if progress.reason), "the data has ended and its counters are gone")
+        reason = next(
+            (progress.reason for progress in inputs if progress.reason), "the data has ended and its counters are gone"
+        )
         return Progress.unknown(reason, ended=ended)
     # All inputs have given the same number. Endless companions (a counter, random numbers) do not make an epoch.
     finite = [progress for progress in known if not progress.repeated] or known
     best = min(finite, key=lambda progress: (len(progress.assumptions), progress.elements.total is None))
     batches = next((progress for progress in inputs if progress.batched), None)
     if batches is not None:
-        examples = batches.examples if len(inputs) == 1 else replace(batches.examples, size=None)
-        elements = best.elements if len(inputs) == 1 else replace(best.elements, size=None)
+        rests = any(assumption.needs_step for assumption in batches.assumptions)
+        examples = Tally() if rests else replace(batches.examples, size=None)
+        elements = replace(best.elements, size=None)
         return replace(batches, elements=elements, examples=examples, uncut=None, ended=ended)
     sizes = [progress.elements.size for progress in inputs if not progress.repeated]
     # An input without a size may be the shorter one.
@@ -457,7 +508,9 @@ def _concatenate(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.evaluate(inputs[active]) if active in inputs else Progress.of(Tally.single_pass(0))
     if active == 0:
         return replace(below, elements=replace(below.elements, size=None), examples=replace(below.examples, size=None))
-    before = [evaluator.evaluate(inputs[number]).examples.total if number in inputs else None for number in range(active)]
+    before = [
+        evaluator.evaluate(inputs[number]).examples.total if number in inputs else None for number in range(active)
+    ]
     if None in before or below.batched:
         return Progress.unknown("how long the inputs before the present one were is not stored", ended=below.ended)
     total = sum(number or 0 for number in before)
@@ -509,14 +562,18 @@ def inner_files(stage: Stage) -> dict[int, str]:
         if name is not None:
             files[number] = name
     for items in interleave_elements(stage):
-        number, name = integer_of(items.get(".id")), _text_of(items, ".inputs[0]")
-        if number is not None and name is not None:
-            files[number] = name
+        element, name = integer_of(items.get(".id")), _text_of(items, ".inputs[0]")
+        if element is not None and name is not None:
+            files[element] = name
     for part, items in stage.parts.items():
         if part.startswith("worker_thread_") and (name := _text_of(items, "input_0")) is not None:
             files[int(part.rpartition("_")[2])] = name
     for key in stage.items:
-        if key.startswith("worker_thread_") and key.endswith("_input_0") and (name := _text_of(stage.items, key)) is not None:
+        if (
+            key.startswith("worker_thread_")
+            and key.endswith("_input_0")
+            and (name := _text_of(stage.items, key)) is not None
+        ):
             files[int(key.split("_")[2])] = name
     return files
 
@@ -526,8 +583,10 @@ def _flat_map(stage: Stage, evaluator: Evaluator) -> Progress:
     inner = stage.numbered()
     exhausted = stage.flag("exhausted")
     if opened == 0:
-        return Progress.of(Tally.single_pass(0)) if not exhausted else Progress.unknown(
-            "the data has ended and its counters are gone", ended=True
+        return (
+            Progress.of(Tally.single_pass(0))
+            if not exhausted
+            else Progress.unknown("the data has ended and its counters are gone", ended=True)
         )
     current = inner.get(opened - 1)
     if current is None:
@@ -537,21 +596,37 @@ def _flat_map(stage: Stage, evaluator: Evaluator) -> Progress:
     source = stage.child
     outer_ended = exhausted
     if opened == 1:
-        return replace(below, elements=replace(below.elements, size=None), examples=replace(below.examples, size=None), ended=outer_ended)
+        return replace(
+            below,
+            elements=replace(below.elements, size=None),
+            examples=replace(below.examples, size=None),
+            ended=outer_ended,
+        )
     if below.examples.total is None:
         return replace(below, ended=outer_ended)
     return _with_closed(stage, evaluator, below, opened - 1, names.get(opened - 1), source, current)
 
 
 def _with_closed(
-    stage: Stage, evaluator: Evaluator, below: Progress, closed: int, name: str | None, source: Stage | None, current: Stage
+    stage: Stage,
+    evaluator: Evaluator,
+    below: Progress,
+    closed: int,
+    name: str | None,
+    source: Stage | None,
+    current: Stage,
 ) -> Progress:
     """Add the inner datasets that were read before the open one, whose sizes are not stored."""
     del stage
     inside = {inner.op for inner in current.walk()}
     kind = "record" if "TFRecord" in inside else "line" if "TextLine" in inside else None
     shuffled = source is None or any(inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk())
-    if name is not None and kind is not None and not shuffled and not inside & {"Filter", "Shard", "FiniteTake", "FiniteSkip"}:
+    if (
+        name is not None
+        and kind is not None
+        and not shuffled
+        and not inside & {"Filter", "Shard", "FiniteTake", "FiniteSkip"}
+    ):
         files = evaluator.files.siblings(name)
         if closed < len(files) and files[closed] == name:
             sizes = [evaluator.files.num_records(file, kind) for file in files]
@@ -583,7 +658,9 @@ def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
         return Progress.unknown("how many inner datasets were opened is not stored")
     if len(inner) < opened:
         finished = opened - len(inner)
-        return Progress.unknown(f"{finished} inner datasets have been read to their end or left no count; their sizes are not stored")
+        return Progress.unknown(
+            f"{finished} inner datasets have been read to their end or left no count; their sizes are not stored"
+        )
     parts = [evaluator.evaluate(child, names.get(number)) for number, child in inner.items()]
     totals = [part.examples.total for part in parts]
     if None in totals:
@@ -597,7 +674,11 @@ def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
 def _window(stage: Stage, evaluator: Evaluator) -> Progress:
     if not stage.inputs:  # the dataset of one window
         delivered = stage.integer("i")
-        return Progress.unknown("the window stored no count") if delivered is None else Progress.of(Tally.single_pass(delivered))
+        return (
+            Progress.unknown("the window stored no count")
+            if delivered is None
+            else Progress.of(Tally.single_pass(delivered))
+        )
     below = evaluator.below(stage)
     if below.elements.total == 0:
         return below
@@ -608,8 +689,11 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     held = group_sizes(stage)
     if below.ended or stage.flag("end_of_input"):
-        return replace(below.made_batches(), examples=Tally(), reason="the groups are being emptied at the end of the data")
-    for child in stage.numbered().values():  # the open group is still listed among the groups
+        return replace(
+            below.made_batches(), examples=Tally(), reason="the groups are being emptied at the end of the data"
+        )
+    groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
+    for child in groups:  # the open group is still listed among the groups
         held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
     made = below.made_batches()
     return replace(made, examples=made.examples.minus(held), is_shuffled=True)  # the last windows may be short

@@ -134,10 +134,12 @@ class TreeEvaluator:
     def __init__(self, tree: IteratorTree, files: DataFiles) -> None:
         self.files = files
         self.legacy = tree.is_legacy
+        self.from_zero = tree.counts_passes_from_zero
         self._file_of: dict[int, str] = {}
         self._done: dict[int, Progress] = {}
 
     def below(self, stage: Stage) -> Progress:
+        """Progress of the stage's input."""
         child = stage.child
         if child is None:
             ended = any(stage.flag(key) for key in ("input_impl_empty", "exhausted", "input_impls_empty"))
@@ -147,6 +149,7 @@ class TreeEvaluator:
         return self.evaluate(child)
 
     def evaluate(self, stage: Stage, file: str | None = None) -> Progress:
+        """Progress of any stage; ``file`` is the name of the file that it reads."""
         if file is not None:
             for inner in stage.walk():
                 self._file_of.setdefault(id(inner), file)
@@ -164,6 +167,7 @@ class TreeEvaluator:
         return self._done[id(stage)]
 
     def file_of(self, stage: Stage) -> str | None:
+        """The file that a source reads, as the stages above it say."""
         return self._file_of.get(id(stage))
 
 
@@ -186,9 +190,15 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     if not progress.batched and hints.batch_size is not None and progress.batch_size is None:
         progress = replace(progress, batch_size=hints.batch_size)
     progress = progress.with_batch_size(hints.batch_size)
-    if progress.mixed and progress.opaque and hints.epoch_size is not None and hints.epoch_size == (progress.examples.size or progress.uncut):
+    if (
+        progress.mixed
+        and progress.opaque
+        and hints.epoch_size is not None
+        and hints.epoch_size == (progress.examples.size or progress.uncut)
+    ):
         progress = replace(progress, mixed=False)
-    if hints.epoch_size is not None and progress.examples.size is None and not progress.mixed:
+    ambiguous = progress.mixed or (progress.opaque and not progress.batched)
+    if hints.epoch_size is not None and progress.examples.size is None and not ambiguous:
         elements = progress.elements
         if not progress.batched:
             elements = replace(elements, size=hints.epoch_size)
@@ -196,7 +206,9 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     progress = progress.completed()
     if hints.range_origin:
         progress = replace(progress, assumptions=tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN"))
-    sources = tuple(_source(stage, evaluator) for stage in tree.root.walk() if (OPS.get(stage.op) and OPS[stage.op].is_source))
+    sources = tuple(
+        _source(stage, evaluator) for stage in tree.root.walk() if (OPS.get(stage.op) and OPS[stage.op].is_source)
+    )
     exhausted = progress.ended
     position = _position(progress, hints, exhausted, sources)
     position = replace(position, next_record=_next_record(tree.root, progress, sources))
@@ -221,7 +233,7 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
     else:
         reason_epoch = progress.epoch_reason or (
             "the position lies at the end of a pass whose size is not stored (give --epoch-size)"
-            if epoch is not None or examples.total is None and progress.reason is None
+            if epoch is not None or (examples.total is None and progress.reason is None)
             else reason
         )
     values = {
@@ -238,8 +250,19 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
     if values["batches_consumed"] is None and values["examples_consumed"] is not None:
         reasons["batches_consumed"] = "the batch size is not stored (give --batch-size)"
     if batch_size is None:
-        reasons["batch_size"] = "no buffered batch shows it (give --batch-size)" if progress.batched else "no stage makes batches"
-    return Position(kind="stored", batch_size=batch_size, sources=sources, reasons=reasons, **values)
+        reasons["batch_size"] = (
+            "no buffered batch shows it (give --batch-size)" if progress.batched else "no stage makes batches"
+        )
+    return Position(
+        kind="stored",
+        epoch=values["epoch"],
+        batches_consumed=values["batches_consumed"],
+        examples_consumed=values["examples_consumed"],
+        examples_into_epoch=values["examples_into_epoch"],
+        batch_size=batch_size,
+        sources=sources,
+        reasons=reasons,
+    )
 
 
 def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:
@@ -272,7 +295,11 @@ def _next_record(root: Stage, progress: Progress, sources: tuple[SourcePosition,
             return None
         if examples.size is not None:
             return NextRecord(None, examples.into % examples.size)
-        return NextRecord(None, examples.into) if progress.repeated is False or examples.into > 0 and not _may_wrap(examples.passes) else None
+        return (
+            NextRecord(None, examples.into)
+            if progress.repeated is False or (examples.into > 0 and not _may_wrap(examples.passes))
+            else None
+        )
     return None
 
 

@@ -59,7 +59,11 @@ class Tally:
             return Tally(total, (total - 1) // size, (total - 1) % size + 1, size)
         if into is not None and into <= 0 and passes != 0:
             # At or before the start of this pass: how far into the one before depends on its size.
-            return Tally(total, passes - 1 if passes and into == 0 else None, (into - 1) % size + 1 if size else None, size)
+            return Tally(
+                total, passes - 1 if passes and into == 0 else None, (into - 1) % size + 1 if size else None, size
+            )
+        if into is None and passes:
+            return Tally(total, None, None, size)  # at the very start of a pass the last example is of the one before
         return tally
 
 
@@ -124,6 +128,7 @@ class Progress:
 
     @classmethod
     def unknown(cls, reason: str, *, ended: bool = False) -> Progress:
+        """Nothing is known, for a reason."""
         return cls(Tally(), Tally(), ended=ended, reason=reason)
 
     def minus(self, elements: int | None, examples: int | None) -> Progress:
@@ -131,10 +136,9 @@ class Progress:
         return replace(self, elements=self.elements.minus(elements), examples=self.examples.minus(examples))
 
     def assuming(self, *assumptions: Assumption) -> Progress:
+        """Resting on more assumptions."""
         known = {assumption.code for assumption in self.assumptions}
-        return replace(
-            self, assumptions=self.assumptions + tuple(new for new in assumptions if new.code not in known)
-        )
+        return replace(self, assumptions=self.assumptions + tuple(new for new in assumptions if new.code not in known))
 
     def with_batch_size(self, batch_size: int | None) -> Progress:
         """With the size of its batches, if that was not known."""
@@ -149,7 +153,7 @@ class Progress:
         examples = below if self.repeated else replace(below, size=None)
         return replace(
             self, elements=Tally(), examples=examples, batched=True, batch_size=batch_size, uncut=uncut, drops=None,
-            pass_over=self.ended and not self.repeated or uncut is not None and examples.into == uncut, opaque=False,
+            pass_over=(self.ended and not self.repeated) or (uncut is not None and examples.into == uncut), opaque=False,
             is_shuffled=False,
         )  # fmt: skip
 
@@ -162,7 +166,7 @@ class Progress:
 
         All batches are full but the last of a pass (where the repeat lies above the batch), or the last of all.
         """
-        size = self.batch_size
+        size, reason = self.batch_size, self.reason
         if not self.batched or self.is_shuffled:
             return self
         if not size:
@@ -174,10 +178,9 @@ class Progress:
         if self._batches_span_passes:
             if elements.total is None and examples.total is not None:
                 elements = Tally(-(-examples.total // size))
-            elif examples.total is None and elements.total is not None and not self.ended:
+            elif examples.total is None and elements.total is not None and not self.ended and not self.pass_over:
                 examples = replace(examples, total=elements.total * size).filled()
             return replace(self, elements=elements, examples=examples)
-        reason = self.reason
         per_pass = examples.size
         if per_pass is None and self.uncut is not None:
             rest = self.uncut % size
@@ -189,7 +192,13 @@ class Progress:
             into = per_pass if per_pass is not None and dropped <= per_pass <= into else dropped if self.drops else None
         if (into is None) != (examples.into is None) or (per_pass is None and self.uncut and examples.passes):
             reason = reason or "whether a short last batch is dropped is not stored (give --epoch-size)"
-        if into is None and examples.into is None and elements.into is not None and not self.ended:
+        if (
+            into is None
+            and examples.into is None
+            and elements.into is not None
+            and not self.ended
+            and not self.pass_over
+        ):
             into = elements.into * size
         passes = elements.passes if elements.passes is not None else examples.passes
         total = examples.total if into == examples.into or passes != 0 else into

@@ -92,7 +92,7 @@ def _stream(path: str) -> Iterator[bytes]:
         file.seek(0)
         if head == b"\x1f\x8b":
             decompressor = zlib.decompressobj(31)
-        elif head in (b"\x78\x01", b"\x78\x9c", b"\x78\xda") :
+        elif head in (b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
             decompressor = zlib.decompressobj(15)
         else:
             while chunk := file.read(_CHUNK_NBYTES):
@@ -153,7 +153,9 @@ def _at_end(position: int, rest: bool, index: int, wanted: int | None) -> Record
     if wanted is None or position == wanted:
         return RecordIndex(None, "the file ends inside a record") if rest else RecordIndex(index)
     if position < wanted:
-        return RecordIndex(None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save")
+        return RecordIndex(
+            None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save"
+        )
     return _no_boundary(wanted)
 
 
@@ -173,6 +175,8 @@ def _find_line(path: str, wanted: int | None) -> RecordIndex:
         if position == wanted:
             break
     if wanted is not None and position < wanted:
-        return RecordIndex(None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save")
+        return RecordIndex(
+            None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save"
+        )
     # A last line without line feed is a line, too.
     return RecordIndex(lines + (last != b"\n"))

@@ -122,7 +122,9 @@ def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool,
     if given is not None:
         return proof("given_mismatch", f"the given seed {given} does not reproduce the stored draws")
     if not 0 <= seed <= _MASK32 or not 0 <= seed2 <= _MASK32:
-        return proof("unseeded", "its stored seeds are 64-bit random numbers, as TensorFlow makes them where none is given")
+        return proof(
+            "unseeded", "its stored seeds are 64-bit random numbers, as TensorFlow makes them where none is given"
+        )
     return proof("unproven", "no small seed reproduces the stored draws (give --shuffle-seed or --global-seed)")
 
 
@@ -137,12 +139,13 @@ def _made_again(stage: Stage) -> bool:
 
 def _remaining(stage: Stage) -> int | None:
     """Elements whose order is stored: those in the buffer; more if the input is not at its end, but not known."""
-    if stage.op in ("Shuffle", "ShuffleAndRepeat"):
-        if (stage.integer("slices_size") or 0) > 1 or stage.flag("end_of_input_sequence") or stage.flag("slices_reached_end_of_sequence_0"):
-            start, end = stage.integer("slices_start_0"), stage.integer("slices_end_0")
-            if start is not None and end is not None:
-                return end - start
-    return None
+    if stage.op not in ("Shuffle", "ShuffleAndRepeat"):
+        return None
+    drained = stage.flag("end_of_input_sequence") or stage.flag("slices_reached_end_of_sequence_0")
+    start, end = stage.integer("slices_start_0"), stage.integer("slices_end_0")
+    if start is None or end is None or not (drained or (stage.integer("slices_size") or 0) > 1):
+        return None
+    return end - start
 
 
 def _find_base(stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[tuple[int, int], ...]) -> str | None:
@@ -218,7 +221,12 @@ def _search_op_seeds(drawn: int, wanted: tuple[int, int]) -> int | None:
     k0, k1 = DEFAULT_GRAPH_SEED, 0
     for _ in range(10):
         p0, p1 = numpy.uint64(_M0) * c0, numpy.uint64(_M1) * c2
-        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ numpy.uint64(k0), p1 & mask, (p0 >> shift) ^ c3 ^ numpy.uint64(k1), p0 & mask
+        c0, c1, c2, c3 = (
+            (p1 >> shift) ^ c1 ^ numpy.uint64(k0),
+            p1 & mask,
+            (p0 >> shift) ^ c3 ^ numpy.uint64(k1),
+            p0 & mask,
+        )
         k0, k1 = (k0 + _W0) & _MASK32, (k1 + _W1) & _MASK32
     outputs = (c0, c1, c2, c3)
     if place > 2:

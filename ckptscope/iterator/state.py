@@ -41,6 +41,7 @@ class StateTensor:
 
     @property
     def num_elements(self) -> int:
+        """Product of the axes."""
         return math.prod(self.shape)
 
     @property
@@ -96,7 +97,9 @@ class Record:
         Raises:
             CorruptCheckpointError: the record is malformed.
         """
-        stored = [bytes(value) for number, _, value in wire_fields(self.body) if number == 3 and not isinstance(value, int)]
+        stored = [
+            bytes(value) for number, _, value in wire_fields(self.body) if number == 3 and not isinstance(value, int)
+        ]
         protos = [parse_tensor_proto(data) for data in stored]
         if len(protos) == 1 and protos[0].dtype == VARIANT.number and len(protos[0].variant_val) == 1:
             inner = protos[0].variant_val[0]

@@ -16,9 +16,19 @@ from ckptscope.iterator.state import IteratorRecords, Record, StateItem, StateTe
 
 _WRAPPERS = frozenset(("Root", "Model", "MaxIntraOpParallelism", "PrivateThreadPool", "Optimize", "Options"))
 # Segments that name a part of the stage before them, not a stage of their own.
-_PART = re.compile(r"^(\d+|current_elements|future_elements|worker_\d+|worker_thread_\d+|invocation_results|predicate_values|return_values)$")
-_SEGMENT = re.compile(r"^(?P<op>.*?)(?P<part>_invocation_results|:buffer|:batch_results_\d+)?(?:\[(?P<slot>\d+)\])?$", re.DOTALL)
-_HALVES = {"MemoryCacheImpl": "MemoryCache", "FileCacheImpl": "FileCache", "WriterIterator": "SnapshotWriter", "MemoryReaderIterator": "MemoryCache", "MemoryWriterIterator": "MemoryCache"}
+_PART = re.compile(
+    r"^(\d+|current_elements|future_elements|worker_\d+|worker_thread_\d+|invocation_results|predicate_values|return_values)$"
+)
+_SEGMENT = re.compile(
+    r"^(?P<op>.*?)(?P<part>_invocation_results|:buffer|:batch_results_\d+)?(?:\[(?P<slot>\d+)\])?$", re.DOTALL
+)
+_HALVES = {
+    "MemoryCacheImpl": "MemoryCache",
+    "FileCacheImpl": "FileCache",
+    "WriterIterator": "SnapshotWriter",
+    "MemoryReaderIterator": "MemoryCache",
+    "MemoryWriterIterator": "MemoryCache",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class Stage:
     def child(self) -> Stage | None:
         """The only input, or the first without a number."""
         for slot, stage in self.inputs:
-            if slot is None:
+            if slot is None and stage.op != "Reduce":  # TF 1.15's name for the open group of a GroupByWindow
                 return stage
         return self.inputs[0][1] if len(self.inputs) == 1 else None
 
@@ -143,6 +153,11 @@ class IteratorTree:
         """Written by TensorFlow 1.x."""
         return self.encoding == "single"
 
+    @property
+    def counts_passes_from_zero(self) -> bool:
+        """Up to about TensorFlow 2.4 a shuffle's ``epoch`` is 0 in the first pass, later 1."""
+        return self.encoding != "compressed" and self.wrapper != "Root"
+
 
 def build_tree(records: IteratorRecords) -> IteratorTree:
     """Arrange the records of an iterator by their names."""
@@ -198,7 +213,7 @@ def _place(top: _Builder, segments: list[str]) -> tuple[_Builder, str]:
         number = int(match["slot"]) if match["slot"] is not None else None
         if op in _WRAPPERS and builder is top:
             continue
-        op = _HALVES.get(op, op)
+        op = _HALVES.get(op.removesuffix(".selector"), op.removesuffix(".selector"))
         if op != builder.op or op not in _HALVES.values():
             child = builder.inputs.get((slot, op))
             if child is None:

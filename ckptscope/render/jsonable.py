@@ -52,13 +52,25 @@ def inspection_to_jsonable(inspection: Inspection) -> Json:
         "checkpoint": checkpoint_to_jsonable(inspection.checkpoint),
         "parameters": {"total": inspection.parameters[0], "nbytes": inspection.parameters[1]},
         "groups": [
-            {"role": group.role, "num_variables": group.num_variables, "num_elements": group.num_elements, "nbytes": group.nbytes}
+            {
+                "role": group.role,
+                "num_variables": group.num_variables,
+                "num_elements": group.num_elements,
+                "nbytes": group.nbytes,
+            }
             for group in inspection.groups
         ],
-        "variables": [variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables],
+        "variables": [
+            variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables
+        ],
         "iterators": [iterator_to_jsonable(iterator) for iterator in inspection.iterators],
         "rng": [
-            {"key": item.key, "kind": item.kind, "algorithm": item.algorithm, "state": None if item.state is None else list(item.state)}
+            {
+                "key": item.key,
+                "kind": item.kind,
+                "algorithm": item.algorithm,
+                "state": None if item.state is None else list(item.state),
+            }
             for item in inspection.rng
         ],
         "counters": dict(inspection.counters),
@@ -67,6 +79,7 @@ def inspection_to_jsonable(inspection: Inspection) -> Json:
 
 
 def checkpoint_to_jsonable(checkpoint: CheckpointInfo) -> Json:
+    """The contract's checkpoint object."""
     return {
         "path": checkpoint.path, "chosen_because": checkpoint.chosen_because, "format": checkpoint.format, "style": checkpoint.style,
         "step": checkpoint.step, "nbytes": checkpoint.nbytes, "num_shards": checkpoint.num_shards,
@@ -75,6 +88,7 @@ def checkpoint_to_jsonable(checkpoint: CheckpointInfo) -> Json:
 
 
 def variable_to_jsonable(variable: Variable, stats: Mapping[str, float | int | None] | None = None) -> Json:
+    """One element of ``variables``."""
     entry = variable.entry
     return {
         "key": variable.key, "object_path": variable.object_path, "full_name": variable.full_name, "dtype": entry.dtype.name,
@@ -85,6 +99,7 @@ def variable_to_jsonable(variable: Variable, stats: Mapping[str, float | int | N
 
 
 def stage_to_jsonable(stage: StageInfo) -> Json:
+    """One element of ``stages``, inputs nested."""
     shown: Json = {
         "path": stage.path, "op": stage.op, "title": stage.title, "known": stage.known, "fields": dict(stage.fields),
         "held_elements": stage.held_elements, "nbytes": stage.nbytes, "inputs": [stage_to_jsonable(child) for child in stage.inputs],
@@ -95,6 +110,7 @@ def stage_to_jsonable(stage: StageInfo) -> Json:
 
 
 def iterator_to_jsonable(iterator: IteratorInfo) -> Json:
+    """One element of ``iterators``."""
     return {
         "key": iterator.key, "source_file": iterator.source_file, "decoded": iterator.decoded, "error": iterator.error,
         "nbytes": iterator.nbytes, "started": iterator.started, "exhausted": iterator.exhausted,
@@ -124,6 +140,7 @@ def position_to_jsonable(position: Position) -> Json:
 
 
 def resume_to_jsonable(resume: ResumeReport) -> Json:
+    """The contract's ``resume`` object."""
     loss = resume.loss
     return {
         "verdict": resume.verdict,
@@ -157,6 +174,7 @@ def history_to_jsonable(history: RunHistory) -> Json:
 
 
 def history_row_to_jsonable(row: HistoryRow) -> Json:
+    """One element of ``history``; ``error`` where it could not be read."""
     return {
         "checkpoint": None if row.checkpoint is None else checkpoint_to_jsonable(row.checkpoint),
         "path": row.path,

@@ -53,7 +53,7 @@ def _by_difference(consumed: int, step: int, per_pass: int | None, repeated: boo
     if consumed == step:
         return Agreement("agrees")
     if consumed > step:
-        if source == "optimizer" and step and consumed % step == 0 or (source == "optimizer" and not step):
+        if (source == "optimizer" and step and consumed % step == 0) or (source == "optimizer" and not step):
             # Several batches for each update (accumulated gradients, two optimizers): not comparable.
             return Agreement("contradicts" if not step else "ahead", consumed - step)
         return Agreement("ahead", consumed - step)
@@ -111,9 +111,15 @@ def resume_position(
     if training is not None:
         return _blank(step, "stored", "the iterator's state could not be decoded")
     if candidates > 1:
-        return _blank(step, "stored", f"{candidates} iterators are stored, and it is not clear which one feeds the training (see iterators)")
+        return _blank(
+            step,
+            "stored",
+            f"{candidates} iterators are stored, and it is not clear which one feeds the training (see iterators)",
+        )
     if iterators:
-        return _blank(step, "stored", "the stored iterators are exhausted or out of step with the counter (see iterators)")
+        return _blank(
+            step, "stored", "the stored iterators are exhausted or out of step with the counter (see iterators)"
+        )
     if starts_at_zero:
         return Position(
             kind="derivable", step=0, epoch=0, batches_consumed=0, examples_consumed=0, examples_into_epoch=0,
@@ -132,7 +138,9 @@ def _blank(step: int | None, kind: Literal["stored", "derivable", "lost"] | None
 def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hints: Hints) -> Position:
     position = replace(reading.position, step=step)
     if step is None:
-        position = replace(position, reasons={**position.reasons, "step": "no step counter is stored, or several that differ"})
+        position = replace(
+            position, reasons={**position.reasons, "step": "no step counter is stored, or several that differ"}
+        )
     if agreement.kind in ("ahead", "behind", "contradicts"):
         words = {
             "ahead": "the iterator is ahead of the step counter",
@@ -166,12 +174,16 @@ def _completed_by_step(position: Position, reading: Reading, agreement: Agreemen
         epoch, into = (total - 1) // per_pass if total else 0, (total - 1) % per_pass + 1 if total else 0
     elif into == total:
         epoch = 0
-    reasons = {name: why for name, why in position.reasons.items() if name not in ("batches_consumed", "examples_consumed")}
+    reasons = {
+        name: why for name, why in position.reasons.items() if name not in ("batches_consumed", "examples_consumed")
+    }
     if epoch is not None:
         reasons.pop("epoch", None)
     if into is not None:
         reasons.pop("examples_into_epoch", None)
-    return replace(position, batches_consumed=step, examples_consumed=total, epoch=epoch, examples_into_epoch=into, reasons=reasons)
+    return replace(
+        position, batches_consumed=step, examples_consumed=total, epoch=epoch, examples_into_epoch=into, reasons=reasons
+    )
 
 
 def _from_index(index: tuple[str, int], step: int | None, hints: Hints) -> Position:
@@ -179,10 +191,16 @@ def _from_index(index: tuple[str, int], step: int | None, hints: Hints) -> Posit
     name, value = index
     size = hints.batch_size
     if step is not None and size is not None and value == step * size:
-        reasons = {"epoch": "the size of a pass is not stored (give --epoch-size)", "examples_into_epoch": "the size of a pass is not stored (give --epoch-size)"}
+        reasons = {
+            "epoch": "the size of a pass is not stored (give --epoch-size)",
+            "examples_into_epoch": "the size of a pass is not stored (give --epoch-size)",
+        }
         epoch = into = None
         if hints.epoch_size:
-            epoch, into = (value - 1) // hints.epoch_size if value else 0, (value - 1) % hints.epoch_size + 1 if value else 0
+            epoch, into = (
+                (value - 1) // hints.epoch_size if value else 0,
+                (value - 1) % hints.epoch_size + 1 if value else 0,
+            )
             reasons = {}
         return Position(
             kind="derivable", step=step, epoch=epoch, batches_consumed=step, examples_consumed=value,

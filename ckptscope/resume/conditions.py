@@ -21,7 +21,9 @@ def _stages(facts: Facts) -> Iterator[Stage]:
 
 
 def _titles(facts: Facts, wanted: str) -> str:
-    found = dict.fromkeys(OPS[stage.op].title for stage in _stages(facts) if stage.op in OPS and getattr(OPS[stage.op], wanted))
+    found = dict.fromkeys(
+        OPS[stage.op].title for stage in _stages(facts) if stage.op in OPS and getattr(OPS[stage.op], wanted)
+    )
     return ", ".join(found)
 
 
@@ -46,7 +48,12 @@ def _deterministic(facts: Facts) -> Iterator[str]:
 
 def _pure(facts: Facts) -> Iterator[str]:
     titles = _titles(facts, "runs_function")
-    if titles and not (facts.meta is not None and facts.meta.pipeline is not None and not facts.meta.pipeline.python_ops and not facts.meta.pipeline.random_ops):
+    if titles and not (
+        facts.meta is not None
+        and facts.meta.pipeline is not None
+        and not facts.meta.pipeline.python_ops
+        and not facts.meta.pipeline.random_ops
+    ):
         yield f"The functions in {titles} draw no random numbers and keep no state (an external-state policy of WARN or IGNORE hides such ones)."
 
 
@@ -68,7 +75,9 @@ def _checksums(facts: Facts) -> Iterator[str]:
 
 
 def _external(facts: Facts) -> Iterator[str]:
-    needed = dict.fromkeys(OPS[stage.op].needs_files for stage in _stages(facts) if stage.op in OPS and OPS[stage.op].needs_files)
+    needed = dict.fromkeys(
+        OPS[stage.op].needs_files for stage in _stages(facts) if stage.op in OPS and OPS[stage.op].needs_files
+    )
     for what in needed:
         yield f"The files outside the checkpoint that the pipeline reads ({what}) are kept unchanged."
 
@@ -94,25 +103,40 @@ def _batch_size(facts: Facts) -> Iterator[str]:
 
 def _unlocated(facts: Facts) -> Iterator[str]:
     for iterator in _judged(facts):
-        if iterator.agreement.kind != "unknown" or iterator.reading is None or iterator.reading.exhausted or iterator.agreement.implied_batch_size:
+        if (
+            iterator.agreement.kind != "unknown"
+            or iterator.reading is None
+            or iterator.reading.exhausted
+            or iterator.agreement.implied_batch_size
+        ):
             continue
         if facts.step.value is not None:
             yield f"As many batches left the iterator under {iterator.key} as steps were made ({facts.step.value:,}): its counters do not show it."
 
 
 def _skips(facts: Facts) -> Iterator[str]:
-    if not facts.iterators and facts.data_index is not None and not (facts.step.value == 0 and facts.step.source == "own"):
+    if (
+        not facts.iterators
+        and facts.data_index is not None
+        and not (facts.step.value == 0 and facts.step.source == "own")
+    ):
         yield f"The program skips to {facts.data_index[0]} = {facts.data_index[1]:,} when it starts."
 
 
 def _fixed_order(facts: Facts) -> Iterator[str]:
-    if not facts.iterators and facts.data_index is not None and not (facts.step.value == 0 and facts.step.source == "own"):
+    if (
+        not facts.iterators
+        and facts.data_index is not None
+        and not (facts.step.value == 0 and facts.step.source == "own")
+    ):
         yield "The order of the data is the same in every run and every epoch (no shuffle, or one that gives the same order again)."
 
 
 def _one_pass(facts: Facts) -> Iterator[str]:
     for iterator in _judged(facts):
-        if any(proof.status == "current_pass" for proof in iterator.proofs) and not (iterator.reading is not None and iterator.reading.exhausted):
+        if any(proof.status == "current_pass" for proof in iterator.proofs) and not (
+            iterator.reading is not None and iterator.reading.exhausted
+        ):
             yield "The program does not iterate over the dataset again: a later pass would be shuffled differently unless the shuffle is seeded."
 
 
@@ -125,7 +149,9 @@ def _symbolic(facts: Facts) -> Iterator[str]:
 
 
 def _new_hook(facts: Facts) -> Iterator[str]:
-    if facts.framework == "estimator" and any(iterator.source_file != facts.location.prefix for iterator in facts.iterators):
+    if facts.framework == "estimator" and any(
+        iterator.source_file != facts.location.prefix for iterator in facts.iterators
+    ):
         yield "A new CheckpointInputPipelineHook is passed to each train() call: a reused one does not restore the state."
 
 

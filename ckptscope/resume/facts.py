@@ -103,6 +103,7 @@ class Facts:
 
     @property
     def is_damaged(self) -> bool:
+        """Restoring would raise."""
         return any(damage.fatal for damage in self.damage)
 
     @property
@@ -130,7 +131,10 @@ def gather(
     filled = _with_graph(hints, meta)
     files = DataFiles(hints.data_root)
     broken = {item.key for item in damage if item.fatal}
-    iterators = [_read_iterator(checkpoint, variable.entry, location.prefix, filled, files, step, broken) for variable in inventory.of_role("iterator")]
+    iterators = [
+        _read_iterator(checkpoint, variable.entry, location.prefix, filled, files, step, broken)
+        for variable in inventory.of_role("iterator")
+    ]
     for partner in partners:
         if partner.is_complete and partner.step == location.number:
             iterators.extend(_partner_iterators(partner, filled, files, step, damage))
@@ -182,11 +186,18 @@ def _counters(checkpoint: Checkpoint, inventory: Inventory, damage: list[Damage]
     return found
 
 
-def _step(checkpoint: Checkpoint, inventory: Inventory, meta: MetaGraph | None, counters: Mapping[str, int]) -> StepFact:
+def _step(
+    checkpoint: Checkpoint, inventory: Inventory, meta: MetaGraph | None, counters: Mapping[str, int]
+) -> StepFact:
     keys = {(variable.object_path or variable.key): variable.key for variable in inventory.of_role("counter")}
     found: dict[str, int] = {}
     if meta is not None and meta.global_step in counters:
-        return StepFact(counters[meta.global_step or ""], meta.global_step, "own", {meta.global_step or "": counters[meta.global_step or ""]})
+        return StepFact(
+            counters[meta.global_step or ""],
+            meta.global_step,
+            "own",
+            {meta.global_step or "": counters[meta.global_step or ""]},
+        )
     for name in STEP_NAMES:
         if name in counters and "/" not in name:
             found[keys.get(name, name)] = counters[name]
@@ -222,11 +233,19 @@ def _data_index(checkpoint: Checkpoint, inventory: Inventory, counters: Mapping[
 
 
 def _read_iterator(
-    checkpoint: Checkpoint, entry: TensorEntry, file: str, hints: Hints, files: DataFiles, step: StepFact, broken: set[str | None]
+    checkpoint: Checkpoint,
+    entry: TensorEntry,
+    file: str,
+    hints: Hints,
+    files: DataFiles,
+    step: StepFact,
+    broken: set[str | None],
 ) -> IteratorFact:
     """Decode one iterator state; what cannot be decoded becomes an entry with its error."""
     if entry.key in broken:
-        return IteratorFact(entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stored bytes are damaged")
+        return IteratorFact(
+            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stored bytes are damaged"
+        )
     try:
         tree = build_tree(split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key))
         reading = read_position(tree, hints, files)
@@ -234,11 +253,17 @@ def _read_iterator(
     except CkptscopeError as error:
         return IteratorFact(entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), str(error))
     except RecursionError:
-        return IteratorFact(entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stages are nested too deeply")
-    return IteratorFact(entry.key, file, entry.nbytes, tree, reading, proofs, compare(reading, tree, step.value, step.source, hints))
+        return IteratorFact(
+            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stages are nested too deeply"
+        )
+    return IteratorFact(
+        entry.key, file, entry.nbytes, tree, reading, proofs, compare(reading, tree, step.value, step.source, hints)
+    )
 
 
-def _partner_iterators(partner: Partner, hints: Hints, files: DataFiles, step: StepFact, damage: list[Damage]) -> list[IteratorFact]:
+def _partner_iterators(
+    partner: Partner, hints: Hints, files: DataFiles, step: StepFact, damage: list[Damage]
+) -> list[IteratorFact]:
     """Iterator states of an ``input.ckpt-N`` beside the model; its damage counts as the checkpoint's."""
     location = Location(partner.prefix, "tensor_bundle", "", partner.step)
     try:
@@ -265,15 +290,28 @@ def _training(iterators: list[IteratorFact]) -> IteratorFact | None:
 
 
 def _framework(
-    location: Location, checkpoint: Checkpoint, meta: MetaGraph | None, partners: tuple[Partner, ...], counters: Mapping[str, int]
+    location: Location,
+    checkpoint: Checkpoint,
+    meta: MetaGraph | None,
+    partners: tuple[Partner, ...],
+    counters: Mapping[str, int],
 ) -> Framework:
     if location.is_saved_model:
         return "saved_model"
     if checkpoint.graph is None:
         directory = os.path.dirname(location.prefix) or "."
-        estimator = partners or (meta is not None and meta.is_estimator) or os.path.exists(os.path.join(directory, "graph.pbtxt"))
+        estimator = (
+            partners
+            or (meta is not None and meta.is_estimator)
+            or os.path.exists(os.path.join(directory, "graph.pbtxt"))
+        )
         return "estimator" if estimator else "saver"
     if "ckpt_saved_epoch" in counters:
         return "keras_backup"
     names = {name for name, _ in checkpoint.graph.root.children}
-    return "keras" if names & {"_functional", "_operations", "_layers", "layer-0", "keras_api"} or any(name.startswith("layer_with_weights-") for name in names) else "checkpoint"
+    return (
+        "keras"
+        if names & {"_functional", "_operations", "_layers", "layer-0", "keras_api"}
+        or any(name.startswith("layer_with_weights-") for name in names)
+        else "checkpoint"
+    )

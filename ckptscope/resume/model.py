@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 Verdict = Literal["exact", "approximate", "impossible"]
 VERDICTS: tuple[Verdict, ...] = ("impossible", "approximate", "exact")  # worst first
 Status = Literal["saved", "not_needed", "missing", "partial", "inconsistent", "damaged", "unknown"]
-Component = Literal["files", "weights", "optimizer", "step", "iterator", "rng", "lr_schedule", "loss_scale", "ema", "metrics"]
+Component = Literal[
+    "files", "weights", "optimizer", "step", "iterator", "rng", "lr_schedule", "loss_scale", "ema", "metrics"
+]
 Source = Literal["evidence", "standing"]
 
 
@@ -64,6 +66,7 @@ class Rule:
     remedies: Mapping[str, str] = field(default_factory=dict)
 
     def remedy(self, framework: str) -> str | None:
+        """What to change in a program of that framework."""
         return self.remedies.get(framework, self.remedies.get(""))
 
 

@@ -58,7 +58,16 @@ def _severity(finding: Finding) -> int:
 def _finding(rule: Rule, outcome: Outcome, facts: Facts) -> Finding:
     good = outcome.status in ("saved", "not_needed")
     remedy = outcome.remedy or (None if good else rule.remedy(facts.framework))
-    return Finding(rule.code, rule.component, outcome.status, outcome.verdict, outcome.subject, outcome.message, outcome.evidence, remedy)
+    return Finding(
+        rule.code,
+        rule.component,
+        outcome.status,
+        outcome.verdict,
+        outcome.subject,
+        outcome.message,
+        outcome.evidence,
+        remedy,
+    )
 
 
 def _ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, ...]:
@@ -67,7 +76,7 @@ def _ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, 
         return ()
     if not epoch_size:
         return (EpochRange(0, start, stop),)
-    pieces = []
+    pieces: list[EpochRange] = []
     while start < stop and len(pieces) < 64:
         epoch = start // epoch_size
         end = min(stop, (epoch + 1) * epoch_size)
@@ -117,7 +126,9 @@ def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Los
     order = ("weights", "optimizer", "iterator", "step", "loss_scale", "ema", "rng")
     names = {"iterator": "the place in the data", "optimizer": "the optimizer's state", "rng": "the random order or draws", "step": "the step",
              "loss_scale": "the loss scale", "ema": "the averaged weights", "weights": "the weights"}  # fmt: skip
-    lost = [names.get(component, component) for component in order if any(finding.component == component for finding in bad)]
+    lost = [
+        names.get(component, component) for component in order if any(finding.component == component for finding in bad)
+    ]
     text = f"The run resumes only approximately: {' and '.join((', '.join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)} {'are' if len(lost) > 1 else 'is'} not fully kept."
     if loss is not None and loss.repeated:
         text += f" Resuming repeats {describe_ranges(loss.repeated)}."
@@ -126,6 +137,12 @@ def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Los
     return text
 
 
+def codes() -> list[str]:
+    """Codes of all findings and conditions."""
+    return [rule.code for rule in RULES] + [rule.code for rule in CONDITION_RULES]
+
+
 def explain(code: str) -> Rule | ConditionRule | None:
     """The table entry of a finding's or condition's code, None if there is none."""
-    return next((rule for rule in (*RULES, *CONDITION_RULES) if rule.code == code.upper()), None)
+    every: tuple[Rule | ConditionRule, ...] = (*RULES, *CONDITION_RULES)
+    return next((rule for rule in every if rule.code == code.upper()), None)

@@ -23,7 +23,11 @@ def _judged(facts: Facts) -> tuple[IteratorFact, ...]:
 
 def _iterator_saved(facts: Facts) -> Iterator[Outcome]:
     for iterator in _judged(facts):
-        if iterator.reading is None or iterator.reading.exhausted or iterator.agreement.kind in ("ahead", "behind", "contradicts"):
+        if (
+            iterator.reading is None
+            or iterator.reading.exhausted
+            or iterator.agreement.kind in ("ahead", "behind", "contradicts")
+        ):
             continue
         position = iterator.reading.position
         told = f": {position.examples_consumed:,} examples consumed" if position.examples_consumed is not None else ""
@@ -35,14 +39,26 @@ def _other_iterators(facts: Facts) -> Iterator[Outcome]:
         return
     for iterator in facts.iterators:
         if iterator is not facts.training:
-            why = "exhausted" if iterator.reading is not None and iterator.reading.exhausted else "not the one in step with the counter"
-            yield Outcome("not_needed", f"another iterator is stored, {why}: evaluation or warm-up", iterator.key, evidence=_evidence(iterator))
+            why = (
+                "exhausted"
+                if iterator.reading is not None and iterator.reading.exhausted
+                else "not the one in step with the counter"
+            )
+            yield Outcome(
+                "not_needed",
+                f"another iterator is stored, {why}: evaluation or warm-up",
+                iterator.key,
+                evidence=_evidence(iterator),
+            )
 
 
 def _several(facts: Facts) -> Iterator[Outcome]:
     if facts.training is None and len(facts.candidates) > 1:
         listed = ", ".join(iterator.key for iterator in facts.candidates)
-        yield Outcome("unknown", f"{len(facts.candidates)} iterators are stored and none alone is in step with the counter: {listed}")
+        yield Outcome(
+            "unknown",
+            f"{len(facts.candidates)} iterators are stored and none alone is in step with the counter: {listed}",
+        )
 
 
 def _starts_at_zero(facts: Facts) -> bool:
@@ -51,14 +67,21 @@ def _starts_at_zero(facts: Facts) -> bool:
 
 def _nothing_consumed(facts: Facts) -> Iterator[Outcome]:
     if not facts.iterators and _starts_at_zero(facts):
-        yield Outcome("not_needed", "the run is at step 0: nothing was consumed yet, so starting the data anew loses nothing")
+        yield Outcome(
+            "not_needed", "the run is at step 0: nothing was consumed yet, so starting the data anew loses nothing"
+        )
 
 
 def _index_saved(facts: Facts) -> Iterator[Outcome]:
     if facts.iterators or facts.data_index is None or _starts_at_zero(facts):
         return
     name, value = facts.data_index
-    yield Outcome("saved", f"{name} = {value:,} is stored: the program itself can skip to its place in the data", name, evidence=(Evidence(key=name, value=value),))
+    yield Outcome(
+        "saved",
+        f"{name} = {value:,} is stored: the program itself can skip to its place in the data",
+        name,
+        evidence=(Evidence(key=name, value=value),),
+    )
 
 
 def _exact_partners(facts: Facts) -> list[Partner]:
@@ -165,7 +188,13 @@ def _exhausted(facts: Facts) -> Iterator[Outcome]:
 def _undecodable(facts: Facts) -> Iterator[Outcome]:
     for iterator in _judged(facts):
         if iterator.error is not None and not facts.is_damaged:
-            yield Outcome("unknown", f"the iterator's state cannot be decoded: {iterator.error}", iterator.key, "approximate", _evidence(iterator))
+            yield Outcome(
+                "unknown",
+                f"the iterator's state cannot be decoded: {iterator.error}",
+                iterator.key,
+                "approximate",
+                _evidence(iterator),
+            )
 
 
 def _unknown_stage(facts: Facts) -> Iterator[Outcome]:
@@ -187,17 +216,37 @@ def _data_files(facts: Facts) -> Iterator[Outcome]:
                 continue
             if source.is_missing:
                 if facts.user_hints.data_root is not None:
-                    yield Outcome("inconsistent", f"the data file {source.file} is gone: resuming will not find it", source.file, "approximate", (Evidence(source.file, offset=source.byte_offset),))
+                    yield Outcome(
+                        "inconsistent",
+                        f"the data file {source.file} is gone: resuming will not find it",
+                        source.file,
+                        "approximate",
+                        (Evidence(source.file, offset=source.byte_offset),),
+                    )
                 continue
             if source.record_index is None and ("changed since" in source.problem or "past the end" in source.problem):
-                yield Outcome("inconsistent", f"{source.file}: {source.problem}", source.file, "approximate", (Evidence(source.file, offset=source.byte_offset),))
+                yield Outcome(
+                    "inconsistent",
+                    f"{source.file}: {source.problem}",
+                    source.file,
+                    "approximate",
+                    (Evidence(source.file, offset=source.byte_offset),),
+                )
 
 
 def _data_files_absent(facts: Facts) -> Iterator[Outcome]:
     for iterator in _judged(facts):
-        absent = [source.file for source in (iterator.reading.position.sources if iterator.reading is not None else ()) if source.file and source.is_missing]
+        absent = [
+            source.file
+            for source in (iterator.reading.position.sources if iterator.reading is not None else ())
+            if source.file and source.is_missing
+        ]
         if absent and facts.user_hints.data_root is None:
-            yield Outcome("unknown", f"the data file {absent[0]} is not here, so its records were not counted (give --data-root)", absent[0])
+            yield Outcome(
+                "unknown",
+                f"the data file {absent[0]} is not here, so its records were not counted (give --data-root)",
+                absent[0],
+            )
 
 
 def _window_crash(facts: Facts) -> Iterator[Outcome]:
@@ -206,7 +255,13 @@ def _window_crash(facts: Facts) -> Iterator[Outcome]:
             continue
         for stage in iterator.tree.root.walk():
             if stage.op in ("Shuffle", "ShuffleAndRepeat") and any(child.op == "Window" for _, child in stage.inputs):
-                yield Outcome("damaged", "a shuffle of windows is stored; TensorFlow 1.15 crashes when it restores one", stage.path, "impossible", _evidence(iterator))
+                yield Outcome(
+                    "damaged",
+                    "a shuffle of windows is stored; TensorFlow 1.15 crashes when it restores one",
+                    stage.path,
+                    "impossible",
+                    _evidence(iterator),
+                )
 
 
 # ---------------------------------------------------------------------------------------------------- order
@@ -229,12 +284,22 @@ def _short(path: str) -> str:
 
 def _seeded(facts: Facts) -> Iterator[Outcome]:
     for iterator, proof in _proofs(facts, "proven", "whole"):
-        yield Outcome("saved", f"the order of {proof.op} ({_short(proof.path)}) is reproducible: {proof.how}", proof.path, evidence=_evidence(iterator))
+        yield Outcome(
+            "saved",
+            f"the order of {proof.op} ({_short(proof.path)}) is reproducible: {proof.how}",
+            proof.path,
+            evidence=_evidence(iterator),
+        )
 
 
 def _current_pass(facts: Facts) -> Iterator[Outcome]:
     for iterator, proof in _proofs(facts, "current_pass"):
-        yield Outcome("saved", f"the order of {proof.op} ({_short(proof.path)}) is stored to the end of its pass: {proof.how}", proof.path, evidence=_evidence(iterator))
+        yield Outcome(
+            "saved",
+            f"the order of {proof.op} ({_short(proof.path)}) is stored to the end of its pass: {proof.how}",
+            proof.path,
+            evidence=_evidence(iterator),
+        )
 
 
 def _unseeded(facts: Facts) -> Iterator[Outcome]:
@@ -259,7 +324,13 @@ def _still_exact(iterator: IteratorFact, proof: SeedProof) -> str:
 def _order_lost(facts: Facts) -> Iterator[Outcome]:
     for iterator, proof in _proofs(facts, "unproven"):
         if not proof.holds_order:
-            yield Outcome("missing", f"the order of {proof.op} ({_short(proof.path)}) is not stored: {proof.how}", proof.path, "approximate", _evidence(iterator))
+            yield Outcome(
+                "missing",
+                f"the order of {proof.op} ({_short(proof.path)}) is not stored: {proof.how}",
+                proof.path,
+                "approximate",
+                _evidence(iterator),
+            )
 
 
 _SAVE_ITERATOR = (
@@ -281,7 +352,9 @@ RULE_ITERATOR_MISSING = Rule(
         "alone, or write the loop yourself: " + _SAVE_ITERATOR,
     },
 )  # fmt: skip
-_SEED_SHUFFLE = {"": "Give every shuffle() a seed= (and Dataset.random, sample_from_datasets and list_files, too), or set tf.random.set_seed at the start; if it has one, pass it here with --shuffle-seed or --global-seed."}
+_SEED_SHUFFLE = {
+    "": "Give every shuffle() a seed= (and Dataset.random, sample_from_datasets and list_files, too), or set tf.random.set_seed at the start; if it has one, pass it here with --shuffle-seed or --global-seed."
+}
 
 DATA_RULES: tuple[Rule, ...] = (
     Rule(code="DATA001", component="iterator", title="The iterator is stored", check=_iterator_saved,

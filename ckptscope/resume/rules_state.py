@@ -33,7 +33,11 @@ def _where(damage: Damage) -> Evidence:
 def _files_complete(facts: Facts) -> Iterator[Outcome]:
     if facts.is_damaged:
         return
-    what = "all checksums match" if facts.checksums_read else "sizes and index are sound; checksums of the data were not read"
+    what = (
+        "all checksums match"
+        if facts.checksums_read
+        else "sizes and index are sound; checksums of the data were not read"
+    )
     shards = facts.checkpoint.num_shards
     yield Outcome("saved", f"{shards} data file{'s' if shards != 1 else ''} complete, {what}")
 
@@ -57,7 +61,11 @@ def _weights(facts: Facts) -> Iterator[Outcome]:
 
 def _no_weights(facts: Facts) -> Iterator[Outcome]:
     if not facts.inventory.of_role("weight", "ema"):
-        yield Outcome("missing", "no model weights are stored, so there is nothing that training could go on from", verdict="impossible")
+        yield Outcome(
+            "missing",
+            "no model weights are stored, so there is nothing that training could go on from",
+            verdict="impossible",
+        )
 
 
 def _weights_of_meta(facts: Facts) -> Iterator[Outcome]:
@@ -76,11 +84,15 @@ def _weights_of_meta(facts: Facts) -> Iterator[Outcome]:
 
 
 def _optimizer_saved(facts: Facts) -> Iterator[Outcome]:
-    slots = [variable for variable in facts.inventory.of_role("optimizer_slot") if variable.slot_name or variable.slot_of]
+    slots = [
+        variable for variable in facts.inventory.of_role("optimizer_slot") if variable.slot_name or variable.slot_of
+    ]
     if not slots or any(_optimizer_gaps(facts)) or any(_optimizer_unused(facts)):
         return
     names = ", ".join(dict.fromkeys(variable.slot_name for variable in slots if variable.slot_name))
-    yield Outcome("saved", f"{len(slots)} slot variables ({names}), complete" if names else f"{len(slots)} slot variables")
+    yield Outcome(
+        "saved", f"{len(slots)} slot variables ({names}), complete" if names else f"{len(slots)} slot variables"
+    )
 
 
 def _is_stateless(facts: Facts) -> str | None:
@@ -89,7 +101,11 @@ def _is_stateless(facts: Facts) -> str | None:
         return None
     if facts.meta is not None and facts.meta.optimizer_ops:
         ops = {update.op for update in facts.meta.optimizer_ops}
-        return f"the graph updates its variables with {', '.join(sorted(ops))}, which keeps no slots" if ops <= _STATELESS_UPDATES else None
+        return (
+            f"the graph updates its variables with {', '.join(sorted(ops))}, which keeps no slots"
+            if ops <= _STATELESS_UPDATES
+            else None
+        )
     inner = [optimizer for optimizer in facts.inventory.optimizers if optimizer.wraps is None]
     if not inner or any(_NEEDS_SLOTS & set(optimizer.hyper) for optimizer in inner):
         return None
@@ -121,14 +137,21 @@ def _optimizer_stateless(facts: Facts) -> Iterator[Outcome]:
 
 
 def _optimizer_missing(facts: Facts) -> Iterator[Outcome]:
-    if facts.is_damaged or facts.inventory.of_role("optimizer_slot") or _is_stateless(facts) is not None or not facts.inventory.of_role("weight", "ema"):
+    if (
+        facts.is_damaged
+        or facts.inventory.of_role("optimizer_slot")
+        or _is_stateless(facts) is not None
+        or not facts.inventory.of_role("weight", "ema")
+    ):
         return
     if facts.step.value == 0 and facts.step.source == "own":
         yield Outcome("not_needed", "no step was made yet, so slots have their initial values")
         return
     wanted = [update for update in facts.meta.optimizer_ops if update.slots] if facts.meta is not None else []
     if facts.inventory.optimizers:
-        names = ", ".join(sorted(_NEEDS_SLOTS & {name for optimizer in facts.inventory.optimizers for name in optimizer.hyper}))
+        names = ", ".join(
+            sorted(_NEEDS_SLOTS & {name for optimizer in facts.inventory.optimizers for name in optimizer.hyper})
+        )
         why = f"the optimizer is stored without slots, although it has {names or 'momentum'}"
     elif wanted:
         why = f"the graph trains with {wanted[0].op}, but its slots are not stored"
@@ -156,11 +179,20 @@ def _optimizer_gaps(facts: Facts) -> Iterator[Outcome]:
         if "/part_" not in slot and slot not in facts.checkpoint.entries
     ]  # fmt: skip
     if wanted and facts.inventory.of_role("optimizer_slot"):
-        variable, slot = wanted[0]
-        yield Outcome("partial", f"{len(wanted)} slots of the graph's optimizer are not stored, {slot} of {variable} first", verdict="approximate")
+        target, slot = wanted[0]
+        yield Outcome(
+            "partial",
+            f"{len(wanted)} slots of the graph's optimizer are not stored, {slot} of {target} first",
+            verdict="approximate",
+        )
     elif gaps:
         _, target, missing = gaps[0]
-        yield Outcome("partial", f"{len(gaps)} variables lack slots, {', '.join(missing)} of {target} first", verdict="approximate", evidence=(Evidence(key=target),))
+        yield Outcome(
+            "partial",
+            f"{len(gaps)} variables lack slots, {', '.join(missing)} of {target} first",
+            verdict="approximate",
+            evidence=(Evidence(key=target),),
+        )
 
 
 # Optimizers that give matrices other slots than vectors (Adafactor, Muon) or only some variables a slot.
@@ -183,7 +215,11 @@ def _optimizer_unused(facts: Facts) -> Iterator[Outcome]:
     """An optimizer that made no update although the run made steps is not the one that trained."""
     if facts.step.source != "own" or not facts.step.value:
         return
-    counted = {optimizer.path: _iterations(facts, optimizer) for optimizer in facts.inventory.optimizers if optimizer.wraps is None}
+    counted = {
+        optimizer.path: _iterations(facts, optimizer)
+        for optimizer in facts.inventory.optimizers
+        if optimizer.wraps is None
+    }
     if counted and all(value == 0 for value in counted.values()) and not facts.inventory.of_role("optimizer_slot"):
         yield Outcome(
             "inconsistent", f"the stored optimizer made no update in {facts.step.value} steps, so it is not the one that trained (or training had not reached it)",
@@ -196,7 +232,11 @@ def _optimizer_unused(facts: Facts) -> Iterator[Outcome]:
 
 def _step_saved(facts: Facts) -> Iterator[Outcome]:
     if facts.step.value is not None and facts.step.source == "own":
-        yield Outcome("saved", f"the run is at step {facts.step.value:,}", evidence=(Evidence(key=facts.step.key, value=facts.step.value),))
+        yield Outcome(
+            "saved",
+            f"the run is at step {facts.step.value:,}",
+            evidence=(Evidence(key=facts.step.key, value=facts.step.value),),
+        )
 
 
 def _step_from_optimizer(facts: Facts) -> Iterator[Outcome]:
@@ -209,13 +249,19 @@ def _step_from_optimizer(facts: Facts) -> Iterator[Outcome]:
 
 def _step_ambiguous(facts: Facts) -> Iterator[Outcome]:
     if facts.step.value is None and facts.step.candidates:
-        listed = ", ".join(f"{key.partition('/.ATTRIBUTES/')[0]} = {value}" for key, value in facts.step.candidates.items())
+        listed = ", ".join(
+            f"{key.partition('/.ATTRIBUTES/')[0]} = {value}" for key, value in facts.step.candidates.items()
+        )
         yield Outcome("unknown" if facts.step.source == "own" else "partial", f"several step counters differ: {listed}")
 
 
 def _step_missing(facts: Facts) -> Iterator[Outcome]:
     if not facts.step.candidates and not facts.is_damaged:
-        yield Outcome("missing", "no step counter is stored: schedules, logs and file names start at 0 again", verdict="approximate")
+        yield Outcome(
+            "missing",
+            "no step counter is stored: schedules, logs and file names start at 0 again",
+            verdict="approximate",
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- the rest
@@ -224,7 +270,11 @@ def _step_missing(facts: Facts) -> Iterator[Outcome]:
 def _generators(facts: Facts) -> Iterator[Outcome]:
     found = facts.inventory.of_role("rng")
     if found:
-        yield Outcome("saved", f"{len(found)} random generator{'s' if len(found) > 1 else ''} stored", evidence=tuple(Evidence(key=item.key) for item in found[:5]))
+        yield Outcome(
+            "saved",
+            f"{len(found)} random generator{'s' if len(found) > 1 else ''} stored",
+            evidence=tuple(Evidence(key=item.key) for item in found[:5]),
+        )
 
 
 def _random_ops(facts: Facts) -> Iterator[Outcome]:
@@ -250,20 +300,38 @@ def _random_input_ops(facts: Facts) -> Iterator[Outcome]:
 
 
 def _no_random_ops(facts: Facts) -> Iterator[Outcome]:
-    if facts.meta is not None and facts.meta.has_train_op and not facts.meta.random_ops and not (facts.meta.pipeline and facts.meta.pipeline.random_ops):
-        yield Outcome("not_needed", "the stored graph shows no random op that training reaches", evidence=(Evidence(facts.meta.path),))
+    if (
+        facts.meta is not None
+        and facts.meta.has_train_op
+        and not facts.meta.random_ops
+        and not (facts.meta.pipeline and facts.meta.pipeline.random_ops)
+    ):
+        yield Outcome(
+            "not_needed",
+            "the stored graph shows no random op that training reaches",
+            evidence=(Evidence(facts.meta.path),),
+        )
 
 
 def _loss_scale(facts: Facts) -> Iterator[Outcome]:
     found = facts.inventory.of_role("loss_scale")
     if found:
-        yield Outcome("saved", f"{len(found)} variables of loss scaling stored", evidence=tuple(Evidence(key=item.key) for item in found[:3]))
+        yield Outcome(
+            "saved",
+            f"{len(found)} variables of loss scaling stored",
+            evidence=tuple(Evidence(key=item.key) for item in found[:3]),
+        )
 
 
 def _loss_scale_missing(facts: Facts) -> Iterator[Outcome]:
     wrappers = [optimizer for optimizer in facts.inventory.optimizers if optimizer.wraps is not None]
     if wrappers and not facts.inventory.of_role("loss_scale"):
-        yield Outcome("missing", f"{wrappers[0].path} scales the loss, but its scale is not stored", wrappers[0].path, "approximate")
+        yield Outcome(
+            "missing",
+            f"{wrappers[0].path} scales the loss, but its scale is not stored",
+            wrappers[0].path,
+            "approximate",
+        )
 
 
 def _averages(facts: Facts) -> Iterator[Outcome]:
@@ -281,9 +349,15 @@ def _metrics(facts: Facts) -> Iterator[Outcome]:
 
 
 def _learning_rate(facts: Facts) -> Iterator[Outcome]:
-    rates = [item for item in facts.inventory.of_role("optimizer_hyper") if (item.object_path or item.key).rpartition("/")[2].lstrip("_") in ("learning_rate", "lr")]
+    rates = [
+        item
+        for item in facts.inventory.of_role("optimizer_hyper")
+        if (item.object_path or item.key).rpartition("/")[2].lstrip("_") in ("learning_rate", "lr")
+    ]
     if rates:
-        yield Outcome("saved", "the learning rate is stored", evidence=tuple(Evidence(key=item.key) for item in rates[:2]))
+        yield Outcome(
+            "saved", "the learning rate is stored", evidence=tuple(Evidence(key=item.key) for item in rates[:2])
+        )
 
 
 _KEEP_ALL = "tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, iterator=iterator)"

@@ -1,0 +1,5 @@
+"""``python -m ckptscope``."""
+
+from ckptscope.cli import main
+
+main()

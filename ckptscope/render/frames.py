@@ -1,0 +1,45 @@
+"""Inspections as pandas frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas
+
+from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsonable
+
+if TYPE_CHECKING:
+    from ckptscope.inspection import Inspection, RunHistory
+
+
+def inspection_frame(inspection: Inspection) -> pandas.DataFrame:
+    """One row for each variable: the columns of ``variables`` in the JSON, and statistics where they were computed."""
+    rows = []
+    for variable in inspection.variables:
+        row = variable_to_jsonable(variable, inspection.stats.get(variable.key))
+        row["shape"] = tuple(row["shape"])
+        row.update(row.pop("stats") or {})
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def history_frame(history: RunHistory) -> pandas.DataFrame:
+    """One row for each checkpoint: path, verdict and the fields of its position."""
+    rows = []
+    for row in history.rows:
+        found = history_row_to_jsonable(row)
+        position = {
+            key: value
+            for key, value in (found["position"] or {}).items()
+            if key not in ("sources", "next_record", "reasons")
+        }
+        rows.append(
+            {
+                "path": found["path"],
+                "verdict": found["verdict"],
+                **position,
+                "headline": found["headline"],
+                "error": found.get("error"),
+            }
+        )
+    return pandas.DataFrame(rows)

@@ -1,0 +1,310 @@
+"""The human output: verdict and position first, then why, then what is in the checkpoint. At most 80 columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ckptscope.render import words
+
+if TYPE_CHECKING:
+    from ckptscope.checkpoint.roles import Variable
+    from ckptscope.inspection import Inspection, IteratorInfo, RunHistory, StageInfo
+    from ckptscope.resume.model import Finding
+
+WIDTH = 80
+_VERDICT_STYLE = {"exact": "bold green", "approximate": "bold dark_orange3", "impossible": "bold red"}
+_STATUS_STYLE = {
+    "saved": "green", "not_needed": "green", "missing": "red", "partial": "red", "damaged": "red",
+    "inconsistent": "dark_orange3", "unknown": "dark_orange3",
+}  # fmt: skip
+_MAX_LARGEST = 8
+_MAX_TABLE_ROWS = 12
+_MAX_CONDITIONS = 6
+
+
+def console_for(file: IO[str], color: str = "auto") -> Console:
+    """A console that never exceeds 80 columns, coloured only on terminals (NO_COLOR is honoured)."""
+    forced = {"always": True, "never": False}.get(color)
+    plain = forced is False or (forced is None and (bool(os.environ.get("NO_COLOR")) or not file.isatty()))
+    width = WIDTH
+    if file.isatty():
+        try:
+            width = max(40, min(WIDTH, os.get_terminal_size(file.fileno()).columns))
+        except OSError:
+            width = WIDTH
+    return Console(
+        file=file,
+        width=width,
+        force_terminal=not plain,
+        no_color=plain,
+        color_system=None if plain else "standard" if forced else "auto",
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def print_inspection(inspection: Inspection, console: Console, verbosity: int = 0) -> None:
+    """Print one inspection. ``verbosity``: -1 the headline only, 0 the usual, 1 everything."""
+    _print_verdict(inspection, console)
+    if verbosity < 0:
+        return
+    _print_position(inspection, console)
+    _print_findings(inspection, console, verbosity)
+    _print_conditions(inspection, console, verbosity)
+    for iterator in inspection.iterators:
+        _print_iterator(inspection, iterator, console)
+    _print_groups(inspection, console)
+    _print_optimizer(inspection, console, verbosity)
+    _print_variables(inspection, console, verbosity)
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def _item(console: Console, text: Text | str, indent: int = 2) -> None:
+    console.print(Padding(text if isinstance(text, Text) else Text(text), (0, 0, 0, indent)))
+
+
+def _print_verdict(inspection: Inspection, console: Console) -> None:
+    resume, checkpoint = inspection.resume, inspection.checkpoint
+    console.print(
+        Text.assemble((resume.verdict.upper(), _VERDICT_STYLE[resume.verdict]), "  ", resume.headline), soft_wrap=False
+    )
+    console.print()
+    step = f"step {checkpoint.step:,}" if checkpoint.step is not None else "step not stored"
+    facts = [step, words.plural(checkpoint.num_variables, "variable"), words.size(checkpoint.nbytes)]
+    if checkpoint.num_shards > 1:
+        facts.append(f"{checkpoint.num_shards} shards")
+    if checkpoint.producer:
+        facts.append(checkpoint.producer)
+    _item(console, Text.assemble((checkpoint.path, "bold")), 0)
+    _item(console, f"{', '.join(facts)}; {checkpoint.chosen_because}")
+
+
+def _print_position(inspection: Inspection, console: Console) -> None:
+    position = inspection.resume.position
+    _heading(console, f"Position in the data: {position.kind or 'unknown'}")
+    for line in words.place(position):
+        _item(console, line)
+    for source in position.sources:
+        if source.file is not None:
+            where = (
+                f"record {source.record_index}" if source.record_index is not None else f"byte {source.byte_offset:,}"
+            )
+            _item(console, f"{source.op} {source.file}: next read at {where}, reading ahead included")
+    for reason, fields in words.unknown(position).items():
+        _item(console, f"not known: {', '.join(fields)}: {reason}")
+
+
+def _print_findings(inspection: Inspection, console: Console, verbosity: int) -> None:
+    _heading(console, "Why")
+    good: list[Finding] = []
+    for finding in inspection.resume.findings:
+        if finding.status in ("saved", "not_needed") and verbosity == 0:
+            good.append(finding)
+            continue
+        style = _STATUS_STYLE[finding.status]
+        label = finding.status.replace("_", " ")
+        _item(console, Text.assemble((f"{finding.code} {finding.component} {label}", style), f": {finding.message}"))
+        if finding.remedy:
+            _item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
+    if good:
+        kept = dict.fromkeys(
+            f"{finding.component}{'' if finding.status == 'saved' else ' (not needed)'}" for finding in good
+        )
+        _item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
+
+
+def _print_conditions(inspection: Inspection, console: Console, verbosity: int) -> None:
+    conditions = inspection.resume.conditions
+    if not conditions:
+        return
+    _heading(console, "If")
+    shown = conditions if verbosity > 0 else conditions[:_MAX_CONDITIONS]
+    for condition in shown:
+        _item(console, f"{condition.text} [{condition.code}]")
+    if len(shown) < len(conditions):
+        _item(console, f"and {len(conditions) - len(shown)} more (-v)")
+
+
+def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Console) -> None:
+    share = 100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes)
+    _heading(console, f"Pipeline of {iterator.key}")
+    state = "exhausted" if iterator.exhausted else "not started" if iterator.started is False else "decoded"
+    if iterator.error is not None:
+        _item(console, f"not decoded: {iterator.error}")
+        return
+    _item(console, f"{state}, {words.size(iterator.nbytes)}, {share:.0f} % of the checkpoint; read from top to bottom:")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
+    table.add_column("stage", no_wrap=True, overflow="ellipsis", max_width=36)
+    table.add_column("counts", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("holds", justify="right", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    for stage in iterator.stages:
+        for depth, row in _stage_rows(stage, 0):
+            held = f"{row.held_elements:,}" if row.held_elements is not None else ""
+            nbytes = words.size(row.nbytes) if row.nbytes else ""
+            table.add_row("  " * depth + row.title + ("" if row.known else " (unknown)"), _counts(row), held, nbytes)
+            for element in row.elements or ():
+                table.add_row("", " | ".join(element), "", "")
+    _item(console, "")
+    console.print(Padding(table, (0, 0, 0, 2)))
+    if iterator.position is not inspection.resume.position and inspection.resume.position.examples_consumed is None:
+        for line in words.place(iterator.position):
+            _item(console, f"on its own: {line}")
+
+
+def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]:
+    """Sources first, as the user wrote the pipeline; inputs of a stage with several are indented."""
+    inner = depth + (len(stage.inputs) > 1)
+    for child in stage.inputs:
+        yield from _stage_rows(child, inner)
+    yield depth, stage
+
+
+_SHOWN_FIELDS = (
+    ("index", "at {}"), ("next", "next value {}"), ("i", "{}"), ("offset", "byte {}"), ("current_pos", "byte {}"),
+    ("slices_start_0", "{} handed on"), ("epoch", "pass {}"), ("element_index", "{} opened"),
+    ("filtered_elements", "{} passed"), ("num_random_samples", "{} draws"), ("seed", "seed {}"), ("current_index", "row {}"),
+    ("element_id_counter", "{} opened"), ("start_index", "at {}"),
+)  # fmt: skip
+
+
+def _counts(stage: StageInfo) -> str:
+    if not stage.known:
+        return ", ".join(f"{key}={value}" for key, value in list(stage.fields.items())[:4])
+    shown = []
+    for key, words_ in _SHOWN_FIELDS:
+        value = stage.fields.get(key)
+        if value is not None and not (key == "seed" and "shuffle" not in stage.title):
+            shown.append(words_.format(f"{value:,}" if key != "seed" else value))
+    return ", ".join(shown)
+
+
+def _print_groups(inspection: Inspection, console: Console) -> None:
+    _heading(console, f"Contents: {inspection.parameters[0]:,} parameters ({words.size(inspection.parameters[1])})")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("role")
+    for name in ("variables", "elements", "bytes"):
+        table.add_column(name, justify="right")
+    for group in inspection.groups:
+        table.add_row(
+            group.role.replace("_", " "),
+            f"{group.num_variables:,}",
+            f"{group.num_elements:,}",
+            words.size(group.nbytes),
+        )
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def optimizer_rows(inspection: Inspection) -> tuple[list[str], list[tuple[str, dict[str, Variable]]]]:
+    """(slot names, (variable, its slots) rows) of the optimizer table."""
+    names: dict[str, None] = {}
+    rows: dict[str, dict[str, Variable]] = {}
+    for variable in inspection.variables:
+        if variable.role == "optimizer_slot" and variable.slot_of is not None and variable.slot_name is not None:
+            names[variable.slot_name] = None
+            rows.setdefault(variable.slot_of, {})[variable.slot_name] = variable
+    for variable in inspection.variables:
+        if variable.role == "weight" and rows:
+            rows.setdefault(variable.key, {})
+    return list(names), sorted(rows.items())
+
+
+def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -> None:
+    names, rows = optimizer_rows(inspection)
+    if not rows:
+        return
+    _heading(console, f"Optimizer slots of {len(rows):,} variables (a dash: none stored)")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("variable", overflow="ellipsis", no_wrap=True, max_width=50)
+    for name in names[:4]:
+        table.add_column(name, justify="right", overflow="ellipsis", no_wrap=True, max_width=14)
+    # Rows with empty cells first: they are what to look at.
+    ordered = sorted(rows, key=lambda row: len(row[1]))
+    shown = ordered if verbosity > 0 else ordered[:_MAX_TABLE_ROWS]
+    for key, slots in shown:
+        cells = [words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]]
+        table.add_row(_shorten(_display_name(inspection, key), 50), *cells)
+    console.print(Padding(table, (0, 0, 0, 2)))
+    _left_out(console, len(rows) - len(shown), "variables")
+    _left_out(console, len(names) - 4, "kinds of slots")
+
+
+def _left_out(console: Console, count: int, what: str) -> None:
+    if count > 0:
+        _item(console, f"and {count:,} more {what} (-v, or --format csv)")
+
+
+def _display_name(inspection: Inspection, key: str) -> str:
+    found = next((variable for variable in inspection.variables if variable.key == key), None)
+    return (found.full_name if found is not None else None) or key.partition("/.ATTRIBUTES/")[0]
+
+
+def _shorten(text: str, width: int) -> str:
+    """Cut in the middle, where names differ least."""
+    return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-(width - width // 2) :]}"
+
+
+def _print_variables(inspection: Inspection, console: Console, verbosity: int) -> None:
+    variables = sorted(inspection.variables, key=lambda variable: -variable.entry.nbytes)
+    shown = variables if verbosity > 0 else variables[:_MAX_LARGEST]
+    _heading(console, "Variables" if verbosity > 0 else "Largest variables")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=40 if not inspection.stats else 26)
+    table.add_column("dtype", no_wrap=True)
+    table.add_column("shape", no_wrap=True, overflow="ellipsis", max_width=12)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    if inspection.stats:
+        table.add_column("min .. max", justify="right", no_wrap=True)
+        table.add_column("NaN/Inf", justify="right", no_wrap=True)
+    else:
+        table.add_column("role", no_wrap=True, max_width=10, overflow="ellipsis")
+    for variable in shown:
+        entry = variable.entry
+        name = _shorten(variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""), 40 if not inspection.stats else 26)
+        cells = [name, entry.dtype.name, words.shape(entry.shape), words.size(entry.nbytes)]
+        stats = inspection.stats.get(variable.key)
+        if inspection.stats:
+            low, high = (stats or {}).get("min"), (stats or {}).get("max")
+            cells.append(f"{low:.3g} .. {high:.3g}" if low is not None and high is not None else "")
+            cells.append(f"{(stats or {}).get('num_nan', 0)}/{(stats or {}).get('num_inf', 0)}" if stats else "")
+        else:
+            cells.append(variable.role.replace("optimizer_", "").replace("_", " "))
+        table.add_row(*cells)
+    console.print(Padding(table, (0, 0, 0, 2)))
+    _left_out(console, len(variables) - len(shown), "variables")
+
+
+def print_history(history: RunHistory, console: Console) -> None:
+    """One row for each checkpoint of a run."""
+    console.print(Text(f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}", style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("checkpoint", overflow="ellipsis", no_wrap=True, max_width=24)
+    for name in ("step", "batches", "examples", "epoch"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in history.rows:
+        name = os.path.basename(row.path)
+        if row.position is None:
+            table.add_row(name, "", "", "", "", Text("unreadable", style="bold red"))
+            continue
+        position, verdict = row.position, row.verdict or ""
+        numbers = (position.step, position.batches_consumed, position.examples_consumed, position.epoch)
+        cells = ["?" if value is None else f"{value:,}" for value in numbers]
+        table.add_row(name, *cells, Text(verdict, style=_VERDICT_STYLE.get(verdict, "")))
+    console.print(Padding(table, (0, 0, 0, 2)))
+    for row in history.rows:
+        if row.error is not None:
+            _item(console, f"{os.path.basename(row.path)}: {row.error}")
