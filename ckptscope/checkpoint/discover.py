@@ -366,6 +366,22 @@ def _below(directory: str, step: str | None) -> Location:
     raise CheckpointNotFoundError("holds no checkpoint", path=directory)
 
 
+def unfinished_input(location: Location) -> tuple[str, str] | None:
+    """(state file, name) where an input pipeline's state file names a temporary part of a save as the latest."""
+    directory = os.path.dirname(location.prefix) or "."
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.startswith(f"{STATE_FILE}_input"))
+    except OSError:
+        return None
+    newest = max((other.number or 0 for other in checkpoints_in(directory)), default=0)
+    for name in names:
+        path = os.path.join(directory, name)
+        latest, _ = read_state_file(path)
+        if latest is not None and "_temp_" in latest and location.number == newest:
+            return path, os.path.basename(os.path.dirname(latest)) or latest
+    return None
+
+
 def partners_of(location: Location) -> list[Partner]:
     """Input checkpoints beside a model's, of any step, in step order."""
     directory = os.path.dirname(location.prefix) or "."

@@ -49,6 +49,12 @@ RANDOM_OPS = frozenset(
 _VARIABLE_OPS = frozenset(("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable"))
 # tf.data's get_seed makes its seeds with Select(both are zero, another constant, the seed).
 _LOOKED_THROUGH = {"Identity": 0, "Cast": 0, "Select": 2, "SelectV2": 2}
+# Which input of an update is the learning rate (tensorflow/core/ops/training_ops.cc).
+_RATE_INPUT = {
+    "ApplyGradientDescent": 1, "ApplyProximalGradientDescent": 1, "ApplyMomentum": 2, "ApplyKerasMomentum": 2, "ApplyAdam": 5,
+    "ApplyAdaMax": 4, "ApplyAdagrad": 2, "ApplyAdagradV2": 2, "ApplyAdadelta": 3, "ApplyRMSProp": 3, "ApplyCenteredRMSProp": 4,
+    "ApplyFtrl": 4, "ApplyFtrlV2": 4,
+}  # fmt: skip
 _PY_OPS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
 _SAME_NUMBER = frozenset(
     (
@@ -69,11 +75,15 @@ _SAME_NUMBER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OptimizerOp:
-    """One update of one variable: ``ApplyAdam`` of ``a/kernel`` with slots ``a/kernel/Adam``…"""
+    """One update of one variable: ``ApplyAdam`` of ``a/kernel`` with slots ``a/kernel/Adam``…
+
+    ``rate_from`` names the variables that its learning rate is computed from.
+    """
 
     op: str
     variable: str
     slots: tuple[str, ...]
+    rate_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +306,11 @@ def _optimizer_op(graph: _Graph, node: NodeDef) -> OptimizerOp:
         variables.append(found.name if found is not None and found.op in _VARIABLE_OPS else None)
     # Slots are named after their variable; other variables among the inputs are learning rates and the like.
     slots = tuple(name for name in variables[1:] if name is not None and name.startswith(f"{variables[0]}/"))
-    return OptimizerOp(node.op.removeprefix("Resource"), variables[0] or "", slots)
+    op = node.op.removeprefix("Resource")
+    rate = graph.argument(node, _RATE_INPUT[op]) if op in _RATE_INPUT else None
+    behind = graph.reach([rate], _in_initializer) if rate is not None else []
+    rate_from = tuple(found.name for found in behind if found.op in _VARIABLE_OPS)
+    return OptimizerOp(op, variables[0] or "", slots, rate_from)
 
 
 def _pipeline(graph: _Graph, reached: set[str]) -> GraphPipeline | None:

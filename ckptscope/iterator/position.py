@@ -87,6 +87,7 @@ class Position:
         examples_consumed: examples inside them.
         examples_into_epoch: examples consumed of that epoch.
         batch_size: examples of a full batch.
+        epoch_size: examples that one pass delivers.
         sources: where each source stands.
         next_record: first example of the next batch.
         reasons: for each field that is None, why.
@@ -99,6 +100,7 @@ class Position:
     examples_consumed: int | None = None
     examples_into_epoch: int | None = None
     batch_size: int | None = None
+    epoch_size: int | None = None
     sources: tuple[SourcePosition, ...] = ()
     next_record: NextRecord | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -114,7 +116,6 @@ class Reading:
     Attributes:
         position: with ``step`` still None.
         progress: the root's own account.
-        epoch_size: examples of one pass, where known.
         started: something has been consumed or read; None if it cannot be told.
         exhausted: the next request raises the end of the data.
         assumptions: what the numbers rest on.
@@ -122,7 +123,6 @@ class Reading:
 
     position: Position
     progress: Progress
-    epoch_size: int | None
     started: bool | None
     exhausted: bool
     assumptions: tuple[Assumption, ...]
@@ -214,7 +214,7 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     position = replace(position, next_record=_next_record(tree.root, progress, sources))
     total = progress.elements.total if progress.elements.total is not None else progress.examples.total
     started = None if total is None and progress.examples.into is None else bool(total or progress.examples.into)
-    return Reading(position, progress, progress.examples.size, started, exhausted, progress.assumptions)
+    return Reading(position, progress, started, exhausted, progress.assumptions)
 
 
 def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]) -> Position:
@@ -260,6 +260,7 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
         examples_consumed=values["examples_consumed"],
         examples_into_epoch=values["examples_into_epoch"],
         batch_size=batch_size,
+        epoch_size=None if progress.mixed else progress.examples.size,
         sources=sources,
         reasons=reasons,
     )

@@ -209,7 +209,8 @@ def _place(top: _Builder, segments: list[str]) -> tuple[_Builder, str]:
         match = _SEGMENT.match(segment)
         if match is None:
             continue
-        op, suffix = match["op"], match["part"]
+        # Readers of saved datasets carry the number of their node.
+        op, suffix = re.sub(r"/_\d+$", "", match["op"]), match["part"]
         number = int(match["slot"]) if match["slot"] is not None else None
         if op in _WRAPPERS and builder is top:
             continue

@@ -124,7 +124,7 @@ def position_to_jsonable(position: Position) -> Json:
     return {
         "class": position.kind, "step": position.step, "epoch": position.epoch, "batches_consumed": position.batches_consumed,
         "examples_consumed": position.examples_consumed, "examples_into_epoch": position.examples_into_epoch,
-        "batch_size": position.batch_size,
+        "batch_size": position.batch_size, "epoch_size": position.epoch_size,
         "sources": [
             {
                 "op": source.op, "file": source.file, "record_index": source.record_index, "byte_offset": source.byte_offset,

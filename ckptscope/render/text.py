@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
@@ -12,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ckptscope.render import words
+from ckptscope.resume.model import Component, Finding
 
 if TYPE_CHECKING:
     from ckptscope.checkpoint.roles import Variable
     from ckptscope.inspection import Inspection, IteratorInfo, RunHistory, StageInfo
-    from ckptscope.resume.model import Finding
 
 WIDTH = 80
 _VERDICT_STYLE = {"exact": "bold green", "approximate": "bold dark_orange3", "impossible": "bold red"}
@@ -24,6 +25,9 @@ _STATUS_STYLE = {
     "saved": "green", "not_needed": "green", "missing": "red", "partial": "red", "damaged": "red",
     "inconsistent": "dark_orange3", "unknown": "dark_orange3",
 }  # fmt: skip
+_COMPONENTS: tuple[Component, ...] = (
+    "files", "weights", "optimizer", "step", "lr_schedule", "iterator", "rng", "loss_scale", "ema", "metrics",
+)  # fmt: skip
 _MAX_LARGEST = 8
 _MAX_TABLE_ROWS = 12
 _MAX_CONDITIONS = 6
@@ -54,6 +58,21 @@ def console_for(file: IO[str], color: str = "auto") -> Console:
 
 def print_inspection(inspection: Inspection, console: Console, verbosity: int = 0) -> None:
     """Print one inspection. ``verbosity``: -1 the headline only, 0 the usual, 1 everything."""
+    with _trimmed(console):
+        _print_all(inspection, console, verbosity)
+
+
+@contextmanager
+def _trimmed(console: Console) -> Iterator[None]:
+    """Print what is printed meanwhile without the blanks that tables leave at the ends of lines."""
+    with console.capture() as capture:
+        yield
+    lines = capture.get().split("\n")
+    console.file.write("\n".join(line.rstrip() for line in lines))
+    console.file.flush()
+
+
+def _print_all(inspection: Inspection, console: Console, verbosity: int) -> None:
     _print_verdict(inspection, console)
     if verbosity < 0:
         return
@@ -120,9 +139,10 @@ def _print_findings(inspection: Inspection, console: Console, verbosity: int) ->
         if finding.remedy:
             _item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
     if good:
-        kept = dict.fromkeys(
-            f"{finding.component}{'' if finding.status == 'saved' else ' (not needed)'}" for finding in good
-        )
+        saved = {finding.component: finding.status == "saved" for finding in reversed(good)}
+        kept = [
+            f"{name.replace('_', ' ')}{'' if saved[name] else ' (not needed)'}" for name in _COMPONENTS if name in saved
+        ]
         _item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
 
 
@@ -147,10 +167,10 @@ def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Con
         return
     _item(console, f"{state}, {words.size(iterator.nbytes)}, {share:.0f} % of the checkpoint; read from top to bottom:")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
-    table.add_column("stage", no_wrap=True, overflow="ellipsis", max_width=36)
-    table.add_column("counts", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("holds", justify="right", no_wrap=True)
-    table.add_column("bytes", justify="right", no_wrap=True)
+    table.add_column("stage", no_wrap=True, overflow="ellipsis", min_width=12, max_width=32)
+    table.add_column("counts", no_wrap=True, overflow="ellipsis", max_width=30)
+    table.add_column("holds", justify="right", no_wrap=True, min_width=6)
+    table.add_column("bytes", justify="right", no_wrap=True, min_width=7)
     for stage in iterator.stages:
         for depth, row in _stage_rows(stage, 0):
             held = f"{row.held_elements:,}" if row.held_elements is not None else ""
@@ -158,7 +178,6 @@ def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Con
             table.add_row("  " * depth + row.title + ("" if row.known else " (unknown)"), _counts(row), held, nbytes)
             for element in row.elements or ():
                 table.add_row("", " | ".join(element), "", "")
-    _item(console, "")
     console.print(Padding(table, (0, 0, 0, 2)))
     if iterator.position is not inspection.resume.position and inspection.resume.position.examples_consumed is None:
         for line in words.place(iterator.position):
@@ -175,7 +194,7 @@ def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]
 
 _SHOWN_FIELDS = (
     ("index", "at {}"), ("next", "next value {}"), ("i", "{}"), ("offset", "byte {}"), ("current_pos", "byte {}"),
-    ("slices_start_0", "{} handed on"), ("epoch", "pass {}"), ("element_index", "{} opened"),
+    ("slices_start_0", "{} handed on"), ("element_index", "{} opened"),
     ("filtered_elements", "{} passed"), ("num_random_samples", "{} draws"), ("seed", "seed {}"), ("current_index", "row {}"),
     ("element_id_counter", "{} opened"), ("start_index", "at {}"),
 )  # fmt: skip
@@ -289,6 +308,11 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
 
 def print_history(history: RunHistory, console: Console) -> None:
     """One row for each checkpoint of a run."""
+    with _trimmed(console):
+        _print_rows(history, console)
+
+
+def _print_rows(history: RunHistory, console: Console) -> None:
     console.print(Text(f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}", style="bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("checkpoint", overflow="ellipsis", no_wrap=True, max_width=24)

@@ -28,7 +28,7 @@ def shape(dimensions: Sequence[int]) -> str:
     return "x".join(str(size) for size in dimensions) if dimensions else "scalar"
 
 
-def place(position: Position, epoch_size: int | None = None) -> list[str]:
+def place(position: Position) -> list[str]:
     """A position as short sentences, what is known first."""
     lines = []
     if position.examples_consumed is not None:
@@ -44,7 +44,7 @@ def place(position: Position, epoch_size: int | None = None) -> list[str]:
         text = f"epoch {position.epoch}"
         if position.examples_into_epoch is not None:
             text += f", {plural(position.examples_into_epoch, 'example')} into it"
-            text += f" of {epoch_size:,}" if epoch_size else ""
+            text += f" of {position.epoch_size:,}" if position.epoch_size else ""
         lines.append(text)
     elif position.examples_into_epoch is not None:
         lines.append(f"{plural(position.examples_into_epoch, 'example')} into an epoch whose number is not stored")

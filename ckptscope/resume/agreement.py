@@ -162,7 +162,7 @@ def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hin
 
 def _completed_by_step(position: Position, reading: Reading, agreement: Agreement, step: int | None) -> Position:
     """Totals that TensorFlow does not store, where the iterator agrees with the step."""
-    size, per_pass = position.batch_size, reading.epoch_size
+    size, per_pass = position.batch_size, reading.position.epoch_size
     if agreement.kind != "agrees" or step is None or size is None or position.batches_consumed is not None:
         return position
     if reading.progress.uncut is not None or position.examples_consumed is not None:

@@ -148,6 +148,42 @@ def _symbolic(facts: Facts) -> Iterator[str]:
             return
 
 
+def _between_passes(facts: Facts) -> Iterator[str]:
+    for stage in _stages(facts):
+        if stage.op not in ("ForeverRepeat", "FiniteRepeat") or stage.flag("input_impl_empty"):
+            continue
+        for _, child in stage.inputs:
+            below = [inner for inner in child.walk() if not inner.inputs]
+            ended = any(
+                inner.flag(key) for inner in below for key in ("input_impl_empty", "exhausted", "input_impls_empty")
+            )
+            if ended and not any(OPS[inner.op].is_source for inner in below if inner.op in OPS):
+                yield (
+                    "No shuffle lies below the repeat: this was saved in the last batches of a pass, when TensorFlow does not store "
+                    "its generator, and the passes that follow would come in another order."
+                )
+                return
+
+
+def _fewer_updates(facts: Facts) -> Iterator[str]:
+    if facts.step.source != "own" or not facts.step.value or facts.inventory.of_role("loss_scale"):
+        return
+    if any(variable.slot_of is None for variable in facts.inventory.of_role("optimizer_slot")):
+        return  # sums of gradients are stored
+    paths = {
+        optimizer.path: optimizer.iterations
+        for optimizer in facts.inventory.optimizers
+        if optimizer.iterations is not None
+    }
+    updates = [facts.counters.get(key.partition("/.ATTRIBUTES/")[0]) for key in paths.values()]
+    fewer = [count for count in updates if count is not None and 0 < count < facts.step.value]
+    if len(updates) == 1 and fewer:
+        yield (
+            f"The {facts.step.value:,} steps with only {fewer[0]:,} optimizer updates left nothing behind that is not stored: no partly accumulated "
+            "gradients, no loss scale."
+        )
+
+
 def _new_hook(facts: Facts) -> Iterator[str]:
     if facts.framework == "estimator" and any(
         iterator.source_file != facts.location.prefix for iterator in facts.iterators
@@ -185,6 +221,11 @@ CONDITION_RULES: tuple[ConditionRule, ...] = (
                   explanation="The counters that are stored do not show how many batches left the iterator, so it could not be compared with the step."),
     ConditionRule(code="COND112", title="Symbolic checkpoint with interleave", check=_symbolic,
                   explanation="Restoring symbolic checkpoints of interleaved pipelines stopped answering in some releases (measured on 2.21)."),
+    ConditionRule(code="COND118", title="Saved at the end of a pass", check=_between_passes,
+                  explanation="When the stages below a repeat have met the end of their pass and the next pass has not begun, their state is empty, the generator of a shuffle included. "
+                  "A restored run then shuffles the next passes from the start of the generator (measured on 2.4 to 2.21 for shuffle, batch, repeat in this order). Save a step later."),
+    ConditionRule(code="COND119", title="Fewer updates than steps", check=_fewer_updates,
+                  explanation="The optimizer made fewer updates than the run made steps: gradients are accumulated over several steps, or loss scaling skipped some. Neither sums nor a loss scale are stored."),
     ConditionRule(code="COND113", title="A new hook for each train() call", check=_new_hook,
                   explanation="CheckpointInputPipelineHook restores only in the first train() call that it is used for (measured on 1.15)."),
     ConditionRule(code="COND114", title="The initializer is not run again", check=_initializer,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ckptscope.checkpoint.discover import Location, Partner, partners_of
+from ckptscope.checkpoint.discover import Location, Partner, partners_of, unfinished_input
 from ckptscope.checkpoint.meta_graph import MetaGraph, read_meta_graph
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.roles import Inventory, layers_without_variables, take_inventory
@@ -95,6 +95,7 @@ class Facts:
     iterators: tuple[IteratorFact, ...]
     training: IteratorFact | None
     partners: tuple[Partner, ...]
+    unfinished_input: tuple[str, str] | None
     data_index: tuple[str, int] | None
     plain_layers: tuple[str, ...]
     hints: Hints
@@ -142,7 +143,7 @@ def gather(
     facts = Facts(
         location=location, checkpoint=checkpoint, inventory=inventory, damage=tuple(damage), checksums_read=checksums,
         meta=meta, meta_problem=meta_problem, framework=_framework(location, checkpoint, meta, partners, counters),
-        step=step, counters=counters, iterators=tuple(iterators), training=training, partners=partners,
+        step=step, counters=counters, iterators=tuple(iterators), training=training, partners=partners, unfinished_input=unfinished_input(location),
         data_index=_data_index(checkpoint, inventory, counters),
         plain_layers=tuple(layers_without_variables(checkpoint.graph)) if checkpoint.graph is not None else (),
         hints=filled, user_hints=hints, position=Position(),

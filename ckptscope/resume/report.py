@@ -91,7 +91,7 @@ def _loss(facts: Facts) -> Loss | None:
     if training is not None and training.reading is not None:
         reading = training.reading
         size = size if size is not None else reading.position.batch_size
-        epoch_size = epoch_size if epoch_size is not None else reading.epoch_size
+        epoch_size = epoch_size if epoch_size is not None else reading.position.epoch_size
         if training.agreement.kind == "ahead" and training.agreement.batches and size and step is not None:
             return Loss(skipped=_ranges(step * size, (step + training.agreement.batches) * size, epoch_size))
         return None

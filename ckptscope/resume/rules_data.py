@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ckptscope.checkpoint.discover import Partner
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.seeds import SeedProof
+from ckptscope.iterator.tree import Stage
 from ckptscope.resume.facts import INDEX_NAMES, Facts, IteratorFact
 from ckptscope.resume.model import Evidence, Outcome, Rule
 
@@ -141,6 +142,15 @@ def _unfinished_partner(facts: Facts) -> Iterator[Outcome]:
             "missing" if concerns and not facts.iterators else "inconsistent",
             f"the save of {os.path.basename(partner.prefix)} was never finished: {partner.problem}", os.path.basename(partner.prefix),
             "approximate" if concerns and not facts.iterators else None, (Evidence(partner.prefix),),
+        )  # fmt: skip
+
+
+def _broken_hook(facts: Facts) -> Iterator[Outcome]:
+    if facts.unfinished_input is not None and not facts.iterators:
+        state_file, name = facts.unfinished_input
+        yield Outcome(
+            "damaged", f"{os.path.basename(state_file)} names {name}, a save that never finished: restoring with the hook raises", name, "impossible",
+            (Evidence(state_file, value=name),),
         )  # fmt: skip
 
 
@@ -312,13 +322,38 @@ def _unseeded(facts: Facts) -> Iterator[Outcome]:
 def _still_exact(iterator: IteratorFact, proof: SeedProof) -> str:
     """For how many elements the order is still stored."""
     position = iterator.reading.position if iterator.reading is not None else None
-    size = iterator.reading.epoch_size if iterator.reading is not None else None
+    size = position.epoch_size if position is not None else None
     if position is not None and size and position.examples_into_epoch is not None:
         left = size - position.examples_into_epoch
         return f"The order is exact for {left:,} more examples, to the end of this pass; later passes come in another order"
     if proof.remaining is not None:
         return f"The order is exact for at least {proof.remaining:,} more elements of this stage, to the end of this pass; later passes come in another order"
     return "The order is exact to the end of this pass; later passes come in another order"
+
+
+def _unstarted_shuffle(facts: Facts) -> Iterator[Outcome]:
+    """Up to TF 2.11 a restored shuffle that had not begun draws its seeds once more."""
+    for iterator in _judged(facts):
+        if (
+            iterator.tree is None
+            or iterator.tree.root is None
+            or iterator.tree.encoding == "compressed"
+            or facts.is_damaged
+        ):
+            continue
+        for stage, repeated in _below_repeat(iterator.tree.root, False):
+            draws = stage.integer("epoch_num_random_samples") or stage.integer("ds_num_random_samples") or 0
+            if stage.op == "Shuffle" and repeated and draws >= 2 and not stage.integer("slices_end_0"):
+                yield Outcome(
+                    "unknown", "a shuffle below a repeat had not begun its pass; this TensorFlow makes its order anew when it restores such a state",
+                    stage.path, "approximate", _evidence(iterator),
+                )  # fmt: skip
+
+
+def _below_repeat(stage: Stage, repeated: bool) -> Iterator[tuple[Stage, bool]]:
+    yield stage, repeated
+    for _, child in stage.inputs:
+        yield from _below_repeat(child, repeated or stage.op in ("FiniteRepeat", "ForeverRepeat"))
 
 
 def _order_lost(facts: Facts) -> Iterator[Outcome]:
@@ -386,6 +421,10 @@ DATA_RULES: tuple[Rule, ...] = (
     Rule(code="DATA011", component="iterator", title="An input state was never finished", check=_unfinished_partner,
          explanation="Parts of an input.ckpt-N are there without its index, or only in a _temp_ directory: the hook was reused over several train() calls, or the process died while it saved.",
          remedies={"": "Make a new CheckpointInputPipelineHook for each train() call."}),
+    Rule(code="DATA018", component="iterator", title="The hook's state file names an unfinished save", check=_broken_hook,
+         explanation="CheckpointInputPipelineHook restores what its own state file names as the latest. That is a temporary part of a save without the iterator's state, so a run with the hook raises "
+         "NotFoundError when it starts (measured on 1.15); a run without the hook starts its data over.",
+         remedies={"": "Delete the state file (checkpoint_input), or make it name the last whole input.ckpt-N; then make a new hook for each train() call."}),
     Rule(code="DATA012", component="iterator", title="Several iterators", check=_several,
          explanation="More than one iterator could feed the training and none alone is in step with the counter, so no position is given for the run."),
     Rule(code="DATA013", component="iterator", title="Iterator and step contradict each other", check=_contradicts,
@@ -408,6 +447,9 @@ DATA_RULES: tuple[Rule, ...] = (
          "no small op seed, global seed or given seed reproduces the stored draws."),
     Rule(code="SEED003", component="rng", title="The order of this pass is stored", check=_current_pass,
          explanation="The stage draws random numbers, but nothing makes it anew: the pass that it is in is the only one left to this iterator."),
+    Rule(code="SEED005", component="rng", title="A shuffle had not begun", check=_unstarted_shuffle,
+         explanation="Up to TensorFlow 2.11 a shuffle below a repeat that had not begun when it was saved is shuffled anew when it is restored, seeded or not (measured on 1.15 to 2.11).",
+         remedies={"": "Take one batch before the first save, or save no iterator before it."}),
     Rule(code="SEED004", component="iterator", title="The order is not stored", check=_order_lost, remedies=_SEED_SHUFFLE,
          explanation="Up to TensorFlow 2.11 the state of Dataset.random (and of what samples by it) holds a count, not the seeds, so even the present pass goes on differently unless it is seeded."),
 )  # fmt: skip

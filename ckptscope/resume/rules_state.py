@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from ckptscope.checkpoint.model import Damage
 from ckptscope.checkpoint.roles import Optimizer
 from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, STEP_NAMES, Facts
-from ckptscope.resume.model import Evidence, Outcome, Rule
+from ckptscope.resume.model import Component, Evidence, Outcome, Rule
 
 _STATELESS_UPDATES = frozenset(("ApplyGradientDescent", "ApplyProximalGradientDescent"))
 # Hyper-parameters whose optimizer always has slots once it has made an update.
@@ -78,6 +79,75 @@ def _weights_of_meta(facts: Facts) -> Iterator[Outcome]:
             "missing", f"{len(missing)} of {len(facts.meta.trainable)} trainable variables of the graph are not stored: {', '.join(missing[:3])}",
             verdict="impossible", evidence=(Evidence(facts.meta.path),),
         )  # fmt: skip
+
+
+def _variables_of_meta(facts: Facts) -> dict[Component, list[str]]:
+    """Saved-by-default variables of the graph that are not stored, by what they are."""
+    if facts.meta is None or facts.is_damaged or not facts.inventory.of_role("weight", "ema"):
+        return {}
+    slots = {re.sub(r"/part_\d+", "", slot) for update in facts.meta.optimizer_ops for slot in update.slots}
+    rates = {name for update in facts.meta.optimizer_ops for name in update.rate_from}
+    found: dict[Component, list[str]] = {}
+    for name in sorted(facts.meta.variables - facts.meta.trainable - slots):
+        if (
+            name in facts.checkpoint.entries
+            or name == facts.meta.global_step
+            or re.search(r"(^|/)beta[12]_power(_\d+)?$", name)
+        ):
+            continue
+        kind: Component = (
+            "ema"
+            if "ExponentialMovingAverage" in name
+            else "lr_schedule"
+            if name in rates
+            else "loss_scale"
+            if "loss_scale" in name
+            else "weights"
+        )
+        found.setdefault(kind, []).append(name)
+    return found
+
+
+def _untrained_missing(facts: Facts) -> Iterator[Outcome]:
+    missing = _variables_of_meta(facts).get("weights")
+    if missing and facts.meta is not None:
+        yield Outcome(
+            "partial", f"{len(missing)} variables of the graph are not stored, {missing[0]} first: statistics of normalisation and the like start anew",
+            missing[0], "approximate", (Evidence(facts.meta.path),),
+        )  # fmt: skip
+
+
+def _averages_missing(facts: Facts) -> Iterator[Outcome]:
+    missing = _variables_of_meta(facts).get("ema")
+    if missing and facts.meta is not None:
+        yield Outcome(
+            "missing",
+            f"the graph keeps averages of {len(missing)} variables that are not stored",
+            missing[0],
+            "approximate",
+            (Evidence(facts.meta.path),),
+        )
+
+
+def _schedule_missing(facts: Facts) -> Iterator[Outcome]:
+    if facts.meta is None or facts.is_damaged or not facts.inventory.of_role("weight", "ema"):
+        return
+    missing = sorted(
+        {
+            name
+            for update in facts.meta.optimizer_ops
+            for name in update.rate_from
+            if name not in facts.checkpoint.entries
+        }
+    )
+    if missing:
+        yield Outcome(
+            "missing",
+            f"the learning rate is computed from {', '.join(missing)}, which is not stored",
+            missing[0],
+            "approximate",
+            (Evidence(facts.meta.path),),
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- optimizer
@@ -399,6 +469,15 @@ STATE_RULES: tuple[Rule, ...] = (
     Rule(code="VAR003", component="weights", title="Weights of the graph are missing", check=_weights_of_meta,
          explanation="The stored graph has trainable variables that the checkpoint does not hold; restoring raises NotFoundError.",
          remedies={"": "Save with a Saver over all variables."}),
+    Rule(code="VAR004", component="weights", title="Other variables of the graph are missing", check=_untrained_missing,
+         explanation="The stored graph has variables beside the trainable ones (moving means and variances of normalisation, say) that the checkpoint does not hold; they start at their initial values.",
+         remedies={"": "Save all variables: tf.train.Saver() without var_list, not Saver(tf.trainable_variables())."}),
+    Rule(code="EMA002", component="ema", title="Averaged weights are missing", check=_averages_missing,
+         explanation="The stored graph keeps exponential moving averages that the checkpoint does not hold; they start anew from the present weights or from zero.",
+         remedies={"": "Save all variables: tf.train.Saver() without var_list."}),
+    Rule(code="LR002", component="lr_schedule", title="The learning rate's source is missing", check=_schedule_missing,
+         explanation="The stored graph computes the learning rate from a variable (a step counter, a rate that callbacks change) that the checkpoint does not hold, so the schedule starts anew.",
+         remedies={"": "Save that variable: tf.train.Saver() without var_list."}),
     Rule(code="OPT001", component="optimizer", title="Optimizer slots are stored", check=_optimizer_saved,
          explanation="Momentum, moments and other slots are stored for each variable that has any."),
     Rule(code="OPT002", component="optimizer", title="The optimizer needs no slots", check=_optimizer_stateless,
