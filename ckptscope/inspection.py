@@ -313,8 +313,8 @@ def _producer(facts: Facts) -> str | None:
             recent = tree.root is not None and any(
                 "global_shuffle_iterator_next_index" in stage for stage in tree.root.walk()
             )
-            return f"TensorFlow {'2.16' if recent else '2.12'} or newer (by its iterator state)"
-        return f"TensorFlow 2.{'0 to 2.7' if tree.wrapper != 'Root' else '5 to 2.14'} (by its iterator state)"
+            return f"TensorFlow {'2.16+' if recent else '2.12+'} (by its iterator state)"
+        return f"TensorFlow 2.{'0-2.7' if tree.wrapper != 'Root' else '5-2.14'} (by its iterator state)"
     return facts.checkpoint.producer
 
 

@@ -748,6 +748,7 @@ OP_SPECS: tuple[OpSpec, ...] = (
     OpSpec(names=("Scan",), title="scan", counts="what its input gave; its state is stored", progress=_transparent, runs_function=True),
     OpSpec(names=("TakeWhile",), title="take_while", counts="what its input gave", progress=_transparent, runs_function=True),
     OpSpec(names=("AssertCardinality", "AssertNext", "AssertPrev", "Options", "OptionsV2", "FinalizeDataset", "IgnoreErrors", "SetStatsAggregator", "LatencyStats", "BytesProducedStats", "NonSerializable"), title="pass-through", counts="what its input gave", progress=_transparent),
+    OpSpec(names=("Reduce",), title="group being reduced", counts="TF 1.15's name for the open group of a group_by_window", progress=_transparent),
     OpSpec(names=("Unique",), title="unique", counts="`unique_elements_size` handed on", progress=lambda s, e: _recounted(e.below(s), s.integer("unique_elements_size") or 0, replace_examples=True)),
     OpSpec(names=("ParseExample", "ParseExampleV2"), title="parse_example", counts="holds results that are computed ahead", progress=_parallel_map, held=lambda s: len(map_results(s)), is_parallel=True),
     # repeating and shuffling

@@ -23,10 +23,11 @@ DEFAULT_GRAPH_SEED = 87654321
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _MASK32, _MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
-_QUICK_SEEDS = 512
+_QUICK_SEEDS = 256
 NUM_OP_SEEDS = 1 << 16
+_QUICK_PAIRS = 32
 _NUM_GLOBAL_SEEDS = 1 << 11
-_NUM_DERIVED = 8
+_NUM_DERIVED = 4
 _SMALL = 1 << 20
 _MAX_DRAWS = 1 << 40
 
@@ -166,15 +167,8 @@ def _find_base(stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[t
     for base in _candidates(hints, pairs):
         if draws(*base, drawn - 2, 2) == wanted:
             return _name_base(base)
-    if drawn % 2 == 0:
-        match = _search_op_seeds(drawn, wanted)
-        if match is not None:
-            return _name_base((DEFAULT_GRAPH_SEED, match))
-    for global_seed in range(_NUM_GLOBAL_SEEDS):
-        for op_seed in _derived(global_seed):
-            if draws(global_seed, op_seed, drawn - 2, 2) == wanted:
-                return f"its draws follow from the global seed {global_seed}"
-    return None
+    match = _search(drawn, wanted)
+    return None if match is None else _name_base(match)
 
 
 def _name_base(base: tuple[int, int]) -> str:
@@ -199,37 +193,39 @@ def _candidates(hints: Hints, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
     if hints.global_seed is not None:
         for op_seed in _derived(hints.global_seed, 256):
             yield hints.global_seed, op_seed
-        for op_seed in range(_QUICK_SEEDS * 4):
+        for op_seed in range(2048):
             yield hints.global_seed, op_seed
     for op_seed in range(_QUICK_SEEDS):
         yield DEFAULT_GRAPH_SEED, op_seed
-    for global_seed in range(48):
-        for op_seed in range(48):
+    for global_seed in range(_QUICK_PAIRS):
+        for op_seed in range(_QUICK_PAIRS):
             yield global_seed, op_seed
 
 
-def _search_op_seeds(drawn: int, wanted: tuple[int, int]) -> int | None:
-    """The op seed below :data:`NUM_OP_SEEDS` whose generator gives ``wanted``, all tried at once with NumPy."""
+def _search(drawn: int, wanted: tuple[int, int]) -> tuple[int, int] | None:
+    """The base seeds that give ``wanted`` as draws ``drawn - 2`` and ``drawn - 1``, many tried at once with NumPy.
+
+    Tried: all op seeds below :data:`NUM_OP_SEEDS`, and what small global seeds imply where no op seed is given.
+    """
     import numpy
 
-    seeds = numpy.arange(NUM_OP_SEEDS, dtype=numpy.uint64)
     block, place = divmod(drawn - 2, 4)
-    mask, shift = numpy.uint64(_MASK32), numpy.uint64(32)
-    c0 = numpy.full_like(seeds, block & _MASK32)
-    c1 = numpy.full_like(seeds, (block >> 32) & _MASK32)
-    c2, c3 = seeds.copy(), numpy.zeros_like(seeds)
-    k0, k1 = DEFAULT_GRAPH_SEED, 0
-    for _ in range(10):
-        p0, p1 = numpy.uint64(_M0) * c0, numpy.uint64(_M1) * c2
-        c0, c1, c2, c3 = (
-            (p1 >> shift) ^ c1 ^ numpy.uint64(k0),
-            p1 & mask,
-            (p0 >> shift) ^ c3 ^ numpy.uint64(k1),
-            p0 & mask,
-        )
-        k0, k1 = (k0 + _W0) & _MASK32, (k1 + _W1) & _MASK32
-    outputs = (c0, c1, c2, c3)
     if place > 2:
         return None
+    implied = [(seed, op_seed) for seed in range(_NUM_GLOBAL_SEEDS) for op_seed in _derived(seed)]
+    first = numpy.full(NUM_OP_SEEDS + len(implied), DEFAULT_GRAPH_SEED, dtype=numpy.uint64)
+    second = numpy.arange(len(first), dtype=numpy.uint64)
+    if implied:
+        first[NUM_OP_SEEDS:], second[NUM_OP_SEEDS:] = numpy.array(implied, dtype=numpy.uint64).T
+    mask, shift = numpy.uint64(_MASK32), numpy.uint64(32)
+    k0, k1 = first, numpy.zeros_like(first)
+    c0 = numpy.full_like(first, block & _MASK32)
+    c1 = numpy.full_like(first, (block >> 32) & _MASK32)
+    c2, c3 = second, numpy.zeros_like(first)
+    for _ in range(10):
+        p0, p1 = numpy.uint64(_M0) * c0, numpy.uint64(_M1) * c2
+        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1 & mask, (p0 >> shift) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + numpy.uint64(_W0)) & mask, (k1 + numpy.uint64(_W1)) & mask
+    outputs = (c0, c1, c2, c3)
     hits = numpy.flatnonzero((outputs[place] == wanted[0]) & (outputs[place + 1] == wanted[1]))
-    return int(hits[0]) if len(hits) else None
+    return (int(first[hits[0]]), int(second[hits[0]])) if len(hits) else None

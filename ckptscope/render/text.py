@@ -139,7 +139,8 @@ def _print_findings(inspection: Inspection, console: Console, verbosity: int) ->
         if finding.remedy:
             _item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
     if good:
-        saved = {finding.component: finding.status == "saved" for finding in reversed(good)}
+        saved = {finding.component: finding.status == "saved" for finding in good}
+        saved |= {finding.component: True for finding in good if finding.status == "saved"}
         kept = [
             f"{name.replace('_', ' ')}{'' if saved[name] else ' (not needed)'}" for name in _COMPONENTS if name in saved
         ]
@@ -159,13 +160,15 @@ def _print_conditions(inspection: Inspection, console: Console, verbosity: int) 
 
 
 def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Console) -> None:
-    share = 100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes)
     _heading(console, f"Pipeline of {iterator.key}")
-    state = "exhausted" if iterator.exhausted else "not started" if iterator.started is False else "decoded"
     if iterator.error is not None:
         _item(console, f"not decoded: {iterator.error}")
         return
-    _item(console, f"{state}, {words.size(iterator.nbytes)}, {share:.0f} % of the checkpoint; read from top to bottom:")
+    state = "exhausted" if iterator.exhausted else "not started" if iterator.started is False else "decoded"
+    where = f"{100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes):.0f} % of the checkpoint"
+    if iterator.source_file != inspection.checkpoint.path:
+        where = f"in {os.path.basename(iterator.source_file)}"
+    _item(console, f"{state}, {words.size(iterator.nbytes)}, {where}; read from top to bottom:")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     table.add_column("stage", no_wrap=True, overflow="ellipsis", min_width=12, max_width=32)
     table.add_column("counts", no_wrap=True, overflow="ellipsis", max_width=30)
@@ -193,9 +196,9 @@ def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]
 
 
 _SHOWN_FIELDS = (
-    ("index", "at {}"), ("next", "next value {}"), ("i", "{}"), ("offset", "byte {}"), ("current_pos", "byte {}"),
+    ("index", "at {}"), ("next", "next value {}"), ("i", "at {}"), ("offset", "byte {}"), ("current_pos", "byte {}"),
     ("slices_start_0", "{} handed on"), ("element_index", "{} opened"),
-    ("filtered_elements", "{} passed"), ("num_random_samples", "{} draws"), ("seed", "seed {}"), ("current_index", "row {}"),
+    ("filtered_elements", "{} passed"), ("num_random_samples", "{} draws"), ("current_index", "row {}"),
     ("element_id_counter", "{} opened"), ("start_index", "at {}"),
 )  # fmt: skip
 
@@ -206,8 +209,8 @@ def _counts(stage: StageInfo) -> str:
     shown = []
     for key, words_ in _SHOWN_FIELDS:
         value = stage.fields.get(key)
-        if value is not None and not (key == "seed" and "shuffle" not in stage.title):
-            shown.append(words_.format(f"{value:,}" if key != "seed" else value))
+        if value is not None:
+            shown.append(words_.format(f"{value:,}"))
     return ", ".join(shown)
 
 

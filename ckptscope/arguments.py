@@ -1,0 +1,146 @@
+"""The command line's arguments as one table, and a quick parser over it.
+
+Typer (with what it imports to parse) costs more CPU than inspecting a small checkpoint does, so ordinary calls are
+parsed with argparse; help, completion, versions and usage errors go to the Typer app of :mod:`ckptscope.cli`, which
+is built from the same table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Literal
+
+FORMATS = ("table", "json", "ndjson", "csv", "markdown")
+COLORS = ("auto", "always", "never")
+REQUIREMENTS = ("exact", "approximate")
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument or option.
+
+    Attributes:
+        name: Python name of its value.
+        flags: spellings; empty for a positional argument.
+        kind: ``flag`` takes no value, ``texts`` may be given several times.
+        choices: allowed values of a ``text``.
+        minimum: smallest allowed ``integer``.
+    """
+
+    name: str
+    help: str
+    flags: tuple[str, ...] = ()
+    kind: Literal["flag", "text", "texts", "integer"] = "text"
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+    minimum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command with its arguments; ``help`` ends with the exit statuses."""
+
+    name: str
+    help: str
+    arguments: tuple[Argument, ...]
+
+
+_PATH = Argument("path", "A prefix, a member file, a directory, a state file, or DIR@STEP.")
+_STEP = Argument("step", "Which checkpoint of a directory.", ("--step",), metavar="N|latest|-K")
+_JSON = Argument("json", "The same as --format json.", ("--json",), "flag")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "inspect",
+        "What is in a checkpoint, where its data stands, and whether the run resumes exactly.\n\n"
+        "Exit status: 0 readable (and at least what --require asks), 1 --require not met, 2 not found or unreadable.",
+        (
+            _PATH,
+            _STEP,
+            Argument("all", "One row for each checkpoint of a directory.", ("--all",), "flag"),
+            Argument("require", "Exit 1 if the verdict is worse.", ("--require",), choices=REQUIREMENTS),
+            Argument("strict", "As --require exact; conditions raised by evidence fail, too.", ("--strict",), "flag"),
+            Argument("batch_size", "Examples of a full batch.", ("--batch-size",), "integer", "N", minimum=1),
+            Argument("epoch_size", "Examples that one pass delivers.", ("--epoch-size",), "integer", "N", minimum=1),
+            Argument("global_seed", "tf.random.set_seed of the program.", ("--global-seed",), "integer", "N"),
+            Argument("shuffle_seed", "seed= of its shuffle.", ("--shuffle-seed",), "integer", "N"),
+            Argument("data_root", "Where the data files are.", ("--data-root",), metavar="DIR"),
+            Argument("verify", "Read every checksum, whatever the size.", ("--verify",), "flag"),
+            Argument("show_elements", "Show what is in buffers (the user's data).", ("--show-elements",), "flag"),
+            Argument("stats", "Statistics of each variable (reads all data).", ("--stats",), "flag"),
+            Argument("tensor", "Print the values of one variable.", ("--tensor",), metavar="KEY"),
+            Argument("slice", "Part of it, in NumPy's syntax: 0,:", ("--slice",), metavar="EXPR"),
+            Argument("only", "List these variables only.", ("--only",), "texts", "GLOB"),
+            Argument("ignore", "Do not list these variables.", ("--ignore",), "texts", "GLOB"),
+            Argument("format", "Output format.", ("--format",), choices=FORMATS, default="table"),
+            _JSON,
+            Argument("output", "Write to a file.", ("-o", "--output"), metavar="FILE"),
+            Argument("color", "When to colour.", ("--color",), choices=COLORS, default="auto"),
+            Argument("quiet", "The verdict only.", ("-q", "--quiet"), "flag"),
+            Argument("verbose", "Everything.", ("-v", "--verbose"), "flag"),
+        ),
+    ),
+    Command(
+        "verify",
+        "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 not found or unreadable.",
+        (_PATH, _STEP, Argument("json", "Print JSON.", ("--json",), "flag")),
+    ),
+    Command(
+        "explain",
+        "What a finding or condition means and how to fix it, per framework.\n\nExit status: 0, or 2 for an unknown code.",
+        (Argument("code", "A code, e.g. DATA002."),),
+    ),
+)
+
+
+class _QuietParser(argparse.ArgumentParser):
+    """A parser that leaves every error to somebody else."""
+
+    def error(self, message: str) -> Any:
+        raise argparse.ArgumentError(None, message)
+
+
+def parse(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
+    """(command, values by name) of an ordinary call; None for everything that Typer should answer."""
+    command = next((known for known in COMMANDS if argv and known.name == argv[0]), None)
+    if command is None:
+        return None
+    parser = _QuietParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for argument in command.arguments:
+        options: dict[str, Any] = {}
+        if argument.flags:
+            options["dest"] = argument.name
+        if argument.kind == "flag":
+            options["action"] = "store_true"
+        else:
+            options["default"] = argument.default
+            options["choices"] = argument.choices or None
+            if argument.kind == "texts":
+                options["action"] = "append"
+            elif argument.kind == "integer":
+                options["type"] = int
+        parser.add_argument(*(argument.flags or (argument.name,)), **options)
+    try:
+        values = vars(parser.parse_args(_joined(argv[1:], command)))
+    except (argparse.ArgumentError, argparse.ArgumentTypeError):
+        return None
+    for argument in command.arguments:
+        value = values[argument.name]
+        if argument.minimum is not None and value is not None and value < argument.minimum:
+            return None
+    return command.name, values
+
+
+def _joined(argv: list[str], command: Command) -> list[str]:
+    """``--step -2`` as ``--step=-2``: argparse takes a value that begins with a dash for an option."""
+    takes_value = {flag for argument in command.arguments if argument.kind != "flag" for flag in argument.flags}
+    joined: list[str] = []
+    for word in argv:
+        negative = len(word) > 1 and word[0] == "-" and word[1:].isdigit()
+        if joined and negative and joined[-1] in takes_value and joined[-1].startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined

@@ -1,0 +1,27 @@
+"""Shared fixtures, and how Hypothesis searches.
+
+The same examples are tried in every run; ``CKPTSCOPE_EXPLORE=20 pytest tests`` tries other ones, twenty times as many.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import samples
+
+EXPLORE = int(os.environ.get("CKPTSCOPE_EXPLORE", "0"))
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "ckptscope", deadline=None, database=None, derandomize=not EXPLORE, max_examples=80 * (EXPLORE or 1),
+    suppress_health_check=QUIET,
+)  # fmt: skip
+settings.load_profile("ckptscope")
+
+
+@pytest.fixture
+def in_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run from the samples' directory: their iterators name data files relative to it."""
+    monkeypatch.chdir(samples.ROOT)
