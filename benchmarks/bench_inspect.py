@@ -56,15 +56,17 @@ def main() -> int:
         small = measure(commands, arguments.rounds)
         print_table("small checkpoints", small, NUMPY)
         quiet = is_quiet(small, NUMPY, again)
-        large = measure(
-            [Command(NUMPY, numpy), *inspections(prefixes[SIZES[-1]], "100,000")], arguments.large_rounds
-        )
+        large = measure([Command(NUMPY, numpy), *inspections(prefixes[SIZES[-1]], "100,000")], arguments.large_rounds)
         print_table("100,000 variables", large, NUMPY)
         if has_tensorflow() and not arguments.no_tensorflow:
             pairs = [(str(SMALL / "ckpt-1"), "full_221"), (prefixes[SIZES[-1]], "100,000")]
             for path, label in pairs:
                 ours = inspections(path, label)[1]
-                print_table("against TensorFlow", measure([ours, tensorflow(path, label)], arguments.tensorflow_rounds), ours.name)
+                print_table(
+                    "against TensorFlow",
+                    measure([ours, tensorflow(path, label)], arguments.tensorflow_rounds),
+                    ours.name,
+                )
     checks = [
         (f"small, {form}: CPU / import numpy", ratio(small[name], small[NUMPY]), SMALL_RATIO)
         for form, name in (("JSON", "inspect full_221 --json"), ("table", "inspect full_221"))

@@ -47,9 +47,7 @@ print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() 
 
 def inner(samples: list[Sample]) -> list[Sample]:
     """What the program measured of itself (its last line), beside the memory of the process."""
-    return [
-        Sample(**json.loads(sample.tail.strip().splitlines()[-1]), rss=sample.rss, tail="") for sample in samples
-    ]
+    return [Sample(**json.loads(sample.tail.strip().splitlines()[-1]), rss=sample.rss, tail="") for sample in samples]
 
 
 def main() -> int:

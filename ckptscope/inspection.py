@@ -138,9 +138,9 @@ class Inspection:
 
     def to_json(self) -> str:
         """The contract's JSON object, as text."""
-        from ckptscope.render.jsonable import dumps, inspection_to_jsonable
+        from ckptscope.render.jsonable import inspection_pieces
 
-        return dumps(inspection_to_jsonable(self))
+        return "".join(inspection_pieces(self))
 
     def to_frame(self) -> pandas.DataFrame:
         """One row for each variable."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests import samples
 
@@ -16,7 +16,7 @@ EXPLORE = int(os.environ.get("CKPTSCOPE_EXPLORE", "0"))
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "ckptscope", deadline=None, database=None, derandomize=not EXPLORE, max_examples=80 * (EXPLORE or 1),
-    suppress_health_check=QUIET,
+    suppress_health_check=QUIET, phases=(Phase.explicit, Phase.generate, Phase.shrink),
 )  # fmt: skip
 settings.load_profile("ckptscope")
 

@@ -46,11 +46,11 @@ def bounded() -> Iterator[None]:
     assert time.monotonic() - start < MAX_SECONDS
 
 
-def look(path: str, **options: bool) -> Inspection | CkptscopeError:
+def look(path: str, *, show_elements: bool = True, **options: bool) -> Inspection | CkptscopeError:
     """Everything that a person can ask for."""
     with bounded():
         try:
-            found = inspect(path, show_elements=True, **options)
+            found = inspect(path, show_elements=show_elements, **options)
         except CkptscopeError as error:
             str(error)
             return error
@@ -98,7 +98,7 @@ def damages(draw: st.DrawFn) -> tuple[str, str, bytes]:
     return name, file, bytes(data[:offset])
 
 
-@settings(max_examples=scaled(250))
+@settings(max_examples=scaled(400))
 @given(damage=damages(), stats=st.booleans())
 def test_flipped_or_cut_anywhere(copies, damage, stats):
     name, file, data = damage
@@ -249,7 +249,7 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_rewriting_alone_changes_nothing(place, in_samples):
-    for prefix in ITERATORS:
+    for prefix in (prefix for prefix in ITERATORS if "115" not in prefix):  # those have a .meta file that tells more
         key = iterator_key(prefix)
         again = inspect(rewritten(prefix, key, list(messages_in(prefix, key)), place))
         expected = inspect(str(samples.ROOT / prefix))
@@ -257,15 +257,17 @@ def test_rewriting_alone_changes_nothing(place, in_samples):
         assert not any(finding.status == "damaged" for finding in again.resume.findings)
 
 
-@settings(max_examples=scaled(250))
+@pytest.mark.parametrize("show_elements", [False, True])
+@settings(max_examples=scaled(200))
 @given(data=st.data(), prefix=st.sampled_from(ITERATORS))
-def test_iterator_states_that_pass_their_checksum(place, data, prefix):
+def test_iterator_states_that_pass_their_checksum(place, show_elements, data, prefix):
     key = iterator_key(prefix)
     messages = mutated(data.draw, messages_in(prefix, key))
-    outcome = look(rewritten(prefix, key, messages, place))
+    outcome = look(rewritten(prefix, key, messages, place), show_elements=show_elements)
+    # The rest of the checkpoint is intact, so it is described; the iterator is, or says why not.
     assert isinstance(outcome, Inspection), outcome
     if any(iterator.error for iterator in outcome.iterators):
-        assert outcome.resume.verdict != "exact"
+        assert not is_good(outcome)
 
 
 @settings(max_examples=scaled(80))
@@ -293,3 +295,14 @@ def test_no_file_is_changed_by_reading(tmp_path):
         os.chmod(path, 0o444)
     look(str(directory), stats=True, verify=True)
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()} == before
+
+
+def test_undecodable_buffer_is_not_exact(place):
+    """One element of a shuffle's buffer is cut off; its checksum is right, but TensorFlow cannot restore it."""
+    key = iterator_key("full_24/ckpt-1")
+    messages = list(messages_in("full_24/ckpt-1", key))
+    assert b"ShuffleAndRepeat::0" in messages[4]
+    messages[4] = messages[4][:146]
+    outcome = look(rewritten("full_24/ckpt-1", key, messages, place), show_elements=False)
+    assert isinstance(outcome, Inspection)
+    assert outcome.resume.verdict != "exact"

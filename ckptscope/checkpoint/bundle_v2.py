@@ -86,29 +86,32 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     entries: dict[str, TensorEntry] = {}
     raw_keys: dict[bytes, TensorEntry] = {}
     partitioned = []
-    for key, value in Table(data, path):
-        if header is None:
-            with reading(path, "bundle header"):
+    key = b""
+    try:
+        for key, value in Table(data, path):
+            if header is None:
                 if key:
                     raise MalformedMessageError("the table has no bundle header; it is no checkpoint index")
                 header = parse_bundle_header(value)
                 if not 0 < header.num_shards <= _MAX_SHARDS:
                     raise MalformedMessageError(f"{header.num_shards} shards")
-            continue
-        with reading(path, f"entry of {key[:200]!r}"):
+                continue
             entry = parse_bundle_entry(value)
             if entry.shard >= header.num_shards:
                 raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
-        name = key.decode("utf-8", "backslashreplace")
-        tensor = TensorEntry(
-            name, dtype_of(entry.dtype), entry.shape, entry.shard, entry.offset, entry.nbytes, entry.crc32c
-        )
-        if entry.slices:
-            partitioned.append((key, tensor, entry.slices))
-        if key[0] == 0:
-            raw_keys[key] = tensor
-        else:
-            entries[name] = tensor
+            name = key.decode("utf-8", "backslashreplace")
+            dtype = dtype_of(entry.dtype)
+            tensor = TensorEntry(name, dtype, entry.shape, entry.shard, entry.offset, entry.nbytes, entry.crc32c)
+            if entry.slices:
+                partitioned.append((key, tensor, entry.slices))
+            if key[0] == 0:
+                raw_keys[key] = tensor
+            else:
+                entries[name] = tensor
+    except CorruptCheckpointError as error:
+        error.path = error.path or path
+        error.structure = error.structure or (f"entry of {key[:200]!r}" if header is not None else "bundle header")
+        raise
     if header is None:
         raise MalformedMessageError("the table is empty", path=path, structure="bundle header")
     for key, tensor, all_extents in partitioned:
@@ -135,6 +138,8 @@ class BundleReader:
         self._num_shards = num_shards
         self._descriptors: dict[int, int] = {}
         self._maps: dict[int, mmap.mmap] = {}
+        self._sizes: dict[int, int] = {}
+        self._window = (-1, 0, b"")
 
     def close(self) -> None:
         """Close the data files."""
@@ -161,7 +166,10 @@ class BundleReader:
 
     def _span(self, entry: TensorEntry) -> tuple[int, int]:
         """(offset, available bytes), checked against the file before anything is allocated."""
-        size = os.fstat(self._descriptor(entry.shard)).st_size
+        descriptor = self._descriptor(entry.shard)
+        size = self._sizes.get(entry.shard)
+        if size is None or entry.offset + entry.nbytes > size:
+            size = self._sizes[entry.shard] = os.fstat(descriptor).st_size
         if entry.offset < 0 or entry.nbytes < 0 or entry.offset + entry.nbytes > size:
             raise TruncatedError(
                 f"wants bytes {entry.offset} to {entry.offset + entry.nbytes}, the file has {size}; "
@@ -245,6 +253,7 @@ class BundleReader:
         damage: list[Damage] = []
         broken: set[int] = set()
         claimed = dict.fromkeys(range(self._num_shards), 0)
+        self._window = (-1, 0, b"")  # the file may have changed since the last check
         for entry in stored:
             claimed[entry.shard] = max(claimed[entry.shard], entry.offset + entry.nbytes)
             if entry.shard in broken:
@@ -310,11 +319,19 @@ class BundleReader:
         elif entry.dtype is VARIANT:
             computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
         else:
-            running, descriptor = RunningChecksum(), self._descriptor(entry.shard)
+            running = RunningChecksum()
             for start in range(0, entry.nbytes, _CHUNK_NBYTES):
-                running.feed(os.pread(descriptor, min(_CHUNK_NBYTES, entry.nbytes - start), entry.offset + start))
+                running.feed(self._ahead(entry.shard, entry.offset + start, min(_CHUNK_NBYTES, entry.nbytes - start)))
             computed = running.masked
         return computed == (entry.crc32c or 0)
+
+    def _ahead(self, shard: int, offset: int, nbytes: int) -> bytes:
+        """Bytes of a shard; small tensors that follow one another are read together."""
+        known_shard, start, window = self._window
+        if known_shard != shard or not start <= offset or offset + nbytes > start + len(window):
+            window, start = os.pread(self._descriptor(shard), _CHUNK_NBYTES, offset), offset
+            self._window = (shard, start, window)
+        return window if nbytes == len(window) else window[offset - start : offset - start + nbytes]
 
 
 def _strings(data: bytes, count: int) -> list[bytes]:

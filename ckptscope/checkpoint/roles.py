@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from ckptscope.checkpoint.meta_graph import MetaGraph
@@ -53,6 +54,7 @@ _HYPER = frozenset(
 _LOSS_SCALE = frozenset(
     ("current_loss_scale", "good_steps", "dynamic_scale", "loss_scale", "num_good_steps", "_num_good_steps")
 )
+_LOSS_SCALE_NAME = re.compile(r"loss_?scale|good_steps", re.IGNORECASE)
 _NOT_SLOT_LISTS = frozenset(
     (
         "_variables",
@@ -76,11 +78,51 @@ _ACCUMULATOR = re.compile(
 _OPTIMIZER_PATH = re.compile(r"(^|/)(opt|\w*optimi[sz]er)/", re.IGNORECASE)
 _RNG_NAME = re.compile(r"(^|/)(_state_var|seed_generator_state|StateVar)(_\d+)?$")
 # Suffixes that TF1 optimizers give their slots, and what some libraries add.
-_SLOT_SUFFIX = re.compile(
-    r"/(?P<slot>Momentum|Adam|Adam_1|AdaMax|AdaMax_1|Adagrad|AdagradDA|AdagradDA_1|Adadelta|Adadelta_1|RMSProp|RMSProp_1|RMSProp_2|"
-    r"Ftrl|Ftrl_1|ProximalAdagrad|AdamW|AdamW_1|adam_m|adam_v|LARSOptimizer|LAMB|LAMB_1|m|v|vhat|momentum|rms|mg|accumulator|linear|"
-    r"accum_grad|accum_var|velocity)(_\d+)?$"
+_SLOT_NAMES = frozenset(
+    (
+        *(
+            "Momentum",
+            "Adam",
+            "Adam_1",
+            "AdaMax",
+            "AdaMax_1",
+            "Adagrad",
+            "AdagradDA",
+            "AdagradDA_1",
+            "Adadelta",
+            "Adadelta_1",
+        ),
+        *(
+            "RMSProp",
+            "RMSProp_1",
+            "RMSProp_2",
+            "Ftrl",
+            "Ftrl_1",
+            "ProximalAdagrad",
+            "AdamW",
+            "AdamW_1",
+            "adam_m",
+            "adam_v",
+        ),
+        *(
+            "LARSOptimizer",
+            "LAMB",
+            "LAMB_1",
+            "m",
+            "v",
+            "vhat",
+            "momentum",
+            "rms",
+            "mg",
+            "accumulator",
+            "linear",
+            "accum_grad",
+        ),
+        *("accum_var", "velocity"),
+    )
 )
+# Optimizers that keep other slots for matrices than for vectors (Adafactor, Muon).
+_UNEVEN_SLOTS = frozenset(("r", "c", "adam_momentums", "adam_velocities", "adam_velocity_hats"))
 _POWERS = re.compile(r"(^|/)(beta[12]_power|beta_[12]_power)(_\d+)?$")
 _TF1_STEPS = re.compile(r"(^|/)(global_step|training_step|train_step|step)(_\d+)?$")
 _SAVED_ATTRIBUTE = "/.ATTRIBUTES/"
@@ -127,7 +169,7 @@ class Optimizer:
     wraps: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inventory:
     """All variables with their roles, and the optimizers among the objects."""
 
@@ -135,8 +177,41 @@ class Inventory:
     optimizers: tuple[Optimizer, ...]
 
     def of_role(self, *roles: Role) -> list[Variable]:
-        """Variables that have one of these roles."""
-        return [variable for variable in self.variables if variable.role in roles]
+        """Variables that have one of these roles, in the order of the file for each."""
+        return [variable for role in roles for variable in self._by_role.get(role, ())]
+
+    @cached_property
+    def _by_role(self) -> Mapping[Role, list[Variable]]:
+        found: dict[Role, list[Variable]] = {}
+        for variable in self.variables:
+            found.setdefault(variable.role, []).append(variable)
+        return found
+
+    @cached_property
+    def slot_gaps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """(variable, missing slots) where an optimizer keeps slots for others that this variable lacks."""
+        have: dict[tuple[str, str], set[str]] = {}
+        names: dict[str, set[str]] = {}
+        for optimizer in self.optimizers:
+            if optimizer.slot_names and optimizer.wraps is None:
+                have.update({(optimizer.path, key): set() for key in optimizer.trainable or ()})
+        for variable in self.of_role("optimizer_slot"):
+            if variable.slot_of is not None and variable.slot_name is not None:
+                owner = self._owner_of_slot(variable.key)
+                have.setdefault((owner, variable.slot_of), set()).add(variable.slot_name)
+                names.setdefault(owner, set()).add(variable.slot_name)
+        uneven = {owner for owner, slots in names.items() if slots & _UNEVEN_SLOTS}
+        return tuple(
+            (target, tuple(sorted(names.get(owner, set()) - slots)))
+            for (owner, target), slots in have.items()
+            if owner not in uneven and names.get(owner, set()) - slots
+        )
+
+    def _owner_of_slot(self, key: str) -> str:
+        """Object path of the optimizer that a slot belongs to; empty for name-based checkpoints."""
+        if "/.OPTIMIZER_SLOT/" in key:
+            return key.partition("/.OPTIMIZER_SLOT/")[2].partition("/.ATTRIBUTES/")[0].rpartition("/")[0]
+        return next((item.path for item in self.optimizers if item.path and key.startswith(f"{item.path}/")), "")
 
 
 def take_inventory(checkpoint: Checkpoint, meta: MetaGraph | None = None) -> Inventory:
@@ -383,13 +458,12 @@ def _named_variable(
         return made("weight")
     if key.endswith("/ExponentialMovingAverage"):
         return made("ema")
-    suffix = _SLOT_SUFFIX.search(key)
-    if suffix and key[: suffix.start()] in checkpoint.entries:
-        return made("optimizer_slot", key[: suffix.start()], suffix["slot"])
+    owner, _, name = key.rpartition("/")
+    if owner in checkpoint.entries and (name in _SLOT_NAMES or name.rpartition("_")[0] in _SLOT_NAMES):
+        return made("optimizer_slot", owner, name)
     if _POWERS.search(key):
         return made("optimizer_slot")
-    name = key.rpartition("/")[2]
-    if name in _LOSS_SCALE or re.search(r"loss_?scale|good_steps", key, re.IGNORECASE):
+    if name in _LOSS_SCALE or _LOSS_SCALE_NAME.search(key):
         return made("loss_scale")
     if _RNG_NAME.search(key):
         return made("rng")

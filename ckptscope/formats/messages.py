@@ -8,6 +8,8 @@ Everything else comes compiled with tensorboard (``tensorboard.compat.proto``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from ckptscope.errors import MalformedMessageError
 from ckptscope.formats.cursor import FIXED32, LENGTH_DELIMITED, VARINT, read_varint, signed64, wire_fields
@@ -31,8 +33,7 @@ class BundleHeader:
     producer: int
 
 
-@dataclass(frozen=True, slots=True)
-class BundleEntry:
+class BundleEntry(NamedTuple):
     """``BundleEntryProto``: one tensor of a bundle. ``slices`` is empty unless it was saved partitioned."""
 
     dtype: int
@@ -84,6 +85,7 @@ def _bytes_of(number: int, wire_type: int, value: int | bytes | memoryview) -> b
     return bytes(value)
 
 
+@lru_cache(maxsize=4096)
 def parse_shape(data: bytes) -> tuple[int, ...]:
     """``TensorShapeProto`` as a tuple; unknown axes are -1."""
     shape: list[int] = []
@@ -149,7 +151,11 @@ def parse_bundle_entry(data: bytes) -> BundleEntry:
             if position > end:
                 raise MalformedMessageError("the entry ends inside its checksum", offset=position)
             continue
-        value, position = read_varint(data, position)
+        if position < end and data[position] < 0x80:  # nearly always
+            value = data[position]
+            position += 1
+        else:
+            value, position = read_varint(data, position)
         if tag == 0x08:
             dtype = value
         elif tag == 0x18:

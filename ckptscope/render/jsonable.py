@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.iterator.position import Position
@@ -21,11 +21,23 @@ if TYPE_CHECKING:
     from ckptscope.resume.report import ResumeReport
 
 Json = dict[str, Any]
+_encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def dumps(value: Any, *, indent: int | None = 2) -> str:
     """Text of a JSON value; keys that are no UTF-8 are escaped already."""
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def pieces(value: Json, long: str, rows: Iterable[Json]) -> Iterator[str]:
+    """Text of an object whose list ``long`` may have very many rows: these on a line each, made as they are written."""
+    head = {key: item for key, item in value.items() if key != long}
+    yield dumps(head)[: -len("\n}")] + f',\n  "{long}": ['
+    separator = "\n    "
+    for row in rows:
+        yield separator + _encode_row(row)
+        separator = ",\n    "
+    yield "\n  ]\n}"
 
 
 def number(value: float | int | None) -> float | int | str | None:
@@ -47,6 +59,19 @@ def error_to_jsonable(error: CkptscopeError) -> Json:
 
 def inspection_to_jsonable(inspection: Inspection) -> Json:
     """``inspect --json``."""
+    return {**_without_variables(inspection), "variables": list(_variables(inspection))}
+
+
+def inspection_pieces(inspection: Inspection) -> Iterator[str]:
+    """Text of :func:`inspection_to_jsonable`, in pieces."""
+    return pieces(_without_variables(inspection), "variables", _variables(inspection))
+
+
+def _variables(inspection: Inspection) -> Iterator[Json]:
+    return (variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables)
+
+
+def _without_variables(inspection: Inspection) -> Json:
     return {
         **envelope("inspect"),
         "checkpoint": checkpoint_to_jsonable(inspection.checkpoint),
@@ -59,9 +84,6 @@ def inspection_to_jsonable(inspection: Inspection) -> Json:
                 "nbytes": group.nbytes,
             }
             for group in inspection.groups
-        ],
-        "variables": [
-            variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables
         ],
         "iterators": [iterator_to_jsonable(iterator) for iterator in inspection.iterators],
         "rng": [

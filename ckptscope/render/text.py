@@ -256,9 +256,10 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
     # Rows with empty cells first: they are what to look at.
     ordered = sorted(rows, key=lambda row: len(row[1]))
     shown = ordered if verbosity > 0 else ordered[:_MAX_TABLE_ROWS]
+    display = _display_names(inspection, {key for key, _ in shown})
     for key, slots in shown:
         cells = [words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]]
-        table.add_row(_shorten(_display_name(inspection, key), 50), *cells)
+        table.add_row(_shorten(display[key], 50), *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
     _left_out(console, len(rows) - len(shown), "variables")
     _left_out(console, len(names) - 4, "kinds of slots")
@@ -269,9 +270,11 @@ def _left_out(console: Console, count: int, what: str) -> None:
         _item(console, f"and {count:,} more {what} (-v, or --format csv)")
 
 
-def _display_name(inspection: Inspection, key: str) -> str:
-    found = next((variable for variable in inspection.variables if variable.key == key), None)
-    return (found.full_name if found is not None else None) or key.partition("/.ATTRIBUTES/")[0]
+def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
+    """The variables' own names, where they are stored; else their keys without suffix."""
+    names = {key: key.partition("/.ATTRIBUTES/")[0] for key in keys}
+    found = (variable for variable in inspection.variables if variable.key in keys and variable.full_name)
+    return names | {variable.key: variable.full_name or "" for variable in found}
 
 
 def _shorten(text: str, width: int) -> str:

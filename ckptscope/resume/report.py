@@ -108,6 +108,30 @@ def _loss(facts: Facts) -> Loss | None:
     return None
 
 
+_LOST_NAMES = {
+    "weights": "some weights", "optimizer": "the optimizer's state", "iterator": "the place in the data", "step": "the step",
+    "lr_schedule": "the learning-rate schedule", "loss_scale": "the loss scale", "ema": "the averaged weights",
+    "rng": "the random order", "metrics": "the state of metrics",
+}  # fmt: skip
+_LOST_WORDS = {
+    "missing": "lost", "partial": "only partly stored", "inconsistent": "out of step", "damaged": "damaged", "unknown": "not proven",
+}  # fmt: skip
+
+
+def _what_is_lost(findings: list[Finding]) -> str:
+    """``the optimizer's state and the step are lost; the random order is not proven``."""
+    phrases = []
+    told: set[str] = set()
+    for status, words in _LOST_WORDS.items():
+        components = {finding.component for finding in findings if finding.status == status} - told
+        told |= components
+        names = [name for component, name in _LOST_NAMES.items() if component in components]
+        if names:
+            listed = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+            phrases.append(f"{listed} {'are' if len(names) > 1 or names == ['some weights'] else 'is'} {words}")
+    return "; ".join(phrases) or findings[0].message
+
+
 def describe_ranges(ranges: tuple[EpochRange, ...]) -> str:
     """``examples 0..223 of epoch 0`` (inclusive, as people say it)."""
     shown = [f"examples {item.start:,}..{item.stop - 1:,} of epoch {item.epoch}" for item in ranges[:3]]
@@ -122,14 +146,8 @@ def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Los
             return f"The run resumes exactly{at}, at the end of its data."
         return f"The run resumes exactly{at}, if the conditions hold."
     if verdict == "impossible":
-        return f"Training cannot go on from this checkpoint: {bad[0].subject + ': ' if bad[0].subject else ''}{bad[0].message}."
-    order = ("weights", "optimizer", "iterator", "step", "loss_scale", "ema", "rng")
-    names = {"iterator": "the place in the data", "optimizer": "the optimizer's state", "rng": "the random order or draws", "step": "the step",
-             "loss_scale": "the loss scale", "ema": "the averaged weights", "weights": "the weights"}  # fmt: skip
-    lost = [
-        names.get(component, component) for component in order if any(finding.component == component for finding in bad)
-    ]
-    text = f"The run resumes only approximately: {' and '.join((', '.join(lost[:-1]), lost[-1]) if len(lost) > 1 else lost)} {'are' if len(lost) > 1 else 'is'} not fully kept."
+        return f"Training cannot go on from this checkpoint: {bad[0].message}."
+    text = f"The run resumes only approximately: {_what_is_lost(bad)}."
     if loss is not None and loss.repeated:
         text += f" Resuming repeats {describe_ranges(loss.repeated)}."
     if loss is not None and loss.skipped:

@@ -96,7 +96,7 @@ def _iterator_missing(facts: Facts) -> Iterator[Outcome]:
         return
     impostors = [
         variable.key for variable in facts.inventory.variables
-        if variable.role != "iterator" and any("iterator" in part for part in (variable.object_path or variable.key).lower().split("/"))
+        if variable.role != "iterator" and "iterator" in (variable.object_path or variable.key).lower()
     ]  # fmt: skip
     why = "no iterator state is stored, so the data starts over"
     if facts.meta is not None and facts.meta.has_iterator and not facts.meta.iterator_saved:

@@ -231,54 +231,22 @@ def _optimizer_missing(facts: Facts) -> Iterator[Outcome]:
 
 
 def _optimizer_gaps(facts: Facts) -> Iterator[Outcome]:
-    """Variables that have some slots of their optimizer, not all."""
-    table: dict[tuple[str, str], set[str]] = {}
-    names: dict[str, set[str]] = {}
-    for variable in facts.inventory.of_role("optimizer_slot"):
-        if variable.slot_of is None or variable.slot_name is None:
-            continue
-        owner = _owner_of_slot(facts, variable.key)
-        table.setdefault((owner, variable.slot_of), set()).add(variable.slot_name)
-        names.setdefault(owner, set()).add(variable.slot_name)
-    gaps = [
-        (owner, target, sorted(names[owner] - have)) for (owner, target), have in table.items()
-        if names[owner] - have and not _may_differ(names[owner] - have)
-    ]  # fmt: skip
+    """Variables that have some slots of their optimizer, not all; slots of the graph that are not stored."""
+    gaps = facts.inventory.slot_gaps
     wanted = [
-        (update.variable, slot) for update in (facts.meta.optimizer_ops if facts.meta is not None else ()) for slot in update.slots
+        (update.variable, slot)
+        for update in (facts.meta.optimizer_ops if facts.meta is not None else ())
+        for slot in update.slots
         if "/part_" not in slot and slot not in facts.checkpoint.entries
-    ]  # fmt: skip
+    ]
     if wanted and facts.inventory.of_role("optimizer_slot"):
         target, slot = wanted[0]
-        yield Outcome(
-            "partial",
-            f"{len(wanted)} slots of the graph's optimizer are not stored, {slot} of {target} first",
-            verdict="approximate",
-        )
+        message = f"{len(wanted)} slots of the graph's optimizer are not stored, {slot} of {target} first"
+        yield Outcome("partial", message, verdict="approximate")
     elif gaps:
-        _, target, missing = gaps[0]
-        yield Outcome(
-            "partial",
-            f"{len(gaps)} variables lack slots, {', '.join(missing)} of {target} first",
-            verdict="approximate",
-            evidence=(Evidence(key=target),),
-        )
-
-
-# Optimizers that give matrices other slots than vectors (Adafactor, Muon) or only some variables a slot.
-
-
-def _may_differ(missing: set[str]) -> bool:
-    return bool(missing & {"r", "c", "adam_momentums", "adam_velocities", "adam_velocity_hats"})
-
-
-def _owner_of_slot(facts: Facts, key: str) -> str:
-    if "/.OPTIMIZER_SLOT/" in key:
-        return key.partition("/.OPTIMIZER_SLOT/")[2].partition("/.ATTRIBUTES/")[0].rpartition("/")[0]
-    for optimizer in facts.inventory.optimizers:
-        if optimizer.path and key.startswith(f"{optimizer.path}/"):
-            return optimizer.path
-    return ""
+        target, missing = gaps[0]
+        message = f"{len(gaps)} variables lack slots, {', '.join(missing)} of {target} first"
+        yield Outcome("partial", message, verdict="approximate", evidence=(Evidence(key=target),))
 
 
 def _optimizer_unused(facts: Facts) -> Iterator[Outcome]:
