@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from ckptscope.errors import MalformedMessageError
+from ckptscope.errors import MalformedMessageError, TruncatedError
 from ckptscope.formats.cursor import FIXED32, LENGTH_DELIMITED, VARINT, read_varint, signed64, wire_fields
 
 _MAX_RANK = 254  # TensorShape's own limit
@@ -136,45 +136,43 @@ def parse_bundle_header(data: bytes) -> BundleHeader:
 
 
 def parse_bundle_entry(data: bytes) -> BundleEntry:
-    """``BundleEntryProto``. Called for every variable, so the common fields are read without a generator."""
+    """``BundleEntryProto``. Called for every variable, so varints are read in place."""
     dtype = shard = offset = nbytes = 0
     shape: tuple[int, ...] = ()
     crc: int | None = None
     slices: list[Extents] = []
     position, end = 0, len(data)
-    while position < end:
-        tag = data[position]
-        position += 1
-        if tag == 0x35:  # field 6, fixed32
-            crc = int.from_bytes(data[position : position + 4], "little")
-            position += 4
-            if position > end:
-                raise MalformedMessageError("the entry ends inside its checksum", offset=position)
-            continue
-        if position < end and data[position] < 0x80:  # nearly always
-            value = data[position]
-            position += 1
-        else:
-            value, position = read_varint(data, position)
-        if tag == 0x08:
-            dtype = value
-        elif tag == 0x18:
-            shard = value
-        elif tag == 0x20:
-            offset = value
-        elif tag == 0x28:
-            nbytes = value
-        elif tag in (0x12, 0x3A):
-            piece = data[position : position + value]
-            position += value
-            if position > end:
-                raise MalformedMessageError("the entry ends inside a field", offset=position)
-            if tag == 0x12:
-                shape = parse_shape(piece)
+    try:
+        while position < end:
+            tag = data[position]
+            if tag == 0x35:  # field 6, fixed32
+                crc = int.from_bytes(data[position + 1 : position + 5], "little")
+                position += 5
+                continue
+            value = data[position + 1]
+            position += 2
+            if value >= 0x80:
+                value, position = read_varint(data, position - 1)
+            if tag == 0x20:
+                offset = value
+            elif tag == 0x28:
+                nbytes = value
+            elif tag == 0x12:
+                shape = parse_shape(data[position : position + value])
+                position += value
+            elif tag == 0x08:
+                dtype = value
+            elif tag == 0x18:
+                shard = value
+            elif tag == 0x3A:
+                slices.append(parse_extents(data[position : position + value]))
+                position += value
             else:
-                slices.append(parse_extents(piece))
-        else:
-            raise MalformedMessageError(f"unknown field {tag >> 3} of wire type {tag & 7}", offset=position)
+                raise MalformedMessageError(f"unknown field {tag >> 3} of wire type {tag & 7}", offset=position)
+    except IndexError:
+        raise TruncatedError("the entry ends inside a field", offset=position) from None
+    if position != end:
+        raise TruncatedError("the entry ends inside a field", offset=position)
     if -1 in shape:
         raise MalformedMessageError("a stored tensor with an axis of unknown size")
     return BundleEntry(dtype, shape, shard, offset, nbytes, crc, tuple(slices))
