@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from ckptscope.checkpoint.discover import Location, all_in, checkpoints_in, find
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
-from ckptscope.errors import CkptscopeError
+from ckptscope.errors import CheckpointChangedError, CkptscopeError
 from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle_live
 from ckptscope.iterator.ops import OPS
-from ckptscope.iterator.position import Hints, Position
+from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
 from ckptscope.resume.facts import Facts, IteratorFact, gather
 from ckptscope.resume.model import VERDICTS
@@ -224,14 +224,28 @@ def inspect(
     Raises:
         CkptscopeError: there is no such checkpoint, or nothing can be said of it.
     """
-    location = find(str(path), None if step is None else str(step))
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    with location.open() as checkpoint:
-        facts = gather(location, checkpoint, hints, verify=verify, progress=progress)
+    location, checkpoint, facts = _gathered(str(path), None if step is None else str(step), hints, verify, progress)
+    with checkpoint:
         report = evaluate(facts)
         if report.verdict == "impossible" or (require is not None and not meets(report.verdict, require)):
             report = replace(report, headline=report.headline + _alternative(location, hints, require or "approximate"))
         return _inspection(facts, report, tuple(only), tuple(ignore), stats, show_elements)
+
+
+def _gathered(
+    path: str, step: str | None, hints: Hints, verify: bool, progress: Callable[[int], None] | None
+) -> tuple[Location, Checkpoint, Facts]:
+    """Facts of a checkpoint that was not replaced meanwhile; tried twice."""
+    for _ in range(2):
+        location = find(path, step)
+        before = location.fingerprint()
+        checkpoint = location.open()
+        facts = gather(location, checkpoint, hints, verify=verify, progress=progress)
+        if not facts.is_damaged or before == location.fingerprint() is not None:
+            return location, checkpoint, facts
+        checkpoint.close()
+    raise CheckpointChangedError("is being written or removed right now; try again", path=location.prefix)
 
 
 def inspect_all(
@@ -348,7 +362,7 @@ def _inspection(
         parameters=(weights[1], weights[2]),
         groups=tuple(Group(role, *totals[role]) for role in ROLES if role in totals),
         variables=variables,
-        iterators=tuple(_iterator_info(iterator, show_elements) for iterator in facts.iterators),
+        iterators=tuple(_iterator_info(iterator, facts.step.value, show_elements) for iterator in facts.iterators),
         rng=tuple(_generator(facts.checkpoint, variable) for variable in facts.inventory.of_role("rng")),
         counters=facts.counters,
         resume=report,
@@ -356,9 +370,15 @@ def _inspection(
     )
 
 
-def _iterator_info(iterator: IteratorFact, show_elements: bool) -> IteratorInfo:
+def _iterator_info(iterator: IteratorFact, step: int | None, show_elements: bool) -> IteratorInfo:
     reading, tree = iterator.reading, iterator.tree
-    position = reading.position if reading is not None else Position(reasons={"class": iterator.error or "not decoded"})
+    if reading is not None:
+        position = replace(reading.position, step=step)
+    else:
+        why = iterator.error or "not decoded"
+        position = Position(step=step, reasons=dict.fromkeys(("class", *COUNTS, "batch_size"), why))
+    if step is None:
+        position = replace(position, reasons={**position.reasons, "step": "the run's step is not known"})
     stages = (_stage_info(tree.root, show_elements),) if tree is not None and tree.root is not None else ()
     return IteratorInfo(
         key=iterator.key, source_file=iterator.source_file, decoded=reading is not None, error=iterator.error, nbytes=iterator.nbytes,

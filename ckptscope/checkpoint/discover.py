@@ -45,6 +45,14 @@ class Location:
     is_saved_model: bool = False
     notes: tuple[str, ...] = ()
 
+    def fingerprint(self) -> tuple[int, int, int] | None:
+        """Inode, size and time of the index; None where it is gone. Changes when the checkpoint is replaced."""
+        try:
+            status = os.stat(f"{self.prefix}.index" if self.format == "tensor_bundle" else self.prefix)
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     def open(self) -> Checkpoint:
         """Open the checkpoint.
 
@@ -53,11 +61,11 @@ class Location:
             CkptscopeError: it cannot be read.
         """
         for attempt in (1, 2):
-            before = _fingerprint(self)
+            before = self.fingerprint()
             try:
                 return open_bundle(self.prefix) if self.format == "tensor_bundle" else open_sliced(self.prefix)
             except CkptscopeError:
-                if before == _fingerprint(self) and before is not None:
+                if before == self.fingerprint() and before is not None:
                     raise
             except FileNotFoundError:
                 pass
@@ -82,15 +90,6 @@ class Partner:
     step: int
     is_complete: bool
     problem: str | None = None
-
-
-def _fingerprint(location: Location) -> tuple[int, int, int] | None:
-    path = f"{location.prefix}.index" if location.format == "tensor_bundle" else location.prefix
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def number_of(prefix: str) -> int | None:

@@ -395,6 +395,10 @@ def _shuffle_of_batches(stage: Stage, below: Progress, tally: Tally, fused: bool
 # ---------------------------------------------------------------------------------------------------- batching
 
 
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
+
+
 def _batch(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     ended = stage.flag("input_impl_empty") or stage.flag("exhausted")
@@ -407,7 +411,7 @@ def _map_and_batch(stage: Stage, evaluator: Evaluator) -> Progress:
     met_end = below.ended or any(key.endswith("_end_of_input") and stage.flag(key) for key in stage.items)
     made = below.made_batches(batch_size)
     made = replace(made, pass_over=made.pass_over or met_end, ended=met_end and held == 0)
-    return replace(made, examples=made.examples.minus(held)).completed()
+    return replace(made, examples=made.examples.minus(held), in_flight=_sum(made.in_flight, held)).completed()
 
 
 def _unbatch(stage: Stage, evaluator: Evaluator) -> Progress:

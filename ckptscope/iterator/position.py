@@ -211,7 +211,11 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     )
     exhausted = progress.ended
     position = _position(progress, hints, exhausted, sources)
-    position = replace(position, next_record=_next_record(tree.root, progress, sources))
+    following = _next_record(tree.root, progress, sources)
+    if isinstance(following, NextRecord):
+        position = replace(position, next_record=following)
+    else:
+        position = replace(position, reasons={**position.reasons, "next_record": following})
     total = progress.elements.total if progress.elements.total is not None else progress.examples.total
     started = None if total is None and progress.examples.into is None else bool(total or progress.examples.into)
     return Reading(position, progress, started, exhausted, progress.assumptions)
@@ -240,7 +244,7 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
         "batches_consumed": elements.total, "examples_consumed": examples.total,
         "epoch": epoch, "examples_into_epoch": into,
     }  # fmt: skip
-    batch_size = hints.batch_size if hints.batch_size is not None else progress.batch_size if progress.batched else None
+    batch_size = progress.batch_size if progress.batched and progress.batch_size else hints.batch_size
     for name, value in values.items():
         if value is not None and value < 0:
             values[name] = None
@@ -285,25 +289,33 @@ def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:
     return SourcePosition(title, file, index, offset, index, None if index is not None else problem, missing)
 
 
-def _next_record(root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]) -> NextRecord | None:
-    stages = list(root.walk())
-    if any(stage.op not in _ORDERLY for stage in stages) or progress.mixed or progress.ended:
-        return None
+def _next_record(root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]) -> NextRecord | str:
+    """The first example of the next batch; a reason where it cannot be named."""
+    if any(stage.op not in _ORDERLY for stage in root.walk()):
+        return "the order of the stages between the source and the trainer is not that of the source"
+    if progress.ended:
+        return "the data has ended"
+    if progress.in_flight is None:
+        return "how many examples are in flight is not stored"
     readers = [source for source in sources if source.byte_offset is not None]
-    examples = progress.examples.settled()
-    if not readers and len(sources) == 1 and sources[0].op == "from_tensor_slices":
-        if examples.into is None or examples.passes is None:
-            return None
-        if examples.size is not None:
-            return NextRecord(None, examples.into % examples.size)
-        return (
-            NextRecord(None, examples.into)
-            if progress.repeated is False or (examples.into > 0 and not _may_wrap(examples.passes))
-            else None
-        )
-    return None
+    if len(readers) == 1:
+        return _next_in_file(readers[0], progress.in_flight)
+    memory = [source for source in sources if source.op == "from_tensor_slices"]
+    if not readers and len(memory) == 1 and memory[0].elements_read is not None:
+        index = memory[0].elements_read - progress.in_flight
+        size = progress.examples.size if progress.examples.size is not None else progress.uncut
+        if size:
+            return NextRecord(None, index % size)
+        if progress.in_flight > 0 and index >= 0:
+            return NextRecord(None, index)
+    return "it may lie in another pass or file than what is being read"
 
 
-def _may_wrap(passes: int) -> bool:
-    """Without the size of a pass the next record could be the first of the next one."""
-    return passes >= 0
+def _next_in_file(reader: SourcePosition, in_flight: int) -> NextRecord | str:
+    if reader.record_index is None or reader.file is None:
+        return reader.problem or "the record that is being read is not known"
+    index = reader.record_index - in_flight
+    # With nothing in flight the reader may stand at the end of its file.
+    if index < 0 or in_flight == 0:
+        return "it may lie in another file than the one that is being read"
+    return NextRecord(reader.file, index)

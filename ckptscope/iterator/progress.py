@@ -100,6 +100,7 @@ class Progress:
         mixed: passes overlap, so that an epoch is not defined.
         is_shuffled: batches are in random order, so that a short one may come anywhere.
         ended: the stage has met the end of its input.
+        in_flight: examples read from the source and not yet handed on, where that is known.
         assumptions: what the numbers rest on.
         reason: why ``total`` is not known.
         epoch_reason: why the pass is not known.
@@ -117,6 +118,7 @@ class Progress:
     mixed: bool = False
     is_shuffled: bool = False
     ended: bool = False
+    in_flight: int | None = 0
     assumptions: tuple[Assumption, ...] = ()
     reason: str | None = None
     epoch_reason: str | None = None
@@ -133,7 +135,13 @@ class Progress:
 
     def minus(self, elements: int | None, examples: int | None) -> Progress:
         """Without what a stage holds back."""
-        return replace(self, elements=self.elements.minus(elements), examples=self.examples.minus(examples))
+        in_flight = None if self.in_flight is None or examples is None else self.in_flight + examples
+        return replace(
+            self,
+            elements=self.elements.minus(elements),
+            examples=self.examples.minus(examples),
+            in_flight=in_flight,
+        )
 
     def assuming(self, *assumptions: Assumption) -> Progress:
         """Resting on more assumptions."""
@@ -158,7 +166,8 @@ class Progress:
         )  # fmt: skip
 
     @property
-    def _batches_span_passes(self) -> bool:
+    def batches_span_passes(self) -> bool:
+        """The repeat lies below the batch, so that a batch may hold the end of one pass and the start of the next."""
         return self.repeated and self.uncut is None and self.elements.passes is None
 
     def completed(self) -> Progress:
@@ -175,7 +184,7 @@ class Progress:
             reason = "whether a short last batch is dropped is not stored (give --batch-size and --epoch-size)"
             return replace(self, examples=Tally(None, self.examples.passes, None, self.examples.size), reason=reason)
         elements, examples = self.elements.filled(), self.examples.filled()
-        if self._batches_span_passes:
+        if self.batches_span_passes:
             if elements.total is None and examples.total is not None:
                 elements = Tally(-(-examples.total // size))
             elif examples.total is None and elements.total is not None and not self.ended and not self.pass_over:

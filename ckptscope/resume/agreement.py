@@ -8,6 +8,8 @@ from typing import Literal
 from ckptscope.iterator.position import COUNTS, Hints, Position, Reading
 from ckptscope.iterator.tree import IteratorTree
 
+# Below so many updates a whole ratio says nothing.
+_MIN_UPDATES = 3
 AgreementKind = Literal["agrees", "whole_passes_behind", "ahead", "behind", "contradicts", "unknown"]
 
 
@@ -21,12 +23,14 @@ class Agreement:
             ``contradicts``: no batch size fits. ``unknown``: nothing to compare.
         batches: how many batches it is ahead or behind, where known.
         passes: how many whole passes it is behind.
+        batches_per_update: as many batches left the iterator for each update of the optimizer.
         implied_batch_size: the batch size with which it would agree, where no other is known.
     """
 
     kind: AgreementKind
     batches: int | None = None
     passes: int | None = None
+    batches_per_update: int | None = None
     implied_batch_size: int | None = None
 
 
@@ -53,9 +57,9 @@ def _by_difference(consumed: int, step: int, per_pass: int | None, repeated: boo
     if consumed == step:
         return Agreement("agrees")
     if consumed > step:
-        if (source == "optimizer" and step and consumed % step == 0) or (source == "optimizer" and not step):
-            # Several batches for each update (accumulated gradients, two optimizers): not comparable.
-            return Agreement("contradicts" if not step else "ahead", consumed - step)
+        if source == "optimizer" and step >= _MIN_UPDATES and consumed % step == 0:
+            # Several batches for each update (accumulated gradients, optimizers taking turns): no contradiction.
+            return Agreement("unknown", batches_per_update=consumed // step)
         return Agreement("ahead", consumed - step)
     missing = step - consumed
     if per_pass and not repeated and missing % per_pass == 0:
@@ -70,7 +74,8 @@ def _without_batch_size(examples: int, step: int, passes: int | None, reading: R
         return Agreement("behind", step)
     if examples % step == 0:
         return Agreement("unknown", implied_batch_size=examples // step)
-    if reading.progress.uncut is not None or not reading.progress.repeated or passes is None:
+    progress = reading.progress
+    if progress.pass_over or progress.is_shuffled or (passes != 0 and not progress.batches_span_passes):
         return Agreement("unknown")  # a short batch at the end of a pass spoils the division
     return Agreement("contradicts")
 

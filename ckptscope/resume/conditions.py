@@ -101,6 +101,13 @@ def _batch_size(facts: Facts) -> Iterator[str]:
             yield f"The batch size is {size}: then the {consumed:,} examples that left the iterator agree with step {facts.step.value:,}."
 
 
+def _per_update(facts: Facts) -> Iterator[str]:
+    for iterator in _judged(facts):
+        count = iterator.agreement.batches_per_update
+        if count is not None:
+            yield f"The program takes {count} batches for each update of the optimizer: then the iterator agrees with its {facts.step.value:,} updates."
+
+
 def _unlocated(facts: Facts) -> Iterator[str]:
     for iterator in _judged(facts):
         if (
@@ -109,6 +116,8 @@ def _unlocated(facts: Facts) -> Iterator[str]:
             or iterator.reading.exhausted
             or iterator.agreement.implied_batch_size
         ):
+            continue
+        if iterator.agreement.implied_batch_size is not None or iterator.agreement.batches_per_update is not None:
             continue
         if facts.step.value is not None:
             yield f"As many batches left the iterator under {iterator.key} as steps were made ({facts.step.value:,}): its counters do not show it."
@@ -219,6 +228,8 @@ CONDITION_RULES: tuple[ConditionRule, ...] = (
                   explanation="Without a buffered batch the batch size is not stored. It follows if the iterator is in step with the counter; give --batch-size to prove it."),
     ConditionRule(code="COND111", title="Iterator and step agree", check=_unlocated,
                   explanation="The counters that are stored do not show how many batches left the iterator, so it could not be compared with the step."),
+    ConditionRule(code="COND120", title="Batches for each update", check=_per_update,
+                  explanation="Only the optimizer's iterations are stored, and a whole number of batches left the iterator for each: gradients are accumulated, or optimizers take turns."),
     ConditionRule(code="COND112", title="Symbolic checkpoint with interleave", check=_symbolic,
                   explanation="Restoring symbolic checkpoints of interleaved pipelines stopped answering in some releases (measured on 2.21)."),
     ConditionRule(code="COND118", title="Saved at the end of a pass", check=_between_passes,

@@ -1,0 +1,416 @@
+"""The law: what is read from an iterator's state is what TensorFlow counted, or None with a reason; never a wrong number.
+
+The rows are in :mod:`tests.oracle.pipelines`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ckptscope
+from ckptscope.checkpoint.discover import find
+from ckptscope.formats.dtypes import VARIANT
+from ckptscope.iterator.ops import OP_SPECS, OPS
+from ckptscope.iterator.position import Hints, read_position
+from ckptscope.iterator.records import DataFiles
+from ckptscope.iterator.seeds import prove
+from ckptscope.iterator.state import IteratorRecords, Record, split_records
+from ckptscope.iterator.tree import IteratorTree, build_tree
+from ckptscope.resume.facts import gather
+from ckptscope.resume.report import evaluate
+from tests.oracle.pipelines import ALL, CASES, END, NOT_MADE, Case, Lab
+
+SAMPLES = Path(__file__).parents[2] / "sample_ckpts"
+MOST = 80  # elements of an endless pipeline
+READ_AHEAD_SECONDS = 0.01  # before each save, so that buffers are full: the harder case
+
+
+# ---------------------------------------------------------------------------------------------------- truth
+
+
+@dataclass(frozen=True)
+class Save:
+    """One checkpoint of a pipeline and what TensorFlow did around it.
+
+    Attributes:
+        count: elements that had left the iterator.
+        rest: elements that the same iterator gave after the save (at most to :data:`MOST` in all).
+        scratch: files that the pipeline had written when it was saved.
+    """
+
+    prefix: str
+    count: int
+    before: list[Any]
+    rest: list[Any]
+    scratch: str
+
+
+def plain(element: Any) -> Any:
+    """An element as lists and numbers."""
+    if isinstance(element, dict):
+        return {key: plain(value) for key, value in element.items()}
+    if isinstance(element, tuple):
+        return tuple(plain(value) for value in element)
+    if hasattr(element, "to_list"):  # ragged
+        return element.to_list()
+    if hasattr(element, "dense_shape"):
+        import tensorflow
+
+        return tensorflow.sparse.to_dense(element).numpy().tolist()
+    if hasattr(element, "numpy"):
+        value = element.numpy()
+        return value if isinstance(value, bytes) else value.tolist()
+    return [plain(value) for value in element]  # a window
+
+
+def rows(element: Any) -> int:
+    """Examples of a batch."""
+    if isinstance(element, tuple):
+        element = next(part for part in element if isinstance(part, list))
+    return len(element)
+
+
+def truth(case: Case, before: list[Any]) -> dict[str, int | None]:
+    """The fields of a position, counted."""
+    examples = sum(map(rows, before)) if case.batch_size else len(before)
+    epoch, into = 0, examples
+    if examples and case.epoch_size:
+        epoch, into = (examples - 1) // case.epoch_size, (examples - 1) % case.epoch_size + 1
+    fields: dict[str, int | None] = {"batches_consumed": len(before), "examples_consumed": examples}
+    if not case.mixed or not examples:
+        fields.update(epoch=epoch, examples_into_epoch=into)
+    return fields
+
+
+class Oracle:
+    """Runs pipelines in TensorFlow, each once."""
+
+    def __init__(self, tensorflow: Any, directory: Path) -> None:
+        self.tf = tensorflow
+        self.directory = directory
+        files = directory / "data"
+        files.mkdir()
+        self.lab = Lab(tensorflow, str(files))
+        self.saves = cache(self._saves)
+
+    def _iterator(self, case: Case, scratch: str) -> Any:
+        from tensorflow.python.eager import context
+
+        context.set_global_seed(case.global_seed)  # the public set_seed cannot take a seed back
+        self.lab.scratch = scratch
+        return iter(case.build(self.lab))
+
+    def _new_directory(self) -> str:
+        path = self.directory / f"{len(os.listdir(self.directory)):05}"
+        path.mkdir()
+        return str(path)
+
+    def _checkpoint(self, iterator: Any, step: int) -> Any:
+        tf = self.tf
+        return tf.train.Checkpoint(step=tf.Variable(step, dtype=tf.int64), weights=tf.Variable([0.5]), iterator=iterator)
+
+    def _saves(self, case: Case) -> tuple[Save, ...]:
+        return tuple(self._save(case, count) for count in (*case.counts, *case.edges))
+
+    def _save(self, case: Case, count: int) -> Save:
+        scratch, kept = self._new_directory(), self._new_directory()
+        iterator = self._iterator(case, scratch)
+        before = take(iterator, MOST if count == END else count)
+        if count == END:
+            assert next(iterator, None) is None
+        time.sleep(READ_AHEAD_SECONDS)
+        prefix = self._checkpoint(iterator, len(before)).write(os.path.join(kept, "ckpt"))
+        if case.writes:
+            shutil.copytree(scratch, os.path.join(kept, "scratch"))
+        rest = take(iterator, MOST - len(before))
+        return Save(prefix, len(before), before, rest, os.path.join(kept, "scratch"))
+
+    def restored(self, case: Case, save: Save) -> list[Any]:
+        """What a new iterator gives after restoring."""
+        iterator = self._iterator(case, save.scratch)
+        self._checkpoint(iterator, -1).read(save.prefix).expect_partial()
+        return take(iterator, MOST - save.count)
+
+
+def take(iterator: Any, count: int) -> list[Any]:
+    """At most ``count`` elements."""
+    elements = []
+    while len(elements) < count and (element := next(iterator, None)) is not None:
+        elements.append(plain(element))
+    return elements
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    tensorflow = pytest.importorskip("tensorflow")
+    tensorflow.get_logger().setLevel("ERROR")
+    tensorflow.autograph.set_verbosity(0)
+    return Oracle(tensorflow, tmp_path_factory.mktemp("oracle"))
+
+
+def rows_of_the_law(*, expect_wrong: bool) -> list[Any]:
+    return [
+        pytest.param(
+            case,
+            id=case.name,
+            marks=[pytest.mark.xfail(strict=True, reason=case.wrong)] if case.wrong and expect_wrong else [],
+        )
+        for case in CASES
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------- the law
+
+
+def problems(position: Any, expected: dict[str, int | None], case: Case) -> list[str]:
+    """Numbers that are wrong, and fields that are None without a reason."""
+    found = []
+    for name in ALL:
+        value, counted = getattr(position, name), expected.get(name)
+        if value is None and not position.reasons.get(name):
+            found.append(f"{name} is None without a reason")
+        if value is not None and value != counted:
+            found.append(f"{name} is {value}, not {counted}")
+    if position.batch_size not in (None, case.batch_size):
+        found.append(f"batch_size is {position.batch_size}, not {case.batch_size}")
+    if position.epoch_size not in (None, case.epoch_size):
+        found.append(f"epoch_size is {position.epoch_size}, not {case.epoch_size}")
+    return found
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=True))
+def test_never_a_wrong_number(case: Case, oracle: Oracle) -> None:
+    wrong = []
+    for save in oracle.saves(case):
+        expected = truth(case, save.before)
+        sizes = {"batch_size": case.batch_size, "epoch_size": case.epoch_size}
+        for given in ({}, sizes):
+            inspection = ckptscope.inspect(save.prefix, **given)
+            (iterator,) = inspection.iterators
+            assert iterator.decoded, iterator.error
+            assert inspection.resume.position.step == save.count
+            for name, position in (("iterator", iterator.position), ("run", inspection.resume.position)):
+                wrong += [f"{save.count} {name} {given}: {text}" for text in problems(position, expected, case)]
+            if iterator.exhausted and save.rest:
+                wrong.append(f"{save.count} {given}: exhausted, but {len(save.rest)} elements follow")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", [row for row in rows_of_the_law(expect_wrong=True) if row.values[0].counts])
+def test_known_where_it_must_be(case: Case, oracle: Oracle) -> None:
+    unknown = []
+    for save in oracle.saves(case)[: len(case.counts)]:
+        inspection = ckptscope.inspect(save.prefix, batch_size=case.batch_size, epoch_size=case.epoch_size)
+        for name, position in (("iterator", inspection.iterators[0].position), ("run", inspection.resume.position)):
+            unknown += [
+                f"{save.count} {name}: {field}: {position.reasons[field]}"
+                for field in case.known
+                if getattr(position, field) is None and not (case.mixed and field not in truth(case, save.before))
+            ]
+    assert not unknown, "\n".join(unknown)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
+    """The truth itself; and where nothing is said against the data, it continues exactly, later passes included."""
+    reference = None
+    if case.writes:  # going on after the save would change the files under the restored iterator
+        reference = oracle._save(case, 0).rest
+    for save in oracle.saves(case):
+        rest = save.rest if reference is None else reference[save.count :]
+        restored = oracle.restored(case, save)
+        report = ckptscope.inspect(save.prefix, batch_size=case.batch_size, epoch_size=case.epoch_size).resume
+        doubts = [finding.code for finding in report.findings if finding.component in ("iterator", "rng") and finding.verdict]
+        if doubts and case.seeded is False and case.epoch_size:
+            left = case.epoch_size - (truth(case, save.before)["examples_into_epoch"] or 0)
+            same = left // (case.batch_size or 1)
+            assert restored[:same] == rest[:same], save.count
+            assert len(restored) == len(rest), save.count
+        else:
+            assert restored == rest, (save.count, doubts)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+def test_seeds(case: Case, oracle: Oracle) -> None:
+    for save in oracle.saves(case):
+        found = [proof.status for proof in prove(tree_of(save.prefix), Hints())]
+        if case.seeded is None:
+            assert not found, save.count
+        elif case.seeded:
+            assert set(found) <= {"proven", "whole"}, save.count
+        else:
+            assert "proven" not in found, save.count
+    if case.seeded is not None:
+        assert any(list(prove(tree_of(save.prefix), Hints())) for save in oracle.saves(case))
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+def test_the_case_shows_its_stages(case: Case, oracle: Oracle) -> None:
+    shown = {stage.op for save in oracle.saves(case) for stage in _root(tree_of(save.prefix)).walk()}
+    assert set(case.ops.split()) <= shown
+    assert shown <= set(OPS)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("count", [11, 22])
+@pytest.mark.xfail(strict=True, reason="at the start of a later pass nothing counts as consumed or read")
+def test_started_at_the_start_of_a_later_pass(count: int, oracle: Oracle) -> None:
+    case = next(case for case in CASES if case.name == "endless batches")
+    (iterator,) = ckptscope.inspect(oracle._save(case, count).prefix).iterators
+    assert iterator.started is not False
+
+
+def test_every_op_is_covered() -> None:
+    covered = {op for case in CASES for op in case.ops.split()}
+    names = {name for spec in OP_SPECS for name in spec.names}
+    assert covered <= names
+    assert not covered & set(NOT_MADE), "listed as not made, but a case makes it"
+    assert names - covered == set(NOT_MADE)
+
+
+def test_names_of_cases_are_unique() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+# ---------------------------------------------------------------------------------------------------- old releases
+
+
+@cache
+def manifest() -> dict[str, dict[str, Any]]:
+    return {sample["name"]: sample for sample in json.loads((SAMPLES / "manifest.json").read_text())["samples"]}
+
+
+OLD = (
+    "saver_iterator_115", "sharded_115", "partitioned_115", "estimator_hook_115", "full_24", "full_28", "full_211", "textline_211",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_old_encodings(name: str) -> None:
+    sample = manifest()[name]
+    expected = sample["truth"]["position"]
+    size = expected["dataset_size"]
+    for given in ({}, {"batch_size": expected["batch_size"], "epoch_size": size}):
+        inspection = ckptscope.inspect(str(SAMPLES / sample["target"]), data_root=str(SAMPLES), **given)
+        (iterator,) = inspection.iterators
+        assert iterator.decoded, iterator.error
+        assert inspection.resume.position.step == expected["step"]
+        for position in (iterator.position, inspection.resume.position):
+            for field in ALL:
+                value = getattr(position, field)
+                assert value == expected[field] if given else value in (None, expected[field]), field
+                assert value is not None or position.reasons[field]
+            assert position.batch_size in (None, expected["batch_size"])
+            assert position.epoch_size in (None, size)
+
+
+def test_old_samples_cover_all_encodings() -> None:
+    releases = {manifest()[name]["tensorflow"].rpartition(".")[0] for name in OLD}
+    assert releases == {"1.15", "2.4", "2.8", "2.11"}
+    assert {tree_of(sample_prefix(name)).encoding for name in OLD} == {"single", "named"}
+
+
+SEEDED = ("saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221", "unstarted_221", "manager_run_221")
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_seeded_samples_are_proven(name: str) -> None:
+    found = [proof.status for proof in prove(tree_of(sample_prefix(name)), Hints())]
+    assert found
+    assert set(found) <= {"proven", "whole"}
+
+
+def test_an_unseeded_sample_is_not_proven() -> None:
+    (proof,) = prove(tree_of(sample_prefix("unseeded_221")), Hints())
+    assert proof.status in ("unproven", "unseeded")
+    (proof,) = prove(tree_of(sample_prefix("unseeded_221")), Hints(shuffle_seed=123456789))
+    assert proof.status == "given_mismatch"
+
+
+# ---------------------------------------------------------------------------------------------------- unknown stages
+
+
+def _root(tree: IteratorTree) -> Any:
+    assert tree.root is not None
+    return tree.root
+
+
+def records_of(prefix: str) -> IteratorRecords:
+    with find(prefix, None).open() as checkpoint:
+        (entry,) = (entry for entry in checkpoint.entries.values() if entry.dtype is VARIANT)
+        return split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key)
+
+
+def tree_of(prefix: str) -> IteratorTree:
+    return build_tree(records_of(prefix))
+
+
+def sample_prefix(name: str) -> str:
+    """The file of a sample that holds the iterator."""
+    inspection = ckptscope.inspect(str(SAMPLES / manifest()[name]["target"]), data_root=str(SAMPLES))
+    return inspection.iterators[0].source_file
+
+
+def renamed(records: IteratorRecords, op: str) -> IteratorRecords:
+    """The same state, written by a stage of another name."""
+
+    def rename(text: str) -> str:
+        return text.replace(f"::{op}", "::FromTheFuture")
+
+    def rename_record(record: Record) -> Record:
+        return replace(record, name=rename(record.name), keys=tuple(map(rename, record.keys)))
+
+    return replace(records, records=tuple(map(rename_record, records.records)))
+
+
+def ops_of(name: str) -> list[str]:
+    return sorted({stage.op for stage in _root(tree_of(sample_prefix(name))).walk()})
+
+
+@pytest.mark.parametrize("name", ["saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221"])
+def test_an_unknown_stage_makes_the_verdict_approximate(name: str) -> None:
+    location = find(str(SAMPLES / manifest()[name]["target"]), None)
+    hints = Hints(batch_size=4, epoch_size=40, data_root=str(SAMPLES))
+    with location.open() as checkpoint:
+        facts = gather(location, checkpoint, hints)
+        assert facts.training is not None
+        assert evaluate(facts).verdict == "exact"
+        records = records_of(sample_prefix(name))
+        for op in ops_of(name):
+            tree = build_tree(renamed(records, op))
+            reading = read_position(tree, hints, DataFiles(hints.data_root))
+            changed = replace(facts.training, tree=tree, reading=reading, proofs=tuple(prove(tree, hints)))
+            report = evaluate(replace(facts, iterators=(changed,), training=changed))
+            assert report.verdict == "approximate", op
+            assert any(finding.code == "DATA009" and "FromTheFuture" in finding.message for finding in report.findings), op
+            _never_wrong(reading.position, name)
+
+
+def _never_wrong(position: Any, name: str) -> None:
+    expected = manifest()[name]["truth"]["position"]
+    for field in ALL:
+        assert getattr(position, field) in (None, expected[field]), field
+
+
+def test_a_renamed_root_tells_nothing() -> None:
+    records = renamed(records_of(sample_prefix("full_221")), "Prefetch")
+    position = read_position(build_tree(records), Hints(batch_size=4, epoch_size=40), DataFiles()).position
+    assert [getattr(position, field) for field in ALL] == [None] * len(ALL)
+    assert "FromTheFuture" in position.reasons["examples_consumed"]
+
+

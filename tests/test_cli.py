@@ -1,0 +1,567 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import jsonschema
+import numpy as np
+import pytest
+from referencing import Registry, Resource
+
+import ckptscope
+from ckptscope.resume.report import codes
+from ckptscope.version import VERSION
+from tests import samples, writers
+from tests.command import ROOT, Call, in_process, python, subprocess_of
+
+pytestmark = pytest.mark.usefixtures("in_samples")
+ESCAPE = "\x1b"
+EXACT, CONDITIONAL, APPROXIMATE = "full_221", "start_index_221", "model_only_221"
+SCHEMAS = [json.loads(path.read_text()) for path in (ROOT / "ckptscope/schema").glob("*.json")]
+REGISTRY = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS])
+
+
+def validator(title: str) -> jsonschema.Draft202012Validator:
+    schema = next(schema for schema in SCHEMAS if title in schema["$id"])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, registry=REGISTRY)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys) -> Call:
+    return in_process(monkeypatch, capsys)
+
+
+@pytest.fixture
+def damaged(tmp_path) -> str:
+    directory = samples.copy("full_221", tmp_path)
+    path = directory / "ckpt-1.data-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return str(directory)
+
+
+# ---------------------------------------------------------------------------------------------------- exit status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ((EXACT,), 0),
+        ((APPROXIMATE,), 0),
+        ((EXACT, "--require", "exact"), 0),
+        ((EXACT, "--strict"), 0),  # the standing condition does not count
+        ((APPROXIMATE, "--require", "approximate"), 0),
+        ((APPROXIMATE, "--require", "exact"), 1),
+        ((APPROXIMATE, "--strict"), 1),
+        ((CONDITIONAL, "--require", "exact"), 0),
+        ((CONDITIONAL, "--strict"), 1),
+        ((CONDITIONAL, "--strict", "--require", "approximate"), 1),
+        ((EXACT, "--step", "1"), 0),
+        (("manager_run_221", "--all", "--require", "exact"), 0),
+        (("manager_run_221", "--all", "--strict"), 0),
+        (("manager_run_221@4",), 0),
+        (("manager_run_221", "--step", "-1"), 0),
+        (("manager_run_221", "--step=-2"), 0),
+        (("manager_run_221", "--step", "5"), 2),
+        (("manager_run_221", "--step", "-9"), 2),
+        (("manager_run_221", "--step", "x"), 2),
+        (("no/such/thing",), 2),
+        (("README.md",), 2),
+        (("gs://bucket/ckpt-1",), 2),
+        ((EXACT, "--tensor", "no/such/key"), 2),
+        ((EXACT, "--slice", "0"), 2),
+        ((EXACT, "--tensor", "step/.ATTRIBUTES/VARIABLE_VALUE", "--slice", "1,2"), 2),
+        ((EXACT, "--tensor", "step/.ATTRIBUTES/VARIABLE_VALUE", "--slice", "__import__"), 2),
+        ((EXACT, "--format", "xml"), 2),
+        ((EXACT, "--require", "perfect"), 2),
+        ((EXACT, "--batch-size", "0"), 2),
+        ((EXACT, "--batch-size", "many"), 2),
+        ((EXACT, "--no-such-option"), 2),
+        ((EXACT, "-o", "no/such/directory/file"), 2),
+        ((), 2),
+    ],
+)
+def test_inspect_status(call, arguments, status):
+    result = call("inspect", *arguments)
+    assert result.status == status
+    assert "Traceback" not in result.err
+    if status == 2:
+        assert result.err
+        assert not result.out
+    else:
+        assert result.out
+        assert not result.err
+
+
+def test_strict_over_a_history_counts_conditions(call):
+    """The newest of this run carries a condition raised by evidence: its iterator is behind the step."""
+    assert call("inspect", "manager_run_lost_221", "--strict").status == 1
+    assert call("inspect", "manager_run_lost_221", "--all", "--require", "exact").status == 0
+    assert call("inspect", "manager_run_lost_221", "--all", "--strict").status == 1
+
+
+def test_damaged_is_described(call, damaged):
+    result = call("inspect", damaged)
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("IMPOSSIBLE")
+    for require in ("exact", "approximate"):
+        assert call("inspect", damaged, "--require", require).status == 1
+    assert call("inspect", damaged, "--strict").status == 1
+
+
+def test_nothing_can_be_said(call, tmp_path):
+    directory = samples.copy("full_221", tmp_path)
+    (directory / "ckpt-1.index").write_bytes(b"")
+    result = call("inspect", directory, "--json")
+    assert result.status == 2
+    assert json.loads(result.out)["error"]["code"] == "TRUNCATED"
+
+
+@pytest.mark.parametrize(("path", "status"), [(EXACT, 0), ("saver_v1_115", 0), ("sharded_115", 0), ("nothing", 2)])
+def test_verify(call, path, status):
+    result = call("verify", path)
+    assert result.status == status
+    assert ("intact" in result.out) == (status == 0)
+
+
+def test_verify_damaged(call, damaged):
+    result = call("verify", damaged)
+    assert result.status == 1
+    assert "ckpt-1.data-00000-of-00001" in result.out
+    found = json.loads(call("verify", damaged, "--json").out)
+    assert found["intact"] is False
+    (damage,) = found["damage"]
+    assert (damage["kind"], damage["fatal"]) == ("checksum", True)
+    assert damage["key"] in samples_keys()
+
+
+def samples_keys():
+    with ckptscope.open(samples.ROOT / "full_221") as checkpoint:
+        return set(checkpoint)
+
+
+def test_verify_json(call):
+    found = json.loads(call("verify", EXACT, "--json").out)
+    assert (found["command"], found["intact"], found["damage"]) == ("verify", True, [])
+
+
+@pytest.mark.parametrize("code", codes())
+def test_explain(call, code):
+    result = call("explain", code)
+    assert result.status == 0
+    assert result.out.startswith(code)
+    assert len(result.out.splitlines()) >= 3
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert re.fullmatch(r"[A-Z]+\d{3}", code)
+    assert call("explain", code.lower()).out == result.out
+
+
+def test_codes_are_unique():
+    assert len(set(codes())) == len(codes())
+
+
+def test_explain_unknown(call):
+    result = call("explain", "XYZ999")
+    assert (result.status, result.out) == (2, "")
+    assert "DATA002" in result.err
+
+
+# ---------------------------------------------------------------------------------------------------- errors as JSON
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("no/such/thing",), "NOT_FOUND"),
+        (("README.md",), "NOT_FOUND"),
+        (("gs://bucket/ckpt-1",), "UNSUPPORTED"),
+        (("manager_run_221", "--step", "5"), "NOT_FOUND"),
+        ((EXACT, "--tensor", "nothing"), "NO_SUCH_TENSOR"),
+        ((EXACT, "--slice", "0"), "USAGE"),
+        ((EXACT, "--no-such-option"), "USAGE"),
+        ((EXACT, "--batch-size", "0"), "USAGE"),
+    ],
+)
+@pytest.mark.parametrize("form", [("--json",), ("--format", "json"), ("--format", "ndjson")])
+def test_error_object_on_stdout(call, arguments, code, form):
+    result = call("inspect", *arguments, *form)
+    assert result.status == 2
+    found = json.loads(result.out)
+    assert found["format_version"] == "1.0"
+    assert found["error"]["code"] == code
+    assert found["error"]["message"]
+    assert set(found["error"]) == {"code", "message", "path"}
+    assert result.err
+
+
+def test_verify_error_object(call):
+    assert json.loads(call("verify", "nothing", "--json").out)["error"]["code"] == "NOT_FOUND"
+
+
+# ---------------------------------------------------------------------------------------------------- formats
+
+
+@pytest.mark.parametrize("target", samples.TARGETS)
+def test_json_fits_its_schema(call, target):
+    result = call("inspect", target, "--json")
+    found = json.loads(result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    validator("inspect").validate(found)
+    assert (found["command"], found["tool_version"]) == ("inspect", VERSION)
+    for group in found["groups"]:
+        rows = [variable for variable in found["variables"] if variable["role"] == group["role"]]
+        assert (group["num_variables"], group["nbytes"]) == (len(rows), sum(row["nbytes"] for row in rows))
+    assert found["checkpoint"]["num_variables"] == len(found["variables"])
+
+
+def test_json_of_damage_and_statistics_fits_its_schema(call, damaged, tmp_path):
+    array = np.array([np.nan, np.inf, -np.inf, 1], "float32")
+    prefix = writers.Bundle().array("w", array).array("n", np.full(2, np.nan)).write(tmp_path / "nan")
+    for arguments in ((damaged,), (EXACT, "--stats", "--show-elements"), (prefix, "--stats")):
+        found = json.loads(call("inspect", *arguments, "--json").out)
+        validator("inspect").validate(found)
+
+
+@pytest.mark.parametrize("arguments", [(EXACT,), (EXACT, "--stats", "--show-elements"), ("saver_v1_115",), ("two_iterators_221",)])
+def test_json_and_ndjson_and_the_library_agree(call, arguments):
+    one = json.loads(call("inspect", *arguments, "--json").out)
+    line = call("inspect", *arguments, "--format", "ndjson").out
+    assert line.count("\n") == 1
+    assert json.loads(line) == one
+    options = {"stats": True, "show_elements": True} if "--stats" in arguments else {}
+    assert json.loads(ckptscope.inspect(arguments[0], **options).to_json()) == one
+
+
+@pytest.mark.parametrize("target", samples.TARGETS)
+def test_csv_has_a_row_for_each_variable(call, target):
+    rows = list(csv.DictReader(io.StringIO(call("inspect", target, "--format", "csv").out)))
+    with ckptscope.open(target) as checkpoint:
+        assert [row["key"] for row in rows] == list(checkpoint)
+        for row in rows:
+            entry = checkpoint.entry(row["key"])
+            assert (row["dtype"], int(row["nbytes"])) == (entry.dtype.name, entry.nbytes)
+            assert row["shape"] == "x".join(map(str, entry.shape))
+
+
+def test_csv_with_statistics(call):
+    rows = {row["key"]: row for row in csv.DictReader(io.StringIO(call("inspect", EXACT, "--stats", "--format", "csv").out))}
+    key = "optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE"
+    with ckptscope.open(EXACT) as checkpoint:
+        array = checkpoint[key].astype("float64")
+    for name, value in (("min", array.min()), ("max", array.max()), ("mean", array.mean()), ("std", array.std())):
+        assert float(rows[key][name]) == pytest.approx(value)
+    assert rows[key]["num_nan"] == "0"
+
+
+@pytest.mark.parametrize("target", samples.TARGETS)
+def test_markdown_tables_are_whole(call, target):
+    out = call("inspect", target, "--format", "markdown").out
+    assert out.startswith("### ")
+    blocks = [block.splitlines() for block in out.split("\n\n") if block.startswith("|")]
+    assert blocks
+    for block in blocks:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block}
+        assert len(widths) == 1, block
+        assert set(block[1]) <= set("| -")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "ndjson", "csv", "markdown"])
+def test_history_formats(call, form):
+    result = call("inspect", "manager_run_221", "--all", "--format", form)
+    assert result.status == 0
+    assert all(step in result.out for step in ("ckpt-4", "ckpt-8", "ckpt-12"))
+    if form == "json":
+        validator("history").validate(json.loads(result.out))
+    elif form == "ndjson":
+        assert [json.loads(line)["checkpoint"]["step"] for line in result.out.splitlines()] == [4, 8, 12]
+    elif form == "csv":
+        assert [row["examples_consumed"] for row in csv.DictReader(io.StringIO(result.out))] == ["16", "32", "48"]
+    elif form == "table":
+        assert all(len(line) <= 80 for line in result.out.splitlines())
+
+
+def test_history_with_an_unreadable_row(call, tmp_path):
+    directory = samples.copy("manager_run_221", tmp_path)
+    (directory / "ckpt-8.index").write_bytes(b"broken")
+    found = json.loads(call("inspect", directory, "--all", "--json").out)
+    validator("history").validate(found)
+    assert [("error" in row, row["verdict"]) for row in found["history"]] == [(False, "exact"), (True, None), (False, "exact")]
+    assert "unreadable" in call("inspect", directory, "--all").out
+    assert call("inspect", directory, "--all", "--require", "exact").status == 0
+    (directory / "ckpt-12.index").write_bytes(b"broken")
+    assert call("inspect", directory, "--all", "--require", "approximate").status == 1
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "markdown", "ndjson"])
+def test_output_file(call, tmp_path, form):
+    path = tmp_path / "out"
+    piped = call("inspect", EXACT, "--format", form).out
+    result = call("inspect", EXACT, "--format", form, "-o", path)
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert path.read_text(encoding="utf-8") == piped
+
+
+def test_failing_keeps_the_output_file(call, tmp_path):
+    path = tmp_path / "out"
+    path.write_text("before")
+    assert call("inspect", "nothing", "-o", path).status == 2
+    assert path.read_text() == "before"
+
+
+# ---------------------------------------------------------------------------------------------------- the table
+
+
+@pytest.mark.parametrize("verbosity", ["", "-v", "-q"])
+@pytest.mark.parametrize("target", samples.TARGETS)
+def test_table_fits_a_pipe(call, target, verbosity):
+    out = call("inspect", target, *filter(None, [verbosity])).out
+    assert ESCAPE not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert all(line == line.rstrip() for line in out.splitlines())
+    assert out.split()[0] in ("EXACT", "APPROXIMATE", "IMPOSSIBLE")
+    if verbosity != "-q":
+        # The chosen file is named, with the reason.
+        info = ckptscope.inspect(target).checkpoint
+        flat = " ".join(out.split())
+        assert info.path in flat
+        assert info.chosen_because in flat
+
+
+def test_long_names_are_cut_to_fit(call, tmp_path):
+    name = "/".join(["a_very_long_scope_name"] * 12)
+    bundle = writers.Bundle().array(name, np.zeros((100, 200, 3, 3), "float32")).array(f"{name}/Adam", np.zeros((100, 200, 3, 3), "float32"))
+    out = call("inspect", bundle.write(tmp_path / "c"), "-v").out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_show_elements_and_stats_fit(call):
+    out = call("inspect", EXACT, "-v", "--stats", "--show-elements").out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_quiet_is_the_verdict_only(call):
+    assert len(call("inspect", EXACT, "-q").out) < len(call("inspect", EXACT).out) / 3
+
+
+def test_verbose_lists_every_variable(call):
+    out = call("inspect", EXACT, "-v").out
+    section = out[out.index("\nVariables") :]
+    with ckptscope.open(EXACT) as checkpoint:
+        assert len(section.strip().splitlines()) == len(checkpoint) + 2
+
+
+def test_left_out_variables_are_counted(call):
+    assert re.search(r"and \d+ more variables", call("inspect", EXACT).out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "coloured"),
+    [
+        ((), {}, False),
+        (("--color", "always"), {}, True),
+        (("--color", "never"), {"FORCE_COLOR": "1"}, False),
+        ((), {"NO_COLOR": "1"}, False),
+        (("--color", "auto"), {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_color(call, monkeypatch, arguments, env, coloured):
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert (ESCAPE in call("inspect", EXACT, *arguments).out) == coloured
+
+
+def on_terminal(*arguments, env=None):
+    """Output of a run whose stdout is a terminal."""
+    import pty
+
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ckptscope", *arguments], stdout=follower, stderr=subprocess.PIPE,
+        env={**{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}, "TERM": "xterm-256color", **(env or {})},
+    )  # fmt: skip
+    os.close(follower)
+    output = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(leader)
+    assert process.wait(timeout=60) == 0
+    process.stderr.close()
+    return output.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_color_on_a_terminal():
+    assert ESCAPE in on_terminal("inspect", EXACT)
+    assert ESCAPE not in on_terminal("inspect", EXACT, env={"NO_COLOR": "1"})
+    assert ESCAPE not in on_terminal("inspect", EXACT, "--color", "never")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("-v",)])
+def test_reader_that_stops_early(form):
+    """``ckptscope inspect … | head -1``"""
+    command = [sys.executable, "-m", "ckptscope", "inspect", EXACT, *form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+        status = process.wait(timeout=60)
+    assert err == b""
+    assert status in (0, 141)
+
+
+# ---------------------------------------------------------------------------------------------------- selecting
+
+
+def keys(result):
+    return [variable["key"] for variable in json.loads(result.out)["variables"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--only", "*kernel"), ["kernel"]),
+        (("--only", "kernel*", "--ignore", "*/Adam_1"), ["kernel", "kernel/Adam"]),
+        (("--only", "bias", "--only", "output"), ["bias", "output"]),
+        (("--ignore", "*Adam*", "--ignore", "beta*", "--ignore", "Iterator*"), ["bias", "global_step", "kernel", "output"]),
+        (("--only", "KERNEL"), []),
+    ],
+)
+def test_only_and_ignore(call, arguments, expected):
+    result = call("inspect", "saver_iterator_115", *arguments, "--json")
+    assert keys(result) == expected
+    # Totals and verdict are of the whole checkpoint.
+    whole = json.loads(call("inspect", "saver_iterator_115", "--json").out)
+    part = json.loads(result.out)
+    assert (part["groups"], part["parameters"], part["resume"]) == (whole["groups"], whole["parameters"], whole["resume"])
+
+
+KERNEL = "optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        (None, ...),
+        ("0", 0),
+        ("0,:", (0, slice(None))),
+        ("-1, 1:4", (-1, slice(1, 4))),
+        ("::2,::-1", (slice(None, None, 2), slice(None, None, -1))),
+        ("...,0", (..., 0)),
+        ("[1:3]", slice(1, 3)),
+        ("2,3", (2, 3)),
+    ],
+)
+@pytest.mark.parametrize("path", [EXACT, "saver_v1_115", "partitioned_115"])
+def test_tensor_equals_numpy(call, path, text, index):
+    key = KERNEL if path == EXACT else "kernel"
+    arguments = ("--tensor", key) + (() if text is None else ("--slice", text))
+    found = json.loads(call("inspect", path, *arguments, "--json").out)
+    with ckptscope.open(path) as checkpoint:
+        expected = np.array(checkpoint[key][index])
+    assert (found["key"], found["dtype"], found["shape"]) == (key, "float32", list(expected.shape))
+    assert np.array(found["values"], "float32").reshape(expected.shape).tolist() == expected.tolist()
+    shown = call("inspect", path, *arguments).out
+    assert np.allclose([float(word) for word in re.findall(r"-?\d\.?\d*(?:e[-+]\d+)?", shown)], expected.reshape(-1), atol=1e-6)
+
+
+def test_tensor_of_strings_complex_and_nonfinite_numbers(call, tmp_path):
+    bundle = writers.Bundle().array("text", np.array([b"a\xff", b""], object))
+    bundle.array("c", np.array([1 + 2j], "complex64")).array("f", np.array([np.nan, np.inf, -np.inf, 0.5]))
+    prefix = bundle.write(tmp_path / "c")
+    assert json.loads(call("inspect", prefix, "--tensor", "text", "--json").out)["values"] == ["a\\xff", ""]
+    assert json.loads(call("inspect", prefix, "--tensor", "c", "--json").out)["values"] == [[1, 2]]
+    assert json.loads(call("inspect", prefix, "--tensor", "f", "--json").out)["values"] == ["NaN", "Infinity", "-Infinity", 0.5]
+
+
+def test_tensor_respects_output_and_step(call, tmp_path):
+    for step in (4, 8):
+        result = call("inspect", "manager_run_221", "--step", step, "--tensor", "step/.ATTRIBUTES/VARIABLE_VALUE", "-o", tmp_path / "o")
+        assert result.status == 0
+        assert (tmp_path / "o").read_text().strip() == str(step)
+
+
+@pytest.mark.parametrize(("hint", "value", "field"), [("--batch-size", 4, "batch_size"), ("--epoch-size", 40, "epoch_size")])
+def test_hints_reach_the_position(call, hint, value, field):
+    found = json.loads(call("inspect", "start_index_221", "--batch-size", "4", hint, value, "--json").out)
+    position = found["resume"]["position"]
+    assert (position["class"], position["examples_consumed"], position["batches_consumed"]) == ("derivable", 28, 7)
+    assert position["batch_size"] == 4
+    assert position["epoch"] == (0 if field == "epoch_size" else None)
+
+
+def test_data_root_and_wrong_seed(call):
+    found = json.loads(call("inspect", EXACT, "--shuffle-seed", "99999999", "--json").out)
+    assert any(finding["component"] == "rng" and finding["status"] == "inconsistent" for finding in found["resume"]["findings"])
+
+
+# ---------------------------------------------------------------------------------------------------- the program
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "--help"), ("verify", "-h"), ("explain", "--help")])
+def test_help(call, arguments):
+    result = call(*arguments)
+    assert result.status == 0
+    assert "Usage" in result.out
+
+
+def test_version(call):
+    assert call("--version").out.strip() == f"ckptscope {VERSION}"
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("inspect", EXACT, EXACT), ("explain",)])
+def test_usage_errors(call, arguments):
+    result = call(*arguments)
+    assert result.status == 2
+    assert result.err
+
+
+def test_module_runs():
+    result = subprocess_of("inspect", EXACT, "-q")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("EXACT")
+
+
+MODULES = """
+import sys
+sys.argv = ["ckptscope", *{arguments!r}]
+sys.stdout = open({devnull!r}, "w")
+from ckptscope.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+sys.stderr.write("\\n".join(name for name in {modules!r} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "modules"),
+    [
+        (("inspect", EXACT), ("tensorflow", "keras", "pickle", "pandas")),
+        (("inspect", EXACT, "--stats"), ("tensorflow", "keras")),
+        (("inspect", "savedmodel_215"), ("tensorflow", "keras")),
+        (("inspect", EXACT, "--json"), ("tensorflow", "numpy", "pandas", "rich", "typer")),
+        (("inspect", "saver_iterator_115", "--json"), ("tensorflow", "numpy", "pandas", "rich")),
+        (("inspect", "manager_run_221", "--all", "--json"), ("tensorflow", "numpy", "pandas")),
+        (("inspect", EXACT, "--tensor", KERNEL), ("tensorflow", "pandas")),
+        (("verify", EXACT), ("tensorflow", "numpy", "pandas")),
+        (("explain", "DATA002"), ("tensorflow", "numpy", "pandas")),
+    ],
+)  # fmt: skip
+def test_what_is_never_imported(arguments, modules):
+    result = python(MODULES.format(arguments=arguments, modules=modules, devnull=os.devnull), cwd=samples.ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.split() == []
