@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ckptscope.inspection import Inspection, RunHistory
 
+_JSON_WORDS = frozenset(("--json", "json", "ndjson"))
 NOT_MET = 1
 TROUBLE = 2
 
@@ -44,6 +45,7 @@ def inspect(options: dict[str, Any]) -> int:
         history = library.inspect_all(path, **hints)
         _write(options["output"], lambda file: _render_history(history, chosen, color, file))
         verdict = history.rows[-1].verdict or "impossible"
+        evidence = history.rows[-1].has_evidence_conditions
     else:
         with _progress() as progress:
             found = library.inspect(
@@ -115,7 +117,9 @@ def _report(error: CkptscopeError, options: dict[str, Any]) -> int:
         from ckptscope.render.jsonable import dumps, error_to_jsonable
 
         print(dumps(error_to_jsonable(error)))
-    print(f"ckptscope: {error}", file=sys.stderr)
+    from ckptscope.render.words import printable
+
+    print(f"ckptscope: {printable(str(error))}", file=sys.stderr)
     if isinstance(error, CheckpointNotFoundError) and not os.path.lexists(error.path or ""):
         print("What is read: a prefix, .index, .data-…, .meta, a directory, a state file, DIR@STEP.", file=sys.stderr)
     return TROUBLE
@@ -144,7 +148,7 @@ def _answer_with_typer() -> None:
     try:
         typer_app()(prog_name="ckptscope")
     except SystemExit as stop:
-        if stop.code == TROUBLE and "--json" in sys.argv:
+        if stop.code == TROUBLE and _JSON_WORDS & {word.rpartition("=")[2] for word in sys.argv[2:]}:
             from ckptscope.render.jsonable import dumps, error_to_jsonable
 
             print(dumps(error_to_jsonable(UsageError("the arguments cannot be understood; see ckptscope --help"))))

@@ -165,6 +165,7 @@ class HistoryRow:
     verdict: str | None
     headline: str | None
     error: str | None
+    has_evidence_conditions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,10 @@ def inspect_all(
             rows.append(HistoryRow(None, prefix, number, None, None, None, str(error)))
         else:
             position = report.position
-            rows.append(HistoryRow(_info(facts), prefix, number, position, report.verdict, report.headline, None))
+            evidence = any(condition.source == "evidence" for condition in report.conditions)
+            rows.append(
+                HistoryRow(_info(facts), prefix, number, position, report.verdict, report.headline, None, evidence)
+            )
     return RunHistory(str(path), tuple(rows))
 
 
@@ -410,7 +414,14 @@ def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
 
 
 def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
-    """What lies in the buffer of a stage, oldest first, each tensor as short text."""
+    """What lies in the buffer of a stage, oldest first, each tensor as short text; None where it cannot be read."""
+    try:
+        return _shown_elements(stage)
+    except CkptscopeError:
+        return None
+
+
+def _shown_elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
     held: list[Held] = []
     if stage.op == "Prefetch":
         held = prefetch_entries(stage)

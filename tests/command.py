@@ -43,7 +43,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return call
 
 
-def subprocess_of(*arguments: object, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+def subprocess_of(
+    *arguments: object, env: dict[str, str] | None = None, **options: object
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ckptscope", *map(str, arguments)], capture_output=True, text=True, timeout=60,
         env={**os.environ, **(env or {})}, **options,

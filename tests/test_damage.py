@@ -66,7 +66,16 @@ def is_good(outcome: Inspection | CkptscopeError) -> bool:
     return isinstance(outcome, Inspection) and outcome.resume.verdict == "exact"
 
 
-SAMPLES = ("full_221", "saver_v1_115", "saver_iterator_115", "full_24", "estimator_hook_115", "sharded_115", "savedmodel_215")
+SAMPLES = (
+    "full_221",
+    "saver_v1_115",
+    "saver_iterator_115",
+    "full_24",
+    "estimator_hook_115",
+    "sharded_115",
+    "savedmodel_215",
+    "partitioned_115",
+)
 
 
 @cache
@@ -119,8 +128,15 @@ def stored_spans(prefix: str) -> list[tuple[str, int, int]]:
 
 
 # Prefixes whose tensors decide; for the Estimator those of its input partner as well.
-EXACT = ("full_221/ckpt-1", "full_24/ckpt-1", "saver_iterator_115/model.ckpt-7", "sharded_115/model.ckpt-7",
-         "estimator_hook_115/model.ckpt-7", "estimator_hook_115/input.ckpt-7")  # fmt: skip
+EXACT = (
+    "full_221/ckpt-1",
+    "full_24/ckpt-1",
+    "saver_iterator_115/model.ckpt-7",
+    "sharded_115/model.ckpt-7",
+    "partitioned_115/model.ckpt-7",
+    "estimator_hook_115/model.ckpt-7",
+    "estimator_hook_115/input.ckpt-7",
+)
 
 
 @pytest.mark.parametrize("prefix", EXACT)
@@ -183,7 +199,7 @@ def test_cut_or_missing_files_of_an_exact_sample_are_never_exact(copies, data):
         path.write_bytes(intact)
 
 
-# ---------------------------------------------------------------------------------------------------- behind the checksums
+# ------------------------------------------------------------------------------------------ behind the checksums
 
 
 @cache
@@ -205,7 +221,9 @@ ITERATORS = (
     "full_221/ckpt-1", "full_211/ckpt-1", "full_24/ckpt-1", "saver_iterator_115/model.ckpt-7", "textline_211/ckpt-1",
     "tfrecord_offset_221/ckpt-1", "saveload_221/ckpt-1", "exhausted_221/ckpt-1",
 )  # fmt: skip
-INTERESTING = st.sampled_from((b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", b"\xff\xff\xff\xff\x0f", b"\x00"))
+INTERESTING = st.sampled_from(
+    (b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", b"\xff\xff\xff\xff\x0f", b"\x00")
+)
 
 
 def mutated(draw: st.DrawFn, messages: tuple[bytes, ...]) -> list[bytes]:
@@ -306,3 +324,25 @@ def test_undecodable_buffer_is_not_exact(place):
     outcome = look(rewritten("full_24/ckpt-1", key, messages, place), show_elements=False)
     assert isinstance(outcome, Inspection)
     assert outcome.resume.verdict != "exact"
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1000, -1])
+def test_damaged_meta_is_a_note(tmp_path, keep):
+    """Restoring does not read the graph, so it decides nothing."""
+    directory = samples.copy("saver_iterator_115", tmp_path)
+    path = directory / "model.ckpt-7.meta"
+    path.write_bytes(path.read_bytes()[:keep])
+    outcome = look(str(directory))
+    assert isinstance(outcome, Inspection)
+    assert outcome.checkpoint.complete
+    assert outcome.resume.verdict != "impossible"
+    assert outcome.resume.position.step == 7
+
+
+def test_bytes_behind_the_last_tensor_are_a_note(tmp_path):
+    directory = samples.copy("full_221", tmp_path)
+    path = directory / "ckpt-1.data-00000-of-00001"
+    path.write_bytes(path.read_bytes() + b"more")
+    outcome = look(str(directory))
+    assert is_good(outcome)
+    assert outcome.checkpoint.complete

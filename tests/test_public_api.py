@@ -78,13 +78,17 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow",
 
 
 def test_everything_works_without_tensorflow():
-    code = BLOCKED.format(modules=["ckptscope", *MODULES], targets=["full_221", "saver_v1_115", "estimator_hook_115", "savedmodel_215"])
+    code = BLOCKED.format(
+        modules=["ckptscope", *MODULES], targets=["full_221", "saver_v1_115", "estimator_hook_115", "savedmodel_215"]
+    )
     result = python(code, cwd=samples.ROOT)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_plain_import_is_light():
-    result = python("import sys, ckptscope; print(*(n for n in ('numpy','pandas','rich','typer','google') if n in sys.modules))")
+    result = python(
+        "import sys, ckptscope; print(*(n for n in ('numpy','pandas','rich','typer','google') if n in sys.modules))"
+    )
     assert result.stdout.split() == []
 
 
@@ -203,7 +207,11 @@ def test_terminal_escapes_in_names_are_not_printed(tmp_path, in_samples):
 
     from ckptscope.render.text import console_for, print_inspection
 
-    bundle = writers.Bundle().array("evil\x1b[31m\x1b]0;title\x07", np.ones((50, 50), "float32")).array("global_step", np.array(3))
+    bundle = (
+        writers.Bundle()
+        .array("evil\x1b[31m\x1b]0;title\x07", np.ones((50, 50), "float32"))
+        .array("global_step", np.array(3))
+    )
     buffer = io.StringIO()
     print_inspection(cs.inspect(bundle.write(tmp_path / "c")), console_for(buffer), 1)
     assert "\x1b" not in buffer.getvalue()

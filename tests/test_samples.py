@@ -23,8 +23,10 @@ def wrong_fields(position, truth):
     """Claimed fields that differ from the truth; null is always allowed."""
     named = {name: position[name] for name in COUNTS} | {"dataset_size": position["epoch_size"]}
     return {
-        name: (value, truth[name]) for name, value in named.items() if value is not None and name in truth and value != truth[name]
-    }  # fmt: skip
+        name: (value, truth[name])
+        for name, value in named.items()
+        if value is not None and name in truth and value != truth[name]
+    }
 
 
 def inspected(target):
@@ -35,7 +37,9 @@ def inspected(target):
 def test_files_are_those_of_the_manifest(row):
     for file, digest in row["sha256"].items():
         assert hashlib.sha256((samples.ROOT / file).read_bytes()).hexdigest() == digest, file
-    on_disk = {str(path.relative_to(samples.ROOT)) for path in (samples.ROOT / row["target"]).rglob("*") if path.is_file()}
+    on_disk = {
+        str(path.relative_to(samples.ROOT)) for path in (samples.ROOT / row["target"]).rglob("*") if path.is_file()
+    }
     assert on_disk <= set(row["sha256"])
 
 
@@ -68,12 +72,29 @@ def test_every_null_has_its_reason(row):
 
 # Where all of it is stored, all of it must be told.
 COMPLETE = [
-    row for row in samples.JUDGED
-    if row["truth"]["resume"] == "exact" and row["name"].startswith(
-        ("full_2", "tfrecord_offset", "tfrecord_gzip", "saver_iterator", "partitioned", "sharded", "estimator_hook_1",
-         "estimator_hook_2", "manager_run_221", "two_iterators", "generator", "lossscale", "ema", "batchnorm", "sgd")
+    row
+    for row in samples.JUDGED
+    if row["truth"]["resume"] == "exact"
+    and row["name"].startswith(
+        (
+            "full_2",
+            "tfrecord_offset",
+            "tfrecord_gzip",
+            "saver_iterator",
+            "partitioned",
+            "sharded",
+            "estimator_hook_1",
+            "estimator_hook_2",
+            "manager_run_221",
+            "two_iterators",
+            "generator",
+            "lossscale",
+            "ema",
+            "batchnorm",
+            "sgd",
+        )
     )
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["name"]) for row in COMPLETE])
@@ -85,7 +106,9 @@ def test_complete_positions(row):
 
 def test_unstarted_position_is_all_zero():
     position = inspected("unstarted_221")["resume"]["position"]
-    assert [position[name] for name in ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")] == [0] * 4
+    assert [position[name] for name in ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")] == [
+        0
+    ] * 4
 
 
 @pytest.mark.parametrize("row", DECIDABLE)
@@ -135,7 +158,11 @@ def test_history(row):
 def test_history_agrees_with_single_inspections(row):
     for found, truth in zip(cs.inspect_all(row["target"]).rows, row["history"], strict=True):
         one = cs.inspect(truth["target"])
-        assert (found.verdict, found.position, found.headline) == (one.resume.verdict, one.resume.position, one.resume.headline)
+        assert (found.verdict, found.position, found.headline) == (
+            one.resume.verdict,
+            one.resume.position,
+            one.resume.headline,
+        )
 
 
 def test_iterator_behind_the_step_is_told():

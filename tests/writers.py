@@ -143,7 +143,9 @@ def string_tensor(values: Sequence[bytes]) -> tuple[bytes, bytes]:
     fed = b"".join(len(value).to_bytes(4, "little") for value in values)
     lengths_crc = masked_crc(fed)
     joined = b"".join(values)
-    return b"".join(varint(len(value)) for value in values) + lengths_crc + joined, masked_crc(fed + lengths_crc + joined)
+    return b"".join(varint(len(value)) for value in values) + lengths_crc + joined, masked_crc(
+        fed + lengths_crc + joined
+    )
 
 
 def variant_tensor(messages: Sequence[bytes]) -> tuple[bytes, bytes]:
@@ -180,7 +182,9 @@ class Bundle:
             stored, crc = string_tensor(list(values.reshape(-1)))
             return self.raw(name, STRING, values.shape, stored, crc, shard)
         stored = np.ascontiguousarray(values).tobytes()
-        return self.raw(name, dtype or NUMPY_NUMBERS[values.dtype.name], values.shape, stored, masked_crc(stored), shard)
+        return self.raw(
+            name, dtype or NUMPY_NUMBERS[values.dtype.name], values.shape, stored, masked_crc(stored), shard
+        )
 
     def variant(self, key: str, messages: Sequence[bytes], shape: Sequence[int] | None = None) -> Bundle:
         stored, crc = variant_tensor(messages)
@@ -253,7 +257,9 @@ def messages_of(stored: bytes) -> list[bytes]:
 def tensor_proto(values: np.ndarray | Sequence[bytes], dtype: int | None = None, content: bool = True) -> bytes:
     """A serialized ``TensorProto``; ``content`` puts numbers into ``tensor_content``, else into the typed field."""
     array = np.asarray(values) if not isinstance(values, list) else np.array(values, dtype=object)
-    proto = tensor_pb2.TensorProto(dtype=dtype or (STRING if array.dtype == object else NUMPY_NUMBERS[array.dtype.name]))
+    proto = tensor_pb2.TensorProto(
+        dtype=dtype or (STRING if array.dtype == object else NUMPY_NUMBERS[array.dtype.name])
+    )
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if array.dtype == object:
@@ -266,7 +272,9 @@ def tensor_proto(values: np.ndarray | Sequence[bytes], dtype: int | None = None,
     return proto.SerializeToString()
 
 
-def sliced_v1(tensors: Mapping[str, tuple[np.ndarray, Sequence[Axes]]], snappy: bool = True, **options: object) -> bytes:
+def sliced_v1(
+    tensors: Mapping[str, tuple[np.ndarray, Sequence[Axes]]], snappy: bool = True, **options: object
+) -> bytes:
     """A V1 checkpoint: name -> (whole tensor, its slices)."""
     metas, entries = b"", {}
     for name, (whole, slices) in tensors.items():
@@ -279,7 +287,8 @@ def sliced_v1(tensors: Mapping[str, tuple[np.ndarray, Sequence[Axes]]], snappy: 
             proto.ClearField("tensor_shape")  # as TensorFlow writes them
             saved = text(1, name.encode()) + text(2, slice_proto(axes)) + text(3, proto.SerializeToString())
             entries[slice_key(name, axes)] = text(2, saved)
-    return table({b"": text(1, metas + text(2, number(1, 1))), **entries}, snappy=snappy, **options)  # type: ignore[arg-type]
+    header = text(1, metas + text(2, number(1, 1)))
+    return table({b"": header, **entries}, snappy=snappy, **options)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------------------------------------------- iterator states

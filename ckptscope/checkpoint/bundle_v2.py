@@ -10,6 +10,7 @@ import math
 import mmap
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
@@ -248,70 +249,59 @@ class BundleReader:
         self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
     ) -> list[Damage]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
-        stored = [part for entry in entries.values() for part in (tuple(p for _, p in entry.slices) or (entry,))]
-        stored.sort(key=lambda entry: (entry.shard, entry.offset))
+        stored = [
+            (entry.key, part)
+            for entry in entries.values()
+            for part in (tuple(part for _, part in entry.slices) or (entry,))
+        ]
+        stored.sort(key=lambda pair: (pair[1].shard, pair[1].offset))
         damage: list[Damage] = []
-        broken: set[int] = set()
-        claimed = dict.fromkeys(range(self._num_shards), 0)
+        unreadable: set[int] = set()
         self._window = (-1, 0, b"")  # the file may have changed since the last check
-        for entry in stored:
-            claimed[entry.shard] = max(claimed[entry.shard], entry.offset + entry.nbytes)
-            if entry.shard in broken:
+        for key, entry in stored:
+            if entry.shard in unreadable:
                 continue
-            try:
-                self._span(entry)
-                if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
-                    raise MalformedMessageError(
-                        f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}", offset=entry.offset
-                    )
-                if checksums and not self._intact(entry):
-                    damage.append(
-                        Damage(
-                            "checksum",
-                            self.path(entry.shard),
-                            entry.key,
-                            entry.offset,
-                            "stored bytes do not match their checksum",
-                        )
-                    )
-            except MissingShardError as error:
-                broken.add(entry.shard)
-                lost = sum(other.shard == entry.shard for other in stored)
-                damage.append(
-                    Damage(
-                        "missing_shard",
-                        self.path(entry.shard),
-                        None,
-                        None,
-                        f"{error.message} ({lost} tensors are in it)",
-                    )
-                )
-            except TruncatedError as error:
-                damage.append(Damage("short_shard", self.path(entry.shard), entry.key, entry.offset, error.message))
-            except CorruptCheckpointError as error:
-                damage.append(Damage("malformed", self.path(entry.shard), entry.key, entry.offset, error.message))
-            except CkptscopeError as error:
-                broken.add(entry.shard)
-                damage.append(Damage("missing_shard", self.path(entry.shard), None, None, error.message))
+            found = self._problem(key, entry, checksums)
+            if found is not None and found.key is None:
+                unreadable.add(entry.shard)
+                lost = sum(other.shard == entry.shard for _, other in stored)
+                found = replace(found, problem=f"{found.problem} ({lost} tensors are in it)")
+            if found is not None:
+                damage.append(found)
             if progress is not None:
                 progress(entry.nbytes)
-        for shard, end in claimed.items():
-            if (
-                shard not in broken
-                and os.path.exists(self.path(shard))
-                and (extra := os.path.getsize(self.path(shard)) - end) > 0
-            ):
-                damage.append(
-                    Damage(
-                        "unclaimed",
-                        self.path(shard),
-                        None,
-                        end,
-                        f"{extra} bytes at the end belong to no tensor",
-                        fatal=False,
-                    )
-                )
-        return damage
+        return damage + self._unclaimed([entry for _, entry in stored], unreadable)
+
+    def _problem(self, key: str, entry: TensorEntry, checksums: bool) -> Damage | None:
+        """What is wrong with one tensor; without key where its whole file cannot be read."""
+        file = self.path(entry.shard)
+        try:
+            self._span(entry)
+            if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
+                raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}")
+            if checksums and not self._intact(entry):
+                return Damage("checksum", file, key, entry.offset, "stored bytes do not match their checksum")
+        except TruncatedError as error:
+            return Damage("short_shard", file, key, entry.offset, error.message)
+        except CorruptCheckpointError as error:
+            return Damage("malformed", file, key, entry.offset, error.message)
+        except CkptscopeError as error:
+            return Damage("missing_shard", file, None, None, error.message)
+        return None
+
+    def _unclaimed(self, stored: list[TensorEntry], unreadable: set[int]) -> list[Damage]:
+        """Bytes behind the last tensor of each file: harmless, but a sign of something."""
+        ends: dict[int, int] = {}
+        for entry in stored:
+            ends[entry.shard] = max(ends.get(entry.shard, 0), entry.offset + entry.nbytes)
+        notes = []
+        for shard, end in ends.items():
+            path = self.path(shard)
+            extra = os.path.getsize(path) - end if shard not in unreadable and os.path.exists(path) else 0
+            if extra > 0:
+                problem = f"{extra} bytes at the end belong to no tensor"
+                notes.append(Damage("unclaimed", path, None, end, problem, fatal=False))
+        return notes
 
     def _intact(self, entry: TensorEntry) -> bool:
         if entry.dtype is STRING:

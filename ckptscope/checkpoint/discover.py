@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from ckptscope.checkpoint.bundle_v2 import open_bundle
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.sliced_v1 import open_sliced
-from ckptscope.errors import CheckpointChangedError, CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
+from ckptscope.errors import (
+    CheckpointChangedError,
+    CheckpointNotFoundError,
+    CkptscopeError,
+    UnsupportedFormatError,
+    UsageError,
+)
 from ckptscope.formats.sstable import FOOTER_NBYTES, MAGIC
 
 _MEMBER = re.compile(r"^(?P<prefix>.+?)(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
@@ -116,6 +122,8 @@ def find(path: str, step: str | None = None) -> Location:
     base, at, suffix = path.rpartition("@")
     if at and re.fullmatch(r"\d+|latest|-\d+", suffix) and not os.path.exists(path) and os.path.isdir(base):
         path, step = base, suffix
+    if step is not None and not re.fullmatch(r"latest|-?\d+", step):
+        raise UsageError(f"--step takes a number, latest, or -K for the K-th from the end, not {step!r}")
     path = path.rstrip("/") if len(path) > 1 else path
     try:
         if os.path.isdir(path):
@@ -136,6 +144,8 @@ def _of_file(path: str) -> Location:
         return Location(
             member["prefix"], "tensor_bundle", f"the checkpoint that {name} belongs to", number_of(member["prefix"])
         )
+    if member and _is_v1(member["prefix"]):
+        return replace(_of_file(member["prefix"]), chosen_because=f"the V1 checkpoint that {name} belongs to")
     if not os.path.isfile(path):
         if member and os.path.isfile(member["prefix"]):
             return _of_file(member["prefix"])
@@ -259,8 +269,13 @@ def read_state_file(path: str) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _unescape(text: str) -> str:
-    """Undo the text format's escapes: octal, and backslash before a character."""
-    return re.sub(r"\\([0-7]{3}|.)", lambda match: chr(int(match[1], 8)) if len(match[1]) == 3 else match[1], text)
+    """Undo the text format's escapes: bytes in octal, and backslash before a character."""
+    raw = re.sub(
+        rb"\\([0-7]{3}|.)",
+        lambda match: bytes((int(match[1], 8) & 0xFF,)) if len(match[1]) == 3 else match[1],
+        text.encode("utf-8", "surrogateescape"),
+    )
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE) -> Location:
@@ -310,19 +325,24 @@ def _latest(directory: str, found: list[Location], latest: str, state_file: str)
     return replace(chosen, chosen_because=f"the highest number there ({missing})", notes=(missing,))
 
 
+def _numbers(found: list[Location]) -> str:
+    numbers = [str(location.number) for location in found if location.number is not None]
+    return ", ".join(numbers) or "none with a number"
+
+
 def _by_step(directory: str, found: list[Location], step: str) -> Location:
     number = int(step)
     if number < 0:
         if -number > len(found):
-            raise CheckpointNotFoundError(f"has {len(found)} checkpoints, so there is no --step {step}", path=directory)
+            raise CheckpointNotFoundError(
+                f"has {len(found)} checkpoints, so there is no --step {step}; there are {_numbers(found)}",
+                path=directory,
+            )
         return replace(found[number], chosen_because=f"--step {step}: number {len(found) + number + 1} of {len(found)}")
     for location in found:
         if location.number == number:
             return replace(location, chosen_because=f"--step {step}")
-    there = ", ".join(str(location.number) for location in found if location.number is not None)
-    raise CheckpointNotFoundError(
-        f"holds no checkpoint of step {step}; there are {there or 'none with a number'}", path=directory
-    )
+    raise CheckpointNotFoundError(f"holds no checkpoint of step {step}; there are {_numbers(found)}", path=directory)
 
 
 def _below(directory: str, step: str | None) -> Location:

@@ -55,7 +55,7 @@ class Damage:
     """One thing wrong with the stored bytes.
 
     Attributes:
-        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed`` or ``index``.
+        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed``, ``index`` or ``unclaimed``.
         fatal: restoring would raise.
     """
 
@@ -77,7 +77,7 @@ class TensorReader(Protocol):
         """The tensor's values, a view of the mapped file where the dtype allows."""
 
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
-        """At most ``limit`` leading elements as Python values, without NumPy."""
+        """At most ``limit`` leading elements as Python values, without NumPy unless the tensor is in slices."""
 
     def check(
         self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None

@@ -121,6 +121,19 @@ _SLOT_NAMES = frozenset(
         *("accum_var", "velocity"),
     )
 )
+_NUMBERED = re.compile(r"_\d+$")
+# Slots that come together: where one is stored, the others of its set are needed, too.
+_SLOT_SETS = (
+    *(("Adam", "Adam_1"), ("AdaMax", "AdaMax_1"), ("AdagradDA", "AdagradDA_1"), ("Adadelta", "Adadelta_1")),
+    *(
+        ("RMSProp", "RMSProp_1"),
+        ("Ftrl", "Ftrl_1"),
+        ("AdamW", "AdamW_1"),
+        ("adam_m", "adam_v"),
+        ("LAMB", "LAMB_1"),
+        ("m", "v"),
+    ),
+)
 # Optimizers that keep other slots for matrices than for vectors (Adafactor, Muon).
 _UNEVEN_SLOTS = frozenset(("r", "c", "adam_momentums", "adam_velocities", "adam_velocity_hats"))
 _POWERS = re.compile(r"(^|/)(beta[12]_power|beta_[12]_power)(_\d+)?$")
@@ -200,6 +213,8 @@ class Inventory:
                 owner = self._owner_of_slot(variable.key)
                 have.setdefault((owner, variable.slot_of), set()).add(variable.slot_name)
                 names.setdefault(owner, set()).add(variable.slot_name)
+        for slots in names.values():
+            slots.update(name for together in _SLOT_SETS if slots & set(together) for name in together)
         uneven = {owner for owner, slots in names.items() if slots & _UNEVEN_SLOTS}
         return tuple(
             (target, tuple(sorted(names.get(owner, set()) - slots)))
@@ -351,10 +366,13 @@ def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], mar
             if attribute.full_name and attribute.key not in own:
                 by_name.setdefault(attribute.full_name, []).append(attribute.key)
     for full_name, key in unresolved.items():
-        slot_name, _, target = full_name.partition("/")
-        candidates = by_name.get(target, []) or by_name.get(full_name.rpartition("/")[0], [])
-        if len(candidates) == 1:
-            marks[key] = replace(marks[key], slot_of=candidates[0], slot_name=marks[key].slot_name or slot_name)
+        parts = full_name.split("/")
+        for start in range(1, len(parts)):  # "m/dense/kernel", or "Adam/m/dense/kernel" where fit() made it
+            candidates = by_name.get("/".join(parts[start:]), [])
+            if len(candidates) == 1:
+                slot_name = marks[key].slot_name or parts[start - 1]
+                marks[key] = replace(marks[key], slot_of=candidates[0], slot_name=slot_name)
+                break
 
 
 def _plain_role(
@@ -459,7 +477,7 @@ def _named_variable(
     if key.endswith("/ExponentialMovingAverage"):
         return made("ema")
     owner, _, name = key.rpartition("/")
-    if owner in checkpoint.entries and (name in _SLOT_NAMES or name.rpartition("_")[0] in _SLOT_NAMES):
+    if owner in checkpoint.entries and (name in _SLOT_NAMES or _NUMBERED.sub("", name) in _SLOT_NAMES):
         return made("optimizer_slot", owner, name)
     if _POWERS.search(key):
         return made("optimizer_slot")

@@ -127,12 +127,18 @@ class SlicedReader:
         if entry.dtype.numpy is None:
             raise UnsupportedFormatError(f"values of dtype {entry.dtype.name} have no NumPy form", path=self._path)
         with reading(self._path, entry.key):
+            # An element takes a byte at least; snappy makes 64 bytes of one at most.
+            if entry.num_elements > len(self._map or b"") * 64:
+                raise MalformedMessageError(f"shape {entry.shape} does not fit the file")
             whole = numpy.empty(entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype))
             for extents, tensor in self._slices(entry.key):
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length) for start, length in extents.axes
                 )
-                whole[where] = tensor_array(self._proto(tensor, extents, entry))
+                try:
+                    whole[where] = tensor_array(self._proto(tensor, extents, entry))
+                except (ValueError, TypeError, IndexError) as error:
+                    raise MalformedMessageError(f"slice {extents.axes} does not fit {entry.shape}: {error}") from None
             return whole
 
     def check(

@@ -78,6 +78,7 @@ _ROWS = (
     DType(30, "uint4", 1, "uint4", None, "int_val"),
     DType(31, "int2", 1, "int2", None, "int_val"),
     DType(32, "uint2", 1, "uint2", None, "int_val"),
+    DType(33, "float4_e2m1fn", 1, "float4_e2m1fn", None, "int_val"),
 )
 DTYPES: dict[int, DType] = {row.number: row for row in _ROWS}
 FLOAT32, INT32, STRING, INT64, BOOL, VARIANT = (DTYPES[number] for number in (1, 3, 7, 9, 10, 21))

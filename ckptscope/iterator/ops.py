@@ -3,7 +3,7 @@
 To add a dataset op: write its ``progress`` function (if none of those here fits) above the table and add one entry.
 The iterators' own sources are tensorflow/core/kernels/data/*_dataset_op.cc and
 tensorflow/core/kernels/data/experimental/*_dataset_op.cc (``SaveInternal`` of each). Names vary by release; see
-docs/iterators.md, generated from this table.
+docs/ops.md, generated from this table.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ class OpSpec:
         runs_function: runs a function of the user's.
         is_parallel: order may depend on timing when deterministic=False.
         needs_files: files beside the data must survive, in words.
-        orders_passes: a pass order that it fixes survives (a complete cache).
     """
 
     names: tuple[str, ...]

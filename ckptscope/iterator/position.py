@@ -224,6 +224,8 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
 def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]) -> Position:
     examples, elements = progress.examples.settled(), progress.elements.settled()
     reasons: dict[str, str] = {}
+    if examples.total == 0:
+        elements = replace(elements, total=0)
     if progress.opaque and not progress.batched and examples.total != 0:
         progress = replace(progress, reason="the stages below have ended and left no state, so elements may be batches")
         examples = Tally()

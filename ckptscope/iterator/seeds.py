@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import Hints
 from ckptscope.iterator.tree import IteratorTree, Stage
 
@@ -47,6 +48,7 @@ class SeedProof:
         how: in words.
         remaining: elements for which the order is still stored; None if that is not known.
         holds_order: the order of the current pass is stored.
+        base: the base seeds that reproduce what is stored.
     """
 
     path: str
@@ -55,6 +57,7 @@ class SeedProof:
     how: str
     remaining: int | None
     holds_order: bool = True
+    base: tuple[int, int] | None = None
 
 
 def philox_block(seed: int, seed2: int, block: int) -> tuple[int, int, int, int]:
@@ -80,12 +83,34 @@ def draws(seed: int, seed2: int, first: int, count: int) -> tuple[int, ...]:
 
 def prove(tree: IteratorTree, hints: Hints) -> Iterator[SeedProof]:
     """One proof for each stage of an iterator that draws random numbers."""
-    if tree.root is not None:
-        yield from _prove_below(tree.root, tree, hints, False, False)
+    if tree.root is None:
+        return
+    proofs = list(_prove_below(tree.root, tree, hints, False, False))
+    proven = [proof.base for proof in proofs if proof.base is not None]
+    given = _given(hints)
+    wrong = given is not None and proven and not any(_fits(base, hints) for base in proven)
+    for proof in proofs:
+        if wrong and proof.base is not None:
+            how = f"{proof.how}, not from the given {given}"
+            proof = replace(proof, status="given_mismatch", how=how)
+        yield proof
+
+
+def _given(hints: Hints) -> str | None:
+    """The seeds that the user says the program has, in words."""
+    said = {"global seed": hints.global_seed, "shuffle seed": hints.shuffle_seed}
+    return " and ".join(f"{name} {seed}" for name, seed in said.items() if seed is not None) or None
+
+
+def _fits(base: tuple[int, int], hints: Hints) -> bool:
+    return (hints.global_seed is None or base[0] == hints.global_seed) and (
+        hints.shuffle_seed is None or base[1] == hints.shuffle_seed
+    )
 
 
 def _prove_below(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool) -> Iterator[SeedProof]:
-    if stage.op in ("Shuffle", "ShuffleAndRepeat", "GlobalShuffle", "Random", "ReshufflingShuffle", "FixedSeedShuffle"):
+    spec = OPS.get(stage.op)
+    if spec is not None and spec.draws:
         yield _prove_stage(stage, tree, hints, repeated, cached)
     repeated = repeated or stage.op in ("FiniteRepeat", "ForeverRepeat")
     cached = cached or (stage.op == "MemoryCache" and "cache_completed" in stage)
@@ -113,15 +138,15 @@ def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool,
         return proof("unproven", "this TensorFlow stores no seed of it", holds_order=False)
     found = _find_base(stage, seed, seed2, hints, pairs)
     if found is not None:
-        return proof("proven", found)
+        return replace(proof("proven", found[0]), base=found[1])
     fused = stage.op == "ShuffleAndRepeat"
     if stage.op == "Random" and not repeated and not tree.is_legacy:
         return proof("whole", "its present seeds and count are stored, and no repeat makes it anew")
     if not fused and not repeated and not _made_again(stage):
         return proof("current_pass", "no repeat makes it anew, so only the present pass remains")
-    given = hints.shuffle_seed if hints.shuffle_seed is not None else hints.global_seed
+    given = _given(hints)
     if given is not None:
-        return proof("given_mismatch", f"the given seed {given} does not reproduce the stored draws")
+        return proof("given_mismatch", f"the given {given} does not reproduce the stored draws")
     if not 0 <= seed <= _MASK32 or not 0 <= seed2 <= _MASK32:
         return proof(
             "unseeded", "its stored seeds are 64-bit random numbers, as TensorFlow makes them where none is given"
@@ -149,26 +174,28 @@ def _remaining(stage: Stage) -> int | None:
     return end - start
 
 
-def _find_base(stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[tuple[int, int], ...]) -> str | None:
-    """How the stored seeds follow from given ones; None if they are not found to."""
+def _find_base(
+    stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[tuple[int, int], ...]
+) -> tuple[str, tuple[int, int]] | None:
+    """(how, base seeds): how the stored seeds follow from given ones; None if they are not found to."""
+    stored = (seed, seed2)
     if seed == DEFAULT_GRAPH_SEED:
-        return f"its stored seed is the op seed {seed2}"
-    if (seed, seed2) in pairs:
-        return f"the stored graph has its seeds {(seed, seed2)}"
+        return f"its stored seed is the op seed {seed2}", stored
+    if stored in pairs:
+        return f"the stored graph has its seeds {stored}", stored
+    if 0 <= seed < _SMALL and 0 <= seed2 < _SMALL:
+        return f"its stored seeds are the global seed {seed} and the op seed {seed2}", stored
+    if 0 <= seed < _SMALL and seed2 in tuple(_derived(seed)):
+        return f"its stored seeds follow from the global seed {seed}", stored
     drawn = stage.integer("epoch_num_random_samples")
     drawn = stage.integer("ds_num_random_samples") if drawn is None else drawn
-    if 0 <= seed < _SMALL and 0 <= seed2 < _SMALL:
-        return f"its stored seeds are the global seed {seed} and the op seed {seed2}"
-    if 0 <= seed < _SMALL and seed2 in tuple(_derived(seed)):
-        return f"its stored seeds follow from the global seed {seed}"
     if drawn is None or not 2 <= drawn < _MAX_DRAWS or not (0 <= seed <= _MASK32 and 0 <= seed2 <= _MASK32):
         return None
-    wanted = (seed, seed2)
     for base in _candidates(hints, pairs):
-        if draws(*base, drawn - 2, 2) == wanted:
-            return _name_base(base)
-    match = _search(drawn, wanted)
-    return None if match is None else _name_base(match)
+        if draws(*base, drawn - 2, 2) == stored:
+            return _name_base(base), base
+    match = _search(drawn, stored)
+    return None if match is None else (_name_base(match), match)
 
 
 def _name_base(base: tuple[int, int]) -> str:

@@ -121,6 +121,18 @@ class IteratorRecords:
     encoding: str
     records: tuple[Record, ...]
 
+    def decode_all(self) -> None:
+        """Decode every record, buffered elements too.
+
+        Raises:
+            IteratorStateError: one cannot be decoded.
+        """
+        for record in self.records:
+            try:
+                _ = record.tensors
+            except CorruptCheckpointError as error:
+                raise IteratorStateError(f"{record.name}: {error}") from None
+
 
 def split_records(data: bytes, num_elements: int, key: str) -> IteratorRecords:
     """Split the stored bytes of one iterator.

@@ -183,7 +183,7 @@ def build_tree(records: IteratorRecords) -> IteratorTree:
             builder, part = placed[head]
             if tail:
                 part = f"{part}::{tail}" if part else tail
-            _store(builder, part, item)
+            _store(builder, part, item, records.encoding)
             seen.append(builder)
         if seen:
             # Bytes of a TF 1.15 state lie in one record: share them out by key.
@@ -230,12 +230,13 @@ def _place(top: _Builder, segments: list[str]) -> tuple[_Builder, str]:
     return builder, part
 
 
-def _store(builder: _Builder, part: str, item: StateItem) -> None:
+def _store(builder: _Builder, part: str, item: StateItem, encoding: str) -> None:
     if part:
         builder.parts.setdefault(part, {})[item.key] = item
         return
     # TF 2.4 to 2.11: the slot list of a shuffle shares its key with the count of live elements.
-    if not item.hashed and item.key == "num_elements" and builder.op in ("Shuffle", "ShuffleAndRepeat"):
+    shuffles = builder.op in ("Shuffle", "ShuffleAndRepeat")
+    if encoding == "named" and not item.hashed and item.key == "num_elements" and shuffles:
         builder.parts.setdefault("buffer", {})[item.key] = item
         return
     builder.items[item.key] = item

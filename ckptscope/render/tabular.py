@@ -78,7 +78,9 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(' --- ' for _ in columns)}|"]
     for row in rows:
-        cells = ("" if value is None else str(value).replace("|", "\\|").replace("\n", " ") for value in row)
+        cells = (
+            "" if value is None else words.printable(str(value)).replace("|", "\\|").replace("\n", " ") for value in row
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

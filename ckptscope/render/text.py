@@ -88,17 +88,25 @@ def _print_all(inspection: Inspection, console: Console, verbosity: int) -> None
 
 def _heading(console: Console, text: str) -> None:
     console.print()
-    console.print(Text(text, style="bold"))
+    console.print(Text(words.printable(text), style="bold"))
 
 
 def _item(console: Console, text: Text | str, indent: int = 2) -> None:
-    console.print(Padding(text if isinstance(text, Text) else Text(text), (0, 0, 0, indent)))
+    """One paragraph; everything that comes from files is freed of control characters first."""
+    shown = Text(words.printable(text)) if isinstance(text, str) else text
+    if words.printable(shown.plain) != shown.plain:
+        shown = Text(words.printable(shown.plain))
+    console.print(Padding(shown, (0, 0, 0, indent)))
+
+
+def _row(table: Table, *cells: str | Text) -> None:
+    table.add_row(*(words.printable(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _print_verdict(inspection: Inspection, console: Console) -> None:
     resume, checkpoint = inspection.resume, inspection.checkpoint
     console.print(
-        Text.assemble((resume.verdict.upper(), _VERDICT_STYLE[resume.verdict]), "  ", resume.headline), soft_wrap=False
+        Text.assemble((resume.verdict.upper(), _VERDICT_STYLE[resume.verdict]), "  ", words.printable(resume.headline))
     )
     console.print()
     step = f"step {checkpoint.step:,}" if checkpoint.step is not None else "step not stored"
@@ -178,9 +186,9 @@ def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Con
         for depth, row in _stage_rows(stage, 0):
             held = f"{row.held_elements:,}" if row.held_elements is not None else ""
             nbytes = words.size(row.nbytes) if row.nbytes else ""
-            table.add_row("  " * depth + row.title + ("" if row.known else " (unknown)"), _counts(row), held, nbytes)
+            _row(table, "  " * depth + row.title + ("" if row.known else " (unknown)"), _counts(row), held, nbytes)
             for element in row.elements or ():
-                table.add_row("", " | ".join(element), "", "")
+                _row(table, "", " | ".join(element), "", "")
     console.print(Padding(table, (0, 0, 0, 2)))
     if iterator.position is not inspection.resume.position and inspection.resume.position.examples_consumed is None:
         for line in words.place(iterator.position):
@@ -221,7 +229,8 @@ def _print_groups(inspection: Inspection, console: Console) -> None:
     for name in ("variables", "elements", "bytes"):
         table.add_column(name, justify="right")
     for group in inspection.groups:
-        table.add_row(
+        _row(
+            table,
             group.role.replace("_", " "),
             f"{group.num_variables:,}",
             f"{group.num_elements:,}",
@@ -259,7 +268,7 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
     display = _display_names(inspection, {key for key, _ in shown})
     for key, slots in shown:
         cells = [words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]]
-        table.add_row(_shorten(display[key], 50), *cells)
+        _row(table, _shorten(display[key], 50), *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
     _left_out(console, len(rows) - len(shown), "variables")
     _left_out(console, len(names) - 4, "kinds of slots")
@@ -307,7 +316,7 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
             cells.append(f"{(stats or {}).get('num_nan', 0)}/{(stats or {}).get('num_inf', 0)}" if stats else "")
         else:
             cells.append(variable.role.replace("optimizer_", "").replace("_", " "))
-        table.add_row(*cells)
+        _row(table, *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
     _left_out(console, len(variables) - len(shown), "variables")
 
@@ -328,12 +337,12 @@ def _print_rows(history: RunHistory, console: Console) -> None:
     for row in history.rows:
         name = os.path.basename(row.path)
         if row.position is None:
-            table.add_row(name, "", "", "", "", Text("unreadable", style="bold red"))
+            _row(table, name, "", "", "", "", Text("unreadable", style="bold red"))
             continue
         position, verdict = row.position, row.verdict or ""
         numbers = (position.step, position.batches_consumed, position.examples_consumed, position.epoch)
         cells = ["?" if value is None else f"{value:,}" for value in numbers]
-        table.add_row(name, *cells, Text(verdict, style=_VERDICT_STYLE.get(verdict, "")))
+        _row(table, name, *cells, Text(verdict, style=_VERDICT_STYLE.get(verdict, "")))
     console.print(Padding(table, (0, 0, 0, 2)))
     for row in history.rows:
         if row.error is not None:

@@ -24,6 +24,8 @@ Framework = Literal["estimator", "saver", "saved_model", "keras_backup", "keras"
 
 # Checksums of all tensors are verified without being asked up to this many bytes of data.
 CHECKSUM_LIMIT_NBYTES = 1 << 30
+# Up to so many bytes every buffered element is decoded, too, although no number needs it.
+DECODED_NBYTES = 1 << 23
 # Names of a step counter at the root of a program, most telling first. docs/findings.md lists them.
 STEP_NAMES = (
     "global_step", "step", "train_step", "training_step", "current_step", "steps", "num_steps", "step_counter",
@@ -248,7 +250,10 @@ def _read_iterator(
             entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stored bytes are damaged"
         )
     try:
-        tree = build_tree(split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key))
+        records = split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key)
+        if entry.nbytes <= DECODED_NBYTES:
+            records.decode_all()
+        tree = build_tree(records)
         reading = read_position(tree, hints, files)
         proofs = tuple(prove(tree, hints))
     except CkptscopeError as error:

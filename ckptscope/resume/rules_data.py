@@ -376,7 +376,7 @@ _SAVE_ITERATOR = (
 RULE_ITERATOR_MISSING = Rule(
     code="DATA002", component="iterator", title="The place in the data is not stored", check=_iterator_missing,
     explanation="No iterator state, no saved data index and no input checkpoint: the input pipeline starts over. Its first batches are trained on again, and what would have "
-    "come next may come late or never. tf.estimator.train() and model.fit always start the pipeline over unless something saves it.",
+    "come next may come late or never. Estimator.train() and model.fit always start the pipeline over unless something saves it.",
     remedies={
         "": _SAVE_ITERATOR,
         "estimator": "For the future: pass tf.data.experimental.CheckpointInputPipelineHook(estimator) in hooks=, a new one for each train() call (a reused one silently does not restore).",

@@ -1,3 +1,4 @@
+import itertools
 import math
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def test_small_numbers_of_ml_dtypes(tmp_path, name):
         same(checkpoint["w"], array)
 
 
-@pytest.mark.parametrize(("number", "name", "form"), [(11, "qint8", "int8"), (12, "quint8", "uint8"), (13, "qint32", "int32")])
+@pytest.mark.parametrize(
+    ("number", "name", "form"), [(11, "qint8", "int8"), (12, "quint8", "uint8"), (13, "qint32", "int32")]
+)
 def test_quantized_numbers_read_as_integers(tmp_path, number, name, form):
     array = np.arange(4, dtype=form)
     with open_bundle(Bundle().array("q", array, dtype=number).write(tmp_path / "c")) as checkpoint:
@@ -85,7 +88,7 @@ def partitions(draw):
     cuts = sorted(draw(st.sets(st.integers(1, array.shape[axis]), max_size=4)) | {0, array.shape[axis]})
     slices = [
         tuple((start, stop - start) if dimension == axis else (0, -1) for dimension in range(array.ndim))
-        for start, stop in zip(cuts, cuts[1:], strict=False)
+        for start, stop in itertools.pairwise(cuts)
     ]
     return array, slices
 
@@ -286,7 +289,7 @@ def test_headers_that_cannot_be(tmp_path, value):
 @pytest.mark.parametrize("entries", [{}, {b"w": writers.number(1, 1)}])
 def test_tables_without_header(tmp_path, entries):
     Path(tmp_path / "c.index").write_bytes(writers.table(entries))
-    with pytest.raises(CorruptCheckpointError, match="header|empty"):
+    with pytest.raises(CorruptCheckpointError, match=r"header|empty"):
         open_bundle(str(tmp_path / "c"))
 
 

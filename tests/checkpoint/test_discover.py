@@ -30,7 +30,7 @@ def run(tmp_path) -> Path:
     return tmp_path / "run"
 
 
-# ---------------------------------------------------------------------------------------------------- forms of PATH
+# ------------------------------------------------------------------------------------------ forms of PATH
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,22 @@ def test_state_file_of_the_input_hook():
     [
         ('model_checkpoint_path: "a b"\n', "a b", ()),
         ('model_checkpoint_path: "a\\"b\\\\c"\n', 'a"b\\c', ()),
-        ('model_checkpoint_path:"x"\nall_model_checkpoint_paths: "x"\nall_model_checkpoint_paths: "y"\n', "x", ("x", "y")),
+        (
+            'model_checkpoint_path:"x"\nall_model_checkpoint_paths: "x"\nall_model_checkpoint_paths: "y"\n',
+            "x",
+            ("x", "y"),
+        ),
         ("", None, ()),
         ("model_checkpoint_path: unquoted", None, ()),
         ('model_checkpoint_path: "\\303\\251"', "é", ()),  # text protobufs escape each byte of UTF-8
     ],
-)  # fmt: skip
+)
 def test_state_file_text(tmp_path, text, latest, every):
     (tmp_path / "checkpoint").write_text(text)
     assert read_state_file(str(tmp_path / "checkpoint")) == (latest, every)
 
 
-# ---------------------------------------------------------------------------------------------------- --step
+# ------------------------------------------------------------------------------------------ --step
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_at_sign_in_a_name_is_no_step(tmp_path):
     assert find(str(tmp_path / "run@4")).number == 9
 
 
-# ---------------------------------------------------------------------------------------------------- directories
+# ------------------------------------------------------------------------------------------ directories
 
 
 def test_saved_model():
@@ -243,13 +247,21 @@ def test_partners():
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("model.ckpt-7", 7), ("ckpt-0012", 12), ("weights", None), ("a/7/weights", None), ("ckpt_9", 9), ("v2", None), ("12", 12)],
-)  # fmt: skip
+    [
+        ("model.ckpt-7", 7),
+        ("ckpt-0012", 12),
+        ("weights", None),
+        ("a/7/weights", None),
+        ("ckpt_9", 9),
+        ("v2", None),
+        ("12", 12),
+    ],
+)
 def test_number_of(name, number):
     assert number_of(name) == number
 
 
-# ---------------------------------------------------------------------------------------------------- nothing there
+# ------------------------------------------------------------------------------------------ nothing there
 
 
 @pytest.mark.parametrize(
@@ -275,7 +287,9 @@ def test_keras_files(tmp_path, name):
             find(str(path))
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/run/ckpt-1", "s3://b/ckpt-1", "hdfs://host/run", "https://h/ckpt-1.index"])
+@pytest.mark.parametrize(
+    "url", ["gs://bucket/run/ckpt-1", "s3://b/ckpt-1", "hdfs://host/run", "https://h/ckpt-1.index"]
+)
 def test_remote_urls(url):
     with pytest.raises(UnsupportedFormatError, match="remote") as caught:
         find(url)
@@ -319,7 +333,7 @@ def test_all_in_nothing(tmp_path):
         all_in(str(tmp_path))
 
 
-# ---------------------------------------------------------------------------------------------------- while being written
+# ------------------------------------------------------------------------------------------ while being written
 
 
 def test_vanished_between_finding_and_opening(run):

@@ -34,14 +34,17 @@ SAVER = {"weight": 37, "optimizer_slot": 74, "counter": 1}
         ("generator_221", {**KERAS, "rng": 3}),
         ("batchnorm_215", {**KERAS, "weight": 61, "optimizer_slot": 98}),
         ("model_only_221", {"weight": 37, "bookkeeping": 2}),
-        ("savedmodel_215", {"weight": 37, "optimizer_slot": 74, "optimizer_hyper": 1, "counter": 1, "metric": 2, "bookkeeping": 1}),
+        (
+            "savedmodel_215",
+            {"weight": 37, "optimizer_slot": 74, "optimizer_hyper": 1, "counter": 1, "metric": 2, "bookkeeping": 1},
+        ),
         ("saver_noiterator_115", {**SAVER, "weight": 36}),
         ("saver_v1_115", {**SAVER, "weight": 36}),
         ("partitioned_115", {**SAVER, "weight": 36, "iterator": 1}),
         ("sharded_115", {**SAVER, "weight": 36, "iterator": 1}),
         ("estimator_plain_215", {**SAVER, "weight": 36}),
     ],
-)  # fmt: skip
+)
 def test_elements_by_role(target, elements):
     found = {}
     for variable in inventory_of(target).variables:
@@ -60,9 +63,10 @@ def test_every_variable_has_a_role(target):
 
 
 TRAINED = [
-    row["target"] for row in samples.JUDGED
+    row["target"]
+    for row in samples.JUDGED
     if row["target"] not in ("model_only_221", "sgd_221") and not row["target"].startswith("read/")
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("target", TRAINED)

@@ -82,7 +82,6 @@ def test_listed_but_not_stored(tmp_path):
                 read()
 
 
-
 @pytest.mark.parametrize(
     ("shape", "dtype", "slice_", "tensor"),
     [
@@ -94,6 +93,7 @@ def test_listed_but_not_stored(tmp_path):
         ((2,), 21, ((0, -1),), b"\x08\x15"),
         ((2,), 1, ((0, -1),), b"\xff\xff"),
     ],
+    ids=["beyond", "too many", "too few axes", "strings", "absurd shape", "variant", "no message"],
 )
 def test_data_that_contradict_the_header(tmp_path, shape, dtype, slice_, tensor):
     meta = writers.text(1, b"w") + writers.text(2, writers.shape_proto(shape)) + writers.number(3, dtype)
@@ -101,7 +101,9 @@ def test_data_that_contradict_the_header(tmp_path, shape, dtype, slice_, tensor)
     saved = writers.text(1, b"w") + writers.text(2, writers.slice_proto(slice_)) + writers.text(3, tensor)
     path = Path(tmp_path / "v1")
     path.write_bytes(
-        writers.table({b"": writers.text(1, writers.text(1, meta)), writers.slice_key("w", slice_): writers.text(2, saved)})
+        writers.table(
+            {b"": writers.text(1, writers.text(1, meta)), writers.slice_key("w", slice_): writers.text(2, saved)}
+        )
     )
     with open_sliced(str(path)) as checkpoint, pytest.raises(CkptscopeError):
         checkpoint["w"]

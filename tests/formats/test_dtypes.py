@@ -45,9 +45,18 @@ def test_unknown_number_keeps_its_number(number):
 
 @pytest.mark.parametrize(
     ("name", "integer", "floating"),
-    [("int64", True, False), ("uint8", True, False), ("bool", False, False), ("qint8", False, False), ("float32", False, True),
-     ("bfloat16", False, True), ("float8_e5m2", False, True), ("string", False, False), ("complex64", False, False)],
-)  # fmt: skip
+    [
+        ("int64", True, False),
+        ("uint8", True, False),
+        ("bool", False, False),
+        ("qint8", False, False),
+        ("float32", False, True),
+        ("bfloat16", False, True),
+        ("float8_e5m2", False, True),
+        ("string", False, False),
+        ("complex64", False, False),
+    ],
+)
 def test_kinds(name, integer, floating):
     dtype = next(dtype for dtype in DTYPES.values() if dtype.name == name)
     assert (dtype.is_integer, dtype.is_floating) == (integer, floating)

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,9 +66,14 @@ def test_bundle_header(data, header):
 
 
 @given(
-    st.integers(1, 30), SHAPE, st.integers(0, 9), st.integers(0, 2**50), st.integers(0, 2**50), st.integers(0, 2**32 - 1),
+    st.integers(1, 30),
+    SHAPE,
+    st.integers(0, 9),
+    st.integers(0, 2**50),
+    st.integers(0, 2**50),
+    st.integers(0, 2**32 - 1),
     st.lists(st.lists(AXIS, max_size=3).map(tuple), max_size=3),
-)  # fmt: skip
+)
 def test_bundle_entry_round_trip(dtype, shape, shard, offset, nbytes, crc, slices):
     data = writers.number(1, dtype) + writers.text(2, writers.shape_proto(shape))
     data += writers.number(3, shard) + writers.number(4, offset) + writers.number(5, nbytes)
@@ -94,22 +101,38 @@ def test_malformed_entries(data):
 
 @given(st.binary(max_size=60))
 def test_any_entry_ends(data):
-    for parse in (parse_bundle_entry, parse_bundle_header, parse_sliced_header, parse_saved_slice, parse_compressed_element):
-        try:
+    for parse in (
+        parse_bundle_entry,
+        parse_bundle_header,
+        parse_sliced_header,
+        parse_saved_slice,
+        parse_compressed_element,
+    ):
+        with contextlib.suppress(CorruptCheckpointError):
             parse(data)
-        except CorruptCheckpointError:
-            pass
 
 
 # Literal bytes by the definition in ordered_code.cc.
 @pytest.mark.parametrize(
     ("value", "encoded"),
     [
-        (0, "80"), (1, "81"), (63, "bf"), (64, "c040"), (8191, "dfff"), (8192, "e02000"), (1 << 20, "f0100000"),
-        (-1, "7f"), (-64, "40"), (-65, "3fbf"), (-8192, "2000"), (-8193, "1fdfff"),
-        (2**62, "ffc0" + "4" + "0" * 15), (2**63 - 1, "ffc07fffffffffffffff"), (-(2**63), "003f8000000000000000"),
+        (0, "80"),
+        (1, "81"),
+        (63, "bf"),
+        (64, "c040"),
+        (8191, "dfff"),
+        (8192, "e02000"),
+        (1 << 20, "f0100000"),
+        (-1, "7f"),
+        (-64, "40"),
+        (-65, "3fbf"),
+        (-8192, "2000"),
+        (-8193, "1fdfff"),
+        (2**62, "ffc0" + "4" + "0" * 15),
+        (2**63 - 1, "ffc07fffffffffffffff"),
+        (-(2**63), "003f8000000000000000"),
     ],
-)  # fmt: skip
+)
 def test_ordered_numbers(value, encoded):
     key = encode_slice_key(b"w", Extents(((value, 0),)))
     assert key.hex() == "00" + b"w".hex() + "0001" + "0101" + encoded + "80"
@@ -139,7 +162,9 @@ def test_names_are_escaped_apart(one, other):
 def test_sliced_header():
     meta = writers.text(1, b"w") + writers.text(2, writers.shape_proto((4, 6))) + writers.number(3, 1)
     meta += writers.text(4, writers.slice_proto(((0, 2), (0, -1))))
-    (tensor,), producer = parse_sliced_header(writers.text(1, writers.text(1, meta) + writers.text(2, writers.number(1, 38))))
+    (tensor,), producer = parse_sliced_header(
+        writers.text(1, writers.text(1, meta) + writers.text(2, writers.number(1, 38)))
+    )
     assert (tensor.name, tensor.dtype, tensor.shape, producer) == ("w", 1, (4, 6), 38)
     assert tensor.slices == (Extents(((0, 2), (0, -1))),)
 

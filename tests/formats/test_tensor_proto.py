@@ -7,10 +7,30 @@ from tensorboard.compat.proto import tensor_pb2
 
 from ckptscope.errors import CkptscopeError, MalformedMessageError
 from ckptscope.formats.dtypes import dtype_of
-from ckptscope.formats.tensor_proto import parse_tensor_proto, shape_of, split_strings, tensor_array, tensor_values, unpack
+from ckptscope.formats.tensor_proto import (
+    parse_tensor_proto,
+    shape_of,
+    split_strings,
+    tensor_array,
+    tensor_values,
+    unpack,
+)
 from tests import writers
 
-NUMERIC = ("float32", "float64", "int32", "uint8", "int16", "int8", "int64", "bool", "uint16", "float16", "uint32", "uint64")
+NUMERIC = (
+    "float32",
+    "float64",
+    "int32",
+    "uint8",
+    "int16",
+    "int8",
+    "int64",
+    "bool",
+    "uint16",
+    "float16",
+    "uint32",
+    "uint64",
+)
 
 
 def proto(dtype, shape, **fields):
@@ -26,7 +46,9 @@ def test_content_round_trip(array):
     assert shape_of(message) == array.shape
     np.testing.assert_array_equal(tensor_array(message), array)
     assert tensor_array(message).dtype == array.dtype
-    assert np.array_equal(np.array(tensor_values(message), array.dtype).reshape(array.shape), array, equal_nan=array.dtype.kind == "f")
+    assert np.array_equal(
+        np.array(tensor_values(message), array.dtype).reshape(array.shape), array, equal_nan=array.dtype.kind == "f"
+    )
 
 
 @pytest.mark.parametrize("name", ["float32", "float64", "int32", "uint8", "int16", "int8", "int64"])

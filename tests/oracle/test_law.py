@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from functools import cache
@@ -31,7 +31,7 @@ from tests.oracle.pipelines import ALL, CASES, END, NOT_MADE, Case, Lab
 
 SAMPLES = Path(__file__).parents[2] / "sample_ckpts"
 MOST = 80  # elements of an endless pipeline
-READ_AHEAD_SECONDS = 0.01  # before each save, so that buffers are full: the harder case
+READ_AHEAD_SECONDS = 0.005  # before each save, so that buffers are full: the harder case
 
 
 # ---------------------------------------------------------------------------------------------------- truth
@@ -39,19 +39,16 @@ READ_AHEAD_SECONDS = 0.01  # before each save, so that buffers are full: the har
 
 @dataclass(frozen=True)
 class Save:
-    """One checkpoint of a pipeline and what TensorFlow did around it.
-
-    Attributes:
-        count: elements that had left the iterator.
-        rest: elements that the same iterator gave after the save (at most to :data:`MOST` in all).
-        scratch: files that the pipeline had written when it was saved.
-    """
+    """One checkpoint of a pipeline, what had left the iterator before, and what left it after."""
 
     prefix: str
-    count: int
     before: list[Any]
     rest: list[Any]
     scratch: str
+
+    @property
+    def count(self) -> int:
+        return len(self.before)
 
 
 def plain(element: Any) -> Any:
@@ -97,10 +94,12 @@ class Oracle:
     def __init__(self, tensorflow: Any, directory: Path) -> None:
         self.tf = tensorflow
         self.directory = directory
-        files = directory / "data"
-        files.mkdir()
-        self.lab = Lab(tensorflow, str(files))
+        self.lab = Lab(tensorflow, self._new_directory())
         self.saves = cache(self._saves)
+        self.inspect = cache(self._inspect)
+
+    def _new_directory(self) -> str:
+        return tempfile.mkdtemp(dir=self.directory)
 
     def _iterator(self, case: Case, scratch: str) -> Any:
         from tensorflow.python.eager import context
@@ -109,36 +108,48 @@ class Oracle:
         self.lab.scratch = scratch
         return iter(case.build(self.lab))
 
-    def _new_directory(self) -> str:
-        path = self.directory / f"{len(os.listdir(self.directory)):05}"
-        path.mkdir()
-        return str(path)
-
     def _checkpoint(self, iterator: Any, step: int) -> Any:
         tf = self.tf
-        return tf.train.Checkpoint(step=tf.Variable(step, dtype=tf.int64), weights=tf.Variable([0.5]), iterator=iterator)
+        return tf.train.Checkpoint(
+            step=tf.Variable(step, dtype=tf.int64), weights=tf.Variable([0.5]), iterator=iterator
+        )
 
-    def _saves(self, case: Case) -> tuple[Save, ...]:
-        return tuple(self._save(case, count) for count in (*case.counts, *case.edges))
-
-    def _save(self, case: Case, count: int) -> Save:
-        scratch, kept = self._new_directory(), self._new_directory()
-        iterator = self._iterator(case, scratch)
-        before = take(iterator, MOST if count == END else count)
-        if count == END:
-            assert next(iterator, None) is None
-        time.sleep(READ_AHEAD_SECONDS)
-        prefix = self._checkpoint(iterator, len(before)).write(os.path.join(kept, "ckpt"))
+    def _saves(self, case: Case) -> dict[int, Save]:
+        """By count. Each is saved from one running iterator; from one of its own if the pipeline writes files."""
+        counts = sorted((*case.counts, *case.edges), key=lambda count: (count == END, count))
         if case.writes:
-            shutil.copytree(scratch, os.path.join(kept, "scratch"))
-        rest = take(iterator, MOST - len(before))
-        return Save(prefix, len(before), before, rest, os.path.join(kept, "scratch"))
+            whole = take(self._iterator(case, self._new_directory()), MOST)
+            return {count: self._run(case, [count], whole)[count] for count in counts}
+        return self._run(case, counts, None)
+
+    def _run(self, case: Case, counts: list[int], whole: list[Any] | None) -> dict[int, Save]:
+        """Advance and save; then go on to the end, unless it is given what follows."""
+        scratch = self._new_directory()
+        iterator = self._iterator(case, scratch)
+        elements: list[Any] = []
+        prefixes = []
+        for count in counts:
+            elements += take(iterator, (MOST if count == END else count) - len(elements))
+            if count == END:
+                assert next(iterator, None) is None
+            time.sleep(READ_AHEAD_SECONDS)
+            prefix = self._checkpoint(iterator, len(elements)).write(os.path.join(self._new_directory(), "ckpt"))
+            prefixes.append((count, len(elements), prefix))
+        if whole is None:
+            whole = elements + take(iterator, MOST - len(elements))
+        assert whole[: len(elements)] == elements
+        return {count: Save(prefix, whole[:taken], whole[taken:], scratch) for count, taken, prefix in prefixes}
 
     def restored(self, case: Case, save: Save) -> list[Any]:
         """What a new iterator gives after restoring."""
         iterator = self._iterator(case, save.scratch)
         self._checkpoint(iterator, -1).read(save.prefix).expect_partial()
         return take(iterator, MOST - save.count)
+
+    def _inspect(self, prefix: str, case: Case, sizes: bool) -> ckptscope.Inspection:
+        if sizes:
+            return ckptscope.inspect(prefix, batch_size=case.batch_size, epoch_size=case.epoch_size)
+        return ckptscope.inspect(prefix)
 
 
 def take(iterator: Any, count: int) -> list[Any]:
@@ -158,15 +169,11 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     return Oracle(tensorflow, tmp_path_factory.mktemp("oracle"))
 
 
-def rows_of_the_law(*, expect_wrong: bool) -> list[Any]:
-    return [
-        pytest.param(
-            case,
-            id=case.name,
-            marks=[pytest.mark.xfail(strict=True, reason=case.wrong)] if case.wrong and expect_wrong else [],
-        )
-        for case in CASES
-    ]
+def table(*, expect_wrong: bool = False) -> list[Any]:
+    def marks(case: Case) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.xfail(strict=True, reason=case.wrong)] if case.wrong and expect_wrong else []
+
+    return [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES]
 
 
 # ---------------------------------------------------------------------------------------------------- the law
@@ -189,79 +196,72 @@ def problems(position: Any, expected: dict[str, int | None], case: Case) -> list
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=True))
+@pytest.mark.parametrize("case", table(expect_wrong=True))
 def test_never_a_wrong_number(case: Case, oracle: Oracle) -> None:
     wrong = []
-    for save in oracle.saves(case):
+    for save in oracle.saves(case).values():
         expected = truth(case, save.before)
-        sizes = {"batch_size": case.batch_size, "epoch_size": case.epoch_size}
-        for given in ({}, sizes):
-            inspection = ckptscope.inspect(save.prefix, **given)
+        for sizes in (False, True):
+            inspection = oracle.inspect(save.prefix, case, sizes)
             (iterator,) = inspection.iterators
             assert iterator.decoded, iterator.error
             assert inspection.resume.position.step == save.count
+            told = f"after {save.count}, {'given' if sizes else 'without'} sizes"
             for name, position in (("iterator", iterator.position), ("run", inspection.resume.position)):
-                wrong += [f"{save.count} {name} {given}: {text}" for text in problems(position, expected, case)]
+                wrong += [f"{told}, {name}: {text}" for text in problems(position, expected, case)]
             if iterator.exhausted and save.rest:
-                wrong.append(f"{save.count} {given}: exhausted, but {len(save.rest)} elements follow")
+                wrong.append(f"{told}: exhausted, but {len(save.rest)} elements follow")
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", [row for row in rows_of_the_law(expect_wrong=True) if row.values[0].counts])
+@pytest.mark.parametrize("case", table())
 def test_known_where_it_must_be(case: Case, oracle: Oracle) -> None:
     unknown = []
-    for save in oracle.saves(case)[: len(case.counts)]:
-        inspection = ckptscope.inspect(save.prefix, batch_size=case.batch_size, epoch_size=case.epoch_size)
+    for count in case.counts:
+        save = oracle.saves(case)[count]
+        inspection = oracle.inspect(save.prefix, case, True)
         for name, position in (("iterator", inspection.iterators[0].position), ("run", inspection.resume.position)):
             unknown += [
-                f"{save.count} {name}: {field}: {position.reasons[field]}"
+                f"after {count}, {name}: {field}: {position.reasons[field]}"
                 for field in case.known
-                if getattr(position, field) is None and not (case.mixed and field not in truth(case, save.before))
+                if getattr(position, field) is None
             ]
     assert not unknown, "\n".join(unknown)
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+@pytest.mark.parametrize("case", table())
 def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
     """The truth itself; and where nothing is said against the data, it continues exactly, later passes included."""
-    reference = None
-    if case.writes:  # going on after the save would change the files under the restored iterator
-        reference = oracle._save(case, 0).rest
-    for save in oracle.saves(case):
-        rest = save.rest if reference is None else reference[save.count :]
+    for count in (*case.counts[-2:], *case.edges[-1:]):
+        save = oracle.saves(case)[count]
         restored = oracle.restored(case, save)
-        report = ckptscope.inspect(save.prefix, batch_size=case.batch_size, epoch_size=case.epoch_size).resume
-        doubts = [finding.code for finding in report.findings if finding.component in ("iterator", "rng") and finding.verdict]
-        if doubts and case.seeded is False and case.epoch_size:
-            left = case.epoch_size - (truth(case, save.before)["examples_into_epoch"] or 0)
-            same = left // (case.batch_size or 1)
-            assert restored[:same] == rest[:same], save.count
-            assert len(restored) == len(rest), save.count
-        else:
-            assert restored == rest, (save.count, doubts)
+        findings = oracle.inspect(save.prefix, case, True).resume.findings
+        doubts = [finding.code for finding in findings if finding.component in ("iterator", "rng") and finding.verdict]
+        same = len(save.rest)
+        if case.seeded is False and doubts and case.epoch_size:  # to the end of this pass
+            into = truth(case, save.before)["examples_into_epoch"] or 0
+            same = (case.epoch_size - into) // (case.batch_size or 1)
+        assert restored[:same] == save.rest[:same], (count, doubts)
+        assert len(restored) == len(save.rest), (count, doubts)
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+@pytest.mark.parametrize("case", table())
 def test_seeds(case: Case, oracle: Oracle) -> None:
-    for save in oracle.saves(case):
-        found = [proof.status for proof in prove(tree_of(save.prefix), Hints())]
-        if case.seeded is None:
-            assert not found, save.count
-        elif case.seeded:
-            assert set(found) <= {"proven", "whole"}, save.count
-        else:
-            assert "proven" not in found, save.count
-    if case.seeded is not None:
-        assert any(list(prove(tree_of(save.prefix), Hints())) for save in oracle.saves(case))
+    found = {proof.status for save in oracle.saves(case).values() for proof in prove(tree_of(save.prefix), Hints())}
+    assert bool(found) == (case.seeded is not None)
+    if case.seeded:
+        assert found <= {"proven", "whole"}
+    else:
+        assert "proven" not in found
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", rows_of_the_law(expect_wrong=False))
+@pytest.mark.parametrize("case", table())
 def test_the_case_shows_its_stages(case: Case, oracle: Oracle) -> None:
-    shown = {stage.op for save in oracle.saves(case) for stage in _root(tree_of(save.prefix)).walk()}
+    shown = {stage.op for save in oracle.saves(case).values() for stage in root_of(tree_of(save.prefix)).walk()}
     assert set(case.ops.split()) <= shown
     assert shown <= set(OPS)
 
@@ -271,7 +271,7 @@ def test_the_case_shows_its_stages(case: Case, oracle: Oracle) -> None:
 @pytest.mark.xfail(strict=True, reason="at the start of a later pass nothing counts as consumed or read")
 def test_started_at_the_start_of_a_later_pass(count: int, oracle: Oracle) -> None:
     case = next(case for case in CASES if case.name == "endless batches")
-    (iterator,) = ckptscope.inspect(oracle._save(case, count).prefix).iterators
+    (iterator,) = oracle.inspect(oracle.saves(case)[count].prefix, case, False).iterators
     assert iterator.started is not False
 
 
@@ -295,12 +295,15 @@ def manifest() -> dict[str, dict[str, Any]]:
     return {sample["name"]: sample for sample in json.loads((SAMPLES / "manifest.json").read_text())["samples"]}
 
 
-OLD = (
-    "saver_iterator_115", "sharded_115", "partitioned_115", "estimator_hook_115", "full_24", "full_28", "full_211", "textline_211",
-)  # fmt: skip
+# Samples of old releases, and the fields that must be known for the run.
+OLD: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("saver_iterator_115", "sharded_115", "partitioned_115", "estimator_hook_115"), ALL),
+    **dict.fromkeys(("full_24", "full_28", "full_211"), ALL),
+    "textline_211": ("examples_into_epoch",),
+}
 
 
-@pytest.mark.parametrize("name", OLD)
+@pytest.mark.parametrize("name", list(OLD))
 def test_old_encodings(name: str) -> None:
     sample = manifest()[name]
     expected = sample["truth"]["position"]
@@ -311,12 +314,11 @@ def test_old_encodings(name: str) -> None:
         assert iterator.decoded, iterator.error
         assert inspection.resume.position.step == expected["step"]
         for position in (iterator.position, inspection.resume.position):
-            for field in ALL:
-                value = getattr(position, field)
-                assert value == expected[field] if given else value in (None, expected[field]), field
-                assert value is not None or position.reasons[field]
+            never_wrong(position, name)
             assert position.batch_size in (None, expected["batch_size"])
             assert position.epoch_size in (None, size)
+        if given:
+            assert [field for field in OLD[name] if getattr(inspection.resume.position, field) is None] == []
 
 
 def test_old_samples_cover_all_encodings() -> None:
@@ -325,7 +327,16 @@ def test_old_samples_cover_all_encodings() -> None:
     assert {tree_of(sample_prefix(name)).encoding for name in OLD} == {"single", "named"}
 
 
-SEEDED = ("saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221", "unstarted_221", "manager_run_221")
+SEEDED = (
+    "saver_iterator_115",
+    "full_24",
+    "full_28",
+    "full_211",
+    "full_215",
+    "full_221",
+    "unstarted_221",
+    "manager_run_221",
+)
 
 
 @pytest.mark.parametrize("name", SEEDED)
@@ -345,7 +356,7 @@ def test_an_unseeded_sample_is_not_proven() -> None:
 # ---------------------------------------------------------------------------------------------------- unknown stages
 
 
-def _root(tree: IteratorTree) -> Any:
+def root_of(tree: IteratorTree) -> Any:
     assert tree.root is not None
     return tree.root
 
@@ -379,7 +390,7 @@ def renamed(records: IteratorRecords, op: str) -> IteratorRecords:
 
 
 def ops_of(name: str) -> list[str]:
-    return sorted({stage.op for stage in _root(tree_of(sample_prefix(name))).walk()})
+    return sorted({stage.op for stage in root_of(tree_of(sample_prefix(name))).walk()})
 
 
 @pytest.mark.parametrize("name", ["saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221"])
@@ -397,20 +408,22 @@ def test_an_unknown_stage_makes_the_verdict_approximate(name: str) -> None:
             changed = replace(facts.training, tree=tree, reading=reading, proofs=tuple(prove(tree, hints)))
             report = evaluate(replace(facts, iterators=(changed,), training=changed))
             assert report.verdict == "approximate", op
-            assert any(finding.code == "DATA009" and "FromTheFuture" in finding.message for finding in report.findings), op
-            _never_wrong(reading.position, name)
+            assert any(
+                finding.code == "DATA009" and "FromTheFuture" in finding.message for finding in report.findings
+            ), op
+            never_wrong(reading.position, name)
 
 
-def _never_wrong(position: Any, name: str) -> None:
+def never_wrong(position: Any, name: str) -> None:
     expected = manifest()[name]["truth"]["position"]
     for field in ALL:
-        assert getattr(position, field) in (None, expected[field]), field
+        value = getattr(position, field)
+        assert value in (None, expected[field]), field
+        assert value is not None or position.reasons[field], field
 
 
 def test_a_renamed_root_tells_nothing() -> None:
     records = renamed(records_of(sample_prefix("full_221")), "Prefetch")
-    position = read_position(build_tree(records), Hints(batch_size=4, epoch_size=40), DataFiles()).position
+    position = read_position(build_tree(records), Hints(batch_size=4, epoch_size=40), DataFiles(None)).position
     assert [getattr(position, field) for field in ALL] == [None] * len(ALL)
     assert "FromTheFuture" in position.reasons["examples_consumed"]
-
-

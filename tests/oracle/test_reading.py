@@ -47,7 +47,9 @@ def test_keys_dtypes_shapes_values(tf, target):
             same_bytes(checkpoint[key], np.asarray(expected))
             if entry.dtype.code is not None:
                 flat = np.asarray(expected).reshape(-1)[:5]
-                assert np.array_equal(np.array(checkpoint.values(key, 5)).reshape(-1), flat.astype(np.array(flat.tolist()).dtype))
+                assert np.array_equal(
+                    np.array(checkpoint.values(key, 5)).reshape(-1), flat.astype(np.array(flat.tolist()).dtype)
+                )
         assert checkpoint.reader.check(checkpoint.entries, True, None) == []
 
 
