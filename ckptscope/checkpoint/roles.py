@@ -131,7 +131,6 @@ _SLOT_SETS = (
         ("AdamW", "AdamW_1"),
         ("adam_m", "adam_v"),
         ("LAMB", "LAMB_1"),
-        ("m", "v"),
     ),
 )
 # Optimizers that keep other slots for matrices than for vectors (Adafactor, Muon).
@@ -172,6 +171,7 @@ class Optimizer:
         trainable: keys of the variables it trains, where it lists them.
         hyper: names of its stored hyper-parameters.
         wraps: path of the optimizer inside it (loss scaling).
+        scale_is_fixed: it scales the loss by a constant, which needs no variable.
     """
 
     path: str
@@ -180,6 +180,7 @@ class Optimizer:
     trainable: tuple[str, ...] | None
     hyper: tuple[str, ...]
     wraps: str | None
+    scale_is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,14 +214,15 @@ class Inventory:
                 owner = self._owner_of_slot(variable.key)
                 have.setdefault((owner, variable.slot_of), set()).add(variable.slot_name)
                 names.setdefault(owner, set()).add(variable.slot_name)
-        for slots in names.values():
-            slots.update(name for together in _SLOT_SETS if slots & set(together) for name in together)
         uneven = {owner for owner, slots in names.items() if slots & _UNEVEN_SLOTS}
-        return tuple(
-            (target, tuple(sorted(names.get(owner, set()) - slots)))
-            for (owner, target), slots in have.items()
-            if owner not in uneven and names.get(owner, set()) - slots
-        )
+        gaps = []
+        for (owner, target), slots in have.items():
+            # Without an object graph slots of several optimizers cannot be told apart: only sets are certain.
+            together = {name for group in _SLOT_SETS if slots & set(group) for name in group}
+            wanted = together | (names.get(owner, set()) if owner else set())
+            if owner not in uneven and wanted - slots:
+                gaps.append((target, tuple(sorted(wanted - slots))))
+        return tuple(gaps)
 
     def _owner_of_slot(self, key: str) -> str:
         """Object path of the optimizer that a slot belongs to; empty for name-based checkpoints."""
@@ -347,6 +349,7 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
         trainable=None if trainable is None else tuple(key for key in trainable if key is not None),
         hyper=tuple(hyper),
         wraps=graph.paths.get(wrapped.node_id) if wrapped is not None and wrapped.node_id != node.node_id else None,
+        scale_is_fixed=not _LOSS_SCALE & set(children),
     )
 
 

@@ -26,7 +26,8 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _MASK32, _MASK64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 _QUICK_SEEDS = 256
 NUM_OP_SEEDS = 1 << 16
-_QUICK_PAIRS = 32
+_QUICK_PAIRS = 16
+_SMALL_PAIRS = 128
 _NUM_GLOBAL_SEEDS = 1 << 11
 _NUM_DERIVED = 4
 _SMALL = 1 << 20
@@ -232,7 +233,8 @@ def _candidates(hints: Hints, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
 def _search(drawn: int, wanted: tuple[int, int]) -> tuple[int, int] | None:
     """The base seeds that give ``wanted`` as draws ``drawn - 2`` and ``drawn - 1``, many tried at once with NumPy.
 
-    Tried: all op seeds below :data:`NUM_OP_SEEDS`, and what small global seeds imply where no op seed is given.
+    Tried: all op seeds below :data:`NUM_OP_SEEDS`, small global seeds with small op seeds, and with those that
+    they imply where none is given.
     """
     import numpy
 
@@ -240,6 +242,7 @@ def _search(drawn: int, wanted: tuple[int, int]) -> tuple[int, int] | None:
     if place > 2:
         return None
     implied = [(seed, op_seed) for seed in range(_NUM_GLOBAL_SEEDS) for op_seed in _derived(seed)]
+    implied += [(seed, op_seed) for seed in range(_SMALL_PAIRS) for op_seed in range(_SMALL_PAIRS)]
     first = numpy.full(NUM_OP_SEEDS + len(implied), DEFAULT_GRAPH_SEED, dtype=numpy.uint64)
     second = numpy.arange(len(first), dtype=numpy.uint64)
     if implied:

@@ -362,7 +362,11 @@ def _loss_scale(facts: Facts) -> Iterator[Outcome]:
 
 
 def _loss_scale_missing(facts: Facts) -> Iterator[Outcome]:
-    wrappers = [optimizer for optimizer in facts.inventory.optimizers if optimizer.wraps is not None]
+    wrappers = [
+        optimizer
+        for optimizer in facts.inventory.optimizers
+        if optimizer.wraps is not None and not optimizer.scale_is_fixed
+    ]
     if wrappers and not facts.inventory.of_role("loss_scale"):
         yield Outcome(
             "missing",
