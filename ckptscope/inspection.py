@@ -17,6 +17,7 @@ from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
+from ckptscope.resume.agreement import own_position
 from ckptscope.resume.facts import Facts, IteratorFact, gather
 from ckptscope.resume.model import VERDICTS
 from ckptscope.resume.report import ResumeReport, evaluate
@@ -377,12 +378,10 @@ def _inspection(
 def _iterator_info(iterator: IteratorFact, step: int | None, show_elements: bool) -> IteratorInfo:
     reading, tree = iterator.reading, iterator.tree
     if reading is not None:
-        position = replace(reading.position, step=step)
+        position = own_position(reading, iterator.agreement, step)
     else:
         why = iterator.error or "not decoded"
         position = Position(step=step, reasons=dict.fromkeys(("class", *COUNTS, "batch_size"), why))
-    if step is None:
-        position = replace(position, reasons={**position.reasons, "step": "the run's step is not known"})
     stages = (_stage_info(tree.root, show_elements),) if tree is not None and tree.root is not None else ()
     return IteratorInfo(
         key=iterator.key, source_file=iterator.source_file, decoded=reading is not None, error=iterator.error, nbytes=iterator.nbytes,

@@ -203,9 +203,9 @@ def _without_held(below: Progress, leading: list[int | None], ended_below: bool)
     if sizes and len(sizes) == len(leading):
         into = below.examples.into
         # A lone batch may be the short one at the end of a pass; then it shows nothing.
-        if len(sizes) > 1 or (
-            not ended_below and not below.pass_over and (into is None or (into >= sizes[0] and into % sizes[0] == 0))
-        ):
+        is_lone = len(sizes) == 1
+        may_be_short = ended_below or below.pass_over or (into is not None and (into < sizes[0] or into % sizes[0]))
+        if not below.is_shuffled and not (is_lone and may_be_short):
             below = below.with_batch_size(max(sizes))
         if below.batch_size is not None and min(sizes) < below.batch_size:
             below = replace(below, drops=False)
@@ -308,6 +308,7 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
             below,
             elements=Tally(),
             examples=Tally(),
+            ended=ended,
             epoch_reason="nested repeats",
             reason=below.reason or "nested repeats",
         )
@@ -421,12 +422,14 @@ def _unbatch(stage: Stage, evaluator: Evaluator) -> Progress:
     pending = rows - current
     if below.examples.total is not None and below.batched:
         tally = below.examples.minus(pending)
-        return replace(below, elements=tally, examples=tally, batched=False, batch_size=1)
+        ended = below.ended and pending <= 0
+        return replace(below, elements=tally, examples=tally, batched=False, batch_size=1, ended=ended)
     if below.elements.total is not None:
         count = (below.elements.total - 1) * rows + current if below.elements.total else 0
         result = Progress.of(Tally.single_pass(max(0, count)))
         return result.assuming(*below.assumptions, UNIFORM_BATCHES)
-    return Progress.unknown(below.reason or "the batches before it cannot be counted", ended=below.ended)
+    why = below.reason or "the batches before it cannot be counted"
+    return Progress.unknown(why, ended=below.ended and pending <= 0)
 
 
 def _rebatch(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -435,8 +438,16 @@ def _rebatch(stage: Stage, evaluator: Evaluator) -> Progress:
     first = stage.tensor("tensors[0]")
     rows = first.shape[0] if first is not None and first.shape else 0
     held = 0 if offset is None or offset < 0 or first is None else rows - offset
-    made = below.made_batches()
-    return replace(made, examples=made.examples.minus(held))
+    # Rows pass through: examples stay what they are, whatever the batches below hold.
+    return replace(
+        below,
+        elements=Tally(),
+        examples=below.examples.minus(held),
+        batched=True,
+        batch_size=None,
+        ended=below.ended and held == 0,
+        in_flight=_sum(below.in_flight, held),
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- caches
@@ -488,9 +499,13 @@ def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
             (progress.reason for progress in inputs if progress.reason), "the data has ended and its counters are gone"
         )
         return Progress.unknown(reason, ended=ended)
-    # All inputs have given the same number. Endless companions (a counter, random numbers) do not make an epoch.
-    finite = [progress for progress in known if not progress.repeated] or known
-    best = min(finite, key=lambda progress: (len(progress.assumptions), progress.elements.total is None))
+    # All inputs have given the same number. Where only some are repeated it is not known which one makes the epochs.
+    if len({progress.repeated for progress in inputs}) > 1:
+        known = [
+            replace(item, elements=Tally(item.elements.total), examples=Tally(item.examples.total), repeated=True)
+            for item in known
+        ]
+    best = min(known, key=lambda progress: (len(progress.assumptions), progress.elements.total is None))
     batches = next((progress for progress in inputs if progress.batched), None)
     if batches is not None:
         rests = any(assumption.needs_step for assumption in batches.assumptions)
@@ -693,7 +708,10 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
     held = group_sizes(stage)
     if below.ended or stage.flag("end_of_input"):
         return replace(
-            below.made_batches(), examples=Tally(), reason="the groups are being emptied at the end of the data"
+            below.made_batches(),
+            examples=Tally(),
+            is_shuffled=True,
+            reason="the groups are being emptied at the end of the data",
         )
     groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
     for child in groups:  # the open group is still listed among the groups

@@ -217,7 +217,8 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     else:
         position = replace(position, reasons={**position.reasons, "next_record": following})
     total = progress.elements.total if progress.elements.total is not None else progress.examples.total
-    started = None if total is None and progress.examples.into is None else bool(total or progress.examples.into)
+    into, passes = progress.examples.into, progress.examples.passes
+    started = None if total is None and into is None and not passes else bool(total or into or passes)
     return Reading(position, progress, started, exhausted, progress.assumptions)
 
 
@@ -266,7 +267,7 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
         examples_consumed=values["examples_consumed"],
         examples_into_epoch=values["examples_into_epoch"],
         batch_size=batch_size,
-        epoch_size=None if progress.mixed else progress.examples.size,
+        epoch_size=None if progress.mixed or (progress.opaque and not progress.batched) else progress.examples.size,
         sources=sources,
         reasons=reasons,
     )

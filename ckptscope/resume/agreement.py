@@ -140,12 +140,22 @@ def _blank(step: int | None, kind: Literal["stored", "derivable", "lost"] | None
     return Position(kind=kind, step=step, reasons=dict.fromkeys(fields, reason))
 
 
-def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hints: Hints) -> Position:
+def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Position:
+    """An iterator's position on its own: numbers that rest on an assumption are told only if the step confirms them."""
     position = replace(reading.position, step=step)
     if step is None:
-        position = replace(
-            position, reasons={**position.reasons, "step": "no step counter is stored, or several that differ"}
-        )
+        why = "no step counter is stored, or several that differ"
+        position = replace(position, reasons={**position.reasons, "step": why})
+    unproven = [assumption.text for assumption in reading.assumptions if assumption.needs_step]
+    if not unproven or agreement.kind == "agrees":
+        return position
+    told = position.batches_consumed if position.batches_consumed is not None else position.examples_consumed
+    reason = f"it rests on what is not stored: {'; '.join(unproven)}"
+    reason += f" (it would be {told})" if told is not None else ""
+    return replace(_blank(step, "stored", reason), sources=position.sources)
+
+
+def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hints: Hints) -> Position:
     if agreement.kind in ("ahead", "behind", "contradicts"):
         words = {
             "ahead": "the iterator is ahead of the step counter",
@@ -153,12 +163,7 @@ def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hin
             "contradicts": "the iterator and the step counter contradict each other",
         }
         return _blank(step, "stored", f"{words[agreement.kind]} (iterators[] holds its own numbers)")
-    unproven = [assumption for assumption in reading.assumptions if assumption.needs_step]
-    if unproven and agreement.kind != "agrees":
-        told = position.batches_consumed if position.batches_consumed is not None else position.examples_consumed
-        reason = f"it rests on what is not stored: {'; '.join(item.text for item in unproven)}"
-        reason += f" (it would be {told})" if told is not None else ""
-        return replace(_blank(step, "stored", reason), sources=position.sources)
+    position = own_position(reading, agreement, step)
     if agreement.kind == "whole_passes_behind" and agreement.passes is not None:
         # The program makes an iterator for each pass: only the epoch counts on.
         return replace(position, epoch=None if position.epoch is None else position.epoch + agreement.passes)

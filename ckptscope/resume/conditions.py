@@ -158,20 +158,37 @@ def _symbolic(facts: Facts) -> Iterator[str]:
 
 
 def _between_passes(facts: Facts) -> Iterator[str]:
-    for stage in _stages(facts):
-        if stage.op not in ("ForeverRepeat", "FiniteRepeat") or stage.flag("input_impl_empty"):
+    for iterator in _judged(facts):
+        if (
+            iterator.tree is None
+            or iterator.tree.root is None
+            or (iterator.reading is not None and iterator.reading.exhausted)
+        ):
             continue
-        for _, child in stage.inputs:
-            below = [inner for inner in child.walk() if not inner.inputs]
-            ended = any(
-                inner.flag(key) for inner in below for key in ("input_impl_empty", "exhausted", "input_impls_empty")
+        if any(_is_emptied(leaf) for leaf in _leaves_below_repeat(iterator.tree.root, False)):
+            yield (
+                "No shuffle of files or records lies below the stages that have come to the end of their pass: TensorFlow does not "
+                "store its generator then, and it would start again in the next pass."
             )
-            if ended and not any(OPS[inner.op].is_source for inner in below if inner.op in OPS):
-                yield (
-                    "No shuffle lies below the repeat: this was saved in the last batches of a pass, when TensorFlow does not store "
-                    "its generator, and the passes that follow would come in another order."
-                )
-                return
+
+
+def _leaves_below_repeat(stage: Stage, repeated: bool) -> Iterator[Stage]:
+    repeated = repeated or stage.op in ("ForeverRepeat", "FiniteRepeat")
+    if not stage.inputs and repeated:
+        yield stage
+    for _, child in stage.inputs:
+        yield from _leaves_below_repeat(child, repeated)
+
+
+def _is_emptied(leaf: Stage) -> bool:
+    """A stage that must have an input, but has left none in the state."""
+    spec = OPS.get(leaf.op)
+    return (
+        spec is not None
+        and not spec.is_source
+        and spec.needs_files is None
+        and leaf.op not in ("MemoryCache", "Window")
+    )
 
 
 def _fewer_updates(facts: Facts) -> Iterator[str]:
@@ -233,8 +250,9 @@ CONDITION_RULES: tuple[ConditionRule, ...] = (
     ConditionRule(code="COND112", title="Symbolic checkpoint with interleave", check=_symbolic,
                   explanation="Restoring symbolic checkpoints of interleaved pipelines stopped answering in some releases (measured on 2.21)."),
     ConditionRule(code="COND118", title="Saved at the end of a pass", check=_between_passes,
-                  explanation="When the stages below a repeat have met the end of their pass and the next pass has not begun, their state is empty, the generator of a shuffle included. "
-                  "A restored run then shuffles the next passes from the start of the generator (measured on 2.4 to 2.21 for shuffle, batch, repeat in this order). Save a step later."),
+                  explanation="Stages that have met the end of their pass drop the state of what lies below them, the generator of a seeded shuffle included. Until the repeat begins the next pass, a checkpoint "
+                  "does not hold it, and a restored run shuffles from the start of the generator again (measured on 2.4 to 2.21: shuffle, batch, repeat in this order; a shuffle of files below one of "
+                  "records). Save a step later, or shuffle right before repeat()."),
     ConditionRule(code="COND119", title="Fewer updates than steps", check=_fewer_updates,
                   explanation="The optimizer made fewer updates than the run made steps: gradients are accumulated over several steps, or loss scaling skipped some. Neither sums nor a loss scale are stored."),
     ConditionRule(code="COND113", title="A new hook for each train() call", check=_new_hook,

@@ -36,8 +36,9 @@ class Case:
         mixed: passes overlap, so that no epoch may be told.
         seeded: every shuffle must be proven seeded (True) or none (False); None: nothing is shuffled.
         tuned: TensorFlow may add a prefetch of its own, whose size it tunes; else none but those of the pipeline.
-        writes: it writes files of its own, so each iterator gets a copy of them.
-        wrong: why a number is told that is wrong: the case is expected to fail until that is mended.
+        writes: it writes files of its own, so each save is of a run of its own that ends there.
+        wrong: why something wrong is told of the position: the case is expected to fail until that is mended.
+        misjudged: why the data is judged exact although it goes on differently, likewise.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Case:
     tuned: bool = False
     writes: bool = False
     wrong: str | None = None
+    misjudged: str | None = None
 
 
 class Lab:
@@ -252,18 +254,23 @@ def _old_interleave(lab: Lab, op: str, **attributes: Any) -> Any:
     return lab.raw(op, lab.range(3), function=lab.six_as_variant, cycle_length=2, block_length=1, **attributes)
 
 
+def _nested_repeats(lab: Lab) -> Any:
+    return lab.slices(11).repeat(2).map(plus_nothing).repeat(3)
+
+
+def _two_shuffles(lab: Lab) -> Any:
+    return lab.slices(22).shuffle(7, seed=1).map(plus_nothing).shuffle(5, seed=2).map(plus_nothing).repeat(3)
+
+
 def _symbolic(lab: Lab, dataset: Any) -> Any:
     return lab.with_options(dataset, experimental_symbolic_checkpoint=True)
 
 
-ASSUMED = "iterators[] tells a number that rests on an assumption which does not hold here (resume.position does not)"
-IN_BATCHES = "epoch_size is told in batches where the stages that made them have left no state"
-
 CASES: tuple[Case, ...] = (
     # sources
     Case("range", lambda lab: lab.range(22), "Range", (0, 1, 13), edges=(22, END)),
-    Case("range from 100", lambda lab: lab.range(100, 122), "Range", (), edges=(0, 5), wrong=ASSUMED),
-    Case("range by 5", lambda lab: lab.range(0, 110, 5).batch(4), "Range", (), edges=(0, 3), batch_size=4, wrong=ASSUMED),
+    Case("range from 100", lambda lab: lab.range(100, 122), "Range", (), edges=(0, 5)),
+    Case("range by 5", lambda lab: lab.range(0, 110, 5).batch(4), "Range", (), edges=(0, 3), batch_size=4),
     Case("slices", lambda lab: lab.slices(22), "TensorSlice", (0, 1, 13), edges=(22, END)),
     Case("tensors", lambda lab: lab.data.from_tensors([1, 2]).repeat(5), "FromTensor FiniteRepeat", (0, 1, 3), edges=(5, END), epoch_size=1),
     Case("sparse slices", _sparse_slices, "SparseTensorSlice", (0, 3), epoch_size=8),
@@ -298,6 +305,7 @@ CASES: tuple[Case, ...] = (
     Case("assert_prev", lambda lab: lab.raw("AssertPrevDataset", lab.range(22), transformations=lab.tf.zeros([0], lab.tf.string)), "AssertPrev", (0, 5), edges=(22,)),
     Case("latency_stats", lambda lab: lab.raw("LatencyStatsDataset", lab.range(22), tag="latency"), "LatencyStats", (0, 5), edges=(22,)),
     Case("bytes_produced_stats", lambda lab: lab.raw("BytesProducedStatsDataset", lab.range(22), tag="bytes"), "BytesProducedStats", (0, 5), edges=(22,)),
+    Case("non-serializable", lambda lab: lab.raw("NonSerializableDataset", lab.range(22)), "NonSerializable", (0, 5), edges=(22,)),
     Case("unique", lambda lab: lab.slices(44).map(lambda n: n // 2).unique(), "Unique", (0, 5), edges=(22, END)),
     Case("parse_example", lambda lab: _parsed(lab, "ParseExampleV2"), "ParseExampleV2", (0, 1), edges=(2, 4, 6, END), batch_size=4),
     Case("old parse_example", lambda lab: _parsed(lab, "ParseExample"), "ParseExample", (0, 1), edges=(2, 4, 6, END), batch_size=4),
@@ -307,7 +315,8 @@ CASES: tuple[Case, ...] = (
     Case("repeat of batches, no remainder", lambda lab: lab.slices(22).batch(4, drop_remainder=True).repeat(3), "FiniteRepeat BatchV2", (0, 3, 7), edges=(4, 5, 6, 10, 15, END), batch_size=4, epoch_size=20),
     Case("batches of a repeat", lambda lab: lab.slices(22).repeat(3).batch(4), "FiniteRepeat BatchV2", (0, 3, 7, 14), edges=(5, 6, 11, 16, 17, END), batch_size=4),
     Case("endless batches", lambda lab: lab.slices(22).repeat().batch(4).prefetch(2), "ForeverRepeat BatchV2 Prefetch", (0, 3, 7, 14), edges=(4, 5, 6, 11, 22), batch_size=4),
-    Case("nested repeats", lambda lab: lab.slices(11).repeat(2).map(plus_nothing).repeat(3), "FiniteRepeat", (0, 5), edges=(11, 12, 22, 23, 30), epoch_size=11),
+    Case("nested repeats", _nested_repeats, "FiniteRepeat", (0, 5), edges=(11, 12, 23, 30), epoch_size=11),
+    Case("nested repeats, between outer passes", _nested_repeats, "FiniteRepeat", (), edges=(22,), epoch_size=11),
     Case("shuffle", lambda lab: lab.slices(22).shuffle(7, seed=1), "Shuffle", (0, 5), edges=(15, 16, 20, 22, END), seeded=True),
     Case("shuffle, unseeded", lambda lab: lab.slices(22).shuffle(7), "Shuffle", (0, 5), edges=(20, 22, END), seeded=False),
     Case("shuffle, fixed order", lambda lab: lab.slices(22).shuffle(7, seed=1, reshuffle_each_iteration=False).map(plus_nothing).repeat(3), "Shuffle FiniteRepeat", (0, 5, 30), edges=(22, 44), seeded=True),
@@ -317,12 +326,13 @@ CASES: tuple[Case, ...] = (
     Case("shuffle, map, repeat", lambda lab: lab.slices(22).shuffle(7, seed=1).map(plus_nothing).repeat(3).batch(4), "Shuffle FiniteRepeat", (0, 3, 8), edges=(4, 5, 6, 11, 17, END), batch_size=4, seeded=True),
     Case("shuffle, global seed", lambda lab: lab.slices(22).shuffle(7).batch(4).repeat(3), "Shuffle", (0, 3, 8), edges=(6, 12), batch_size=4, seeded=True, global_seed=5),
     Case("shuffle, both seeds", lambda lab: lab.slices(22).shuffle(7, seed=9).repeat(3).batch(4), "ShuffleAndRepeat", (0, 3, 8), edges=(6, 12), batch_size=4, seeded=True, global_seed=5),
-    Case("two shuffles", lambda lab: lab.slices(22).shuffle(7, seed=1).map(plus_nothing).shuffle(5, seed=2).map(plus_nothing).repeat(3), "Shuffle FiniteRepeat", (0, 5), edges=(20, 22, 30, 44), seeded=True),
+    Case("two shuffles", _two_shuffles, "Shuffle FiniteRepeat", (0, 5), edges=(22, 30), seeded=True),
+    Case("two shuffles, the inner one at its end", _two_shuffles, "Shuffle FiniteRepeat", (), edges=(20,), seeded=True),
     Case("shuffle of a repeat", lambda lab: lab.slices(22).repeat(3).shuffle(7, seed=1).batch(4), "Shuffle FiniteRepeat", (0, 3, 8), COUNTED, edges=(6, 11, 15, 16), batch_size=4, epoch_size=None, mixed=True, seeded=True),
     Case("shuffle of batches", lambda lab: lab.slices(22).batch(4).shuffle(3, seed=1).repeat(3), "ShuffleAndRepeat BatchV2", (0, 2, 8), BATCHES, edges=(5, 6, 12), batch_size=4, seeded=True),
-    Case("shuffle of batches, at its end", lambda lab: lab.slices(22).batch(4).shuffle(3, seed=1).repeat(3), "ShuffleAndRepeat", (), edges=(16, 17), batch_size=4, seeded=True, wrong=IN_BATCHES),
+    Case("shuffle of batches, at its end", lambda lab: lab.slices(22).batch(4).shuffle(3, seed=1).repeat(3), "ShuffleAndRepeat", (), edges=(16, 17), batch_size=4, seeded=True),
     Case("global shuffle", _global_shuffle, "GlobalShuffle", (0, 5), seeded=True),
-    Case("global shuffle, at its end", _global_shuffle, "GlobalShuffle", (), edges=(END,), seeded=True, wrong=ASSUMED),
+    Case("global shuffle, at its end", _global_shuffle, "GlobalShuffle", (), edges=(END,), seeded=True),
     # batching
     Case("batch", lambda lab: lab.slices(22).batch(4), "BatchV2", (0, 3), edges=(5, 6, END), batch_size=4),
     Case("batches of batches", lambda lab: lab.slices(40).batch(4).batch(2), "BatchV2", (), edges=(0, 3, 5, END), batch_size=2, epoch_size=10),
@@ -335,9 +345,11 @@ CASES: tuple[Case, ...] = (
     Case("map and batch, repeated", lambda lab: lab.slices(22).map(plus_nothing, num_parallel_calls=2).batch(4).repeat(3), "MapAndBatch FiniteRepeat", (0, 1), edges=(2, 4, 5, 6, 8, 12), batch_size=4),
     Case("parallel batch", lambda lab: lab.slices(22).batch(4, num_parallel_calls=2), "ParallelBatch", (0, 2), edges=(4, 5, 6, END), batch_size=4),
     Case("unbatch", lambda lab: lab.slices(22).batch(8).unbatch(), "Unbatch BatchV2", (1, 5, 13), edges=(0, 8, 16, 22, END)),
+    Case("unbatch of the last batch", lambda lab: lab.slices(22).batch(8).unbatch(), "Unbatch BatchV2", (), edges=(18,)),
     Case("unbatch of shuffled batches", lambda lab: lab.slices(24).batch(4).shuffle(3, seed=1).unbatch(), "Unbatch Shuffle", (), edges=(0, 5, 13, 24), epoch_size=24, seeded=True),
     Case("rebatch", lambda lab: lab.slices(22).batch(8).rebatch(4), "RebatchV2", (), edges=(0, 1, 3, 6, END), batch_size=4),
-    Case("rebatch of prefetched batches", lambda lab: lab.slices(64).batch(8).prefetch(2).rebatch(4), "RebatchV2 Prefetch", (), edges=(0, 1, 3), batch_size=4, epoch_size=64, wrong="rebatch takes the number of batches below it for their rows"),
+    Case("rebatch of the last batch", lambda lab: lab.slices(22).batch(8).rebatch(4), "RebatchV2", (), edges=(5,), batch_size=4),
+    Case("rebatch of prefetched batches", lambda lab: lab.slices(64).batch(8).prefetch(2).rebatch(4), "RebatchV2 Prefetch", (), edges=(0, 1, 3), batch_size=4, epoch_size=64),
     Case("rebatch for replicas", lambda lab: lab.raw("RebatchDataset", lab.range(24).batch(8), num_replicas=2), "Rebatch", (), edges=(0, 1, 3), batch_size=4, epoch_size=24),
     # caches
     Case("cache being filled", lambda lab: lab.slices(22).cache(), "MemoryCache", (0, 5), edges=(22, END)),
@@ -345,15 +357,15 @@ CASES: tuple[Case, ...] = (
     Case("cache, shuffled", lambda lab: lab.slices(22).cache().shuffle(7, seed=1).repeat(3).batch(4), "MemoryCache ShuffleAndRepeat", (3, 9), edges=(0, 4, 5, 6), batch_size=4, seeded=True),
     Case("cache of a shuffle", lambda lab: lab.slices(22).shuffle(7).cache().repeat(3).batch(4), "MemoryCache", (3, 9), edges=(0, 5, 6), batch_size=4, seeded=False),
     Case("cache of batches", lambda lab: lab.slices(22).batch(4).cache().repeat(3), "MemoryCache BatchV2", (3,), edges=(0,), batch_size=4),
-    Case("cache of batches, being read", lambda lab: lab.slices(22).batch(4).cache().repeat(3), "MemoryCache", (), edges=(7, 12), batch_size=4, wrong=IN_BATCHES),
+    Case("cache of batches, being read", lambda lab: lab.slices(22).batch(4).cache().repeat(3), "MemoryCache", (), edges=(7, 12), batch_size=4),
     Case("file cache being filled", lambda lab: lab.cached_in_file(lab.slices(22)), "FileCache", (0, 5), writes=True),
-    Case("file cache being filled, at its end", lambda lab: lab.cached_in_file(lab.slices(22)), "FileCache", (), edges=(END,), writes=True, wrong=ASSUMED),
+    Case("file cache being filled, at its end", lambda lab: lab.cached_in_file(lab.slices(22)), "FileCache", (), edges=(END,), writes=True),
     Case("file cache being read", lambda lab: lab.cached_in_file(lab.slices(22)).repeat(3), "FileCache FiniteRepeat", (), edges=(5, 30), writes=True),
     # several inputs
     Case("zip", lambda lab: lab.data.zip((lab.slices(22), lab.range(30))), "Zip", (0, 5), edges=(22, END)),
     Case("zip of batches", lambda lab: lab.data.zip((lab.slices(22).batch(4), lab.slices(22).batch(4))).repeat(2), "Zip BatchV2", (), edges=(0, 3, 5, 6, 8), batch_size=4),
     Case("enumerate", lambda lab: lab.slices(22).repeat(3).enumerate(), "Zip FiniteRepeat", (0, 5), edges=(22,)),
-    Case("enumerate, later passes", lambda lab: lab.slices(22).repeat(3).enumerate(), "Zip FiniteRepeat", (30,), edges=(44,), wrong="without --epoch-size the passes below one input of a zip are forgotten"),
+    Case("enumerate, later passes", lambda lab: lab.slices(22).repeat(3).enumerate(), "Zip FiniteRepeat", (), edges=(30, 44)),
     Case("concatenate", lambda lab: lab.slices(12).concatenate(lab.slices(10)), "Concatenate", (0, 5), edges=(11, 12, 13, 20, 22, END)),
     Case("concatenate, repeated", lambda lab: lab.slices(12).concatenate(lab.slices(10)).repeat(3).batch(4), "Concatenate FiniteRepeat", (0, 2), edges=(3, 5, 6, 8), batch_size=4),
     Case("choose_from_datasets", _choose, "DirectedInterleave", (0, 5), COUNTED, edges=(20, 22, END), epoch_size=None, mixed=True),
@@ -370,13 +382,13 @@ CASES: tuple[Case, ...] = (
     Case("windows", lambda lab: lab.slices(22).window(4), "Window", (0,), edges=(2, 6), epoch_size=6),
     Case("batches of windows", _windows, "Window FlatMap", (0, 1), edges=(3, 5, 6, END), batch_size=4),
     Case("group_by_window", _grouped, "GroupByWindow", (0, 2), (*EXAMPLES, *EPOCH), edges=(6,), batch_size=4),
-    Case("group_by_window, at its end", lambda lab: _grouped(lab).prefetch(2), "GroupByWindow Prefetch", (), edges=(4, 5), batch_size=4, wrong="a short last window that waits is taken for a full batch"),
+    Case("group_by_window, at its end", lambda lab: _grouped(lab).prefetch(2), "GroupByWindow Prefetch", (), edges=(4, 5), batch_size=4),
     Case("bucket_by_sequence_length", _bucketed, "GroupByWindow", (0, 2), (*EXAMPLES, *EPOCH), edges=(6,), batch_size=4),
     # on disk
     Case("snapshot being written", lambda lab: lab.snapshot(lab.slices(22)), "Snapshot SnapshotWriter", (5,), edges=(0,), writes=True),
-    Case("snapshot being written, at its end", lambda lab: lab.snapshot(lab.slices(22)), "Snapshot SnapshotWriter", (), edges=(END,), writes=True, wrong=ASSUMED),
+    Case("snapshot being written, at its end", lambda lab: lab.snapshot(lab.slices(22)), "Snapshot SnapshotWriter", (), edges=(END,), writes=True),
     Case("snapshot being read", lambda lab: lab.snapshot_read(lab.slices(22)).repeat(3), "Snapshot FiniteRepeat", (5, 30), edges=(0,)),
-    Case("snapshot being read, at the end of a pass", lambda lab: lab.snapshot_read(lab.slices(22)).repeat(3).prefetch(3), "Snapshot FiniteRepeat", (), edges=(20, 21), wrong=ASSUMED),
+    Case("snapshot being read, at the end of a pass", lambda lab: lab.snapshot_read(lab.slices(22)).repeat(3), "Snapshot FiniteRepeat", (), edges=(22,)),
     Case("saved dataset", lambda lab: lab.saved(lab.slices(22)).repeat(2).batch(4), "Load SnapshotNestedDatasetReader SnapshotDatasetReader", (0,), edges=(3, 5, 6, 8), batch_size=4),
     # options
     Case("a prefetch of TensorFlow's own", lambda lab: lab.slices(22).shuffle(7, seed=1).repeat().batch(4), "Prefetch ShuffleAndRepeat", (0, 3, 8), edges=(5, 6, 11), batch_size=4, seeded=True, tuned=True),
@@ -390,11 +402,10 @@ NOT_MADE: dict[str, str] = {
     **dict.fromkeys(("Batch", "PaddedBatch", "FixedLengthRecord"), "TensorFlow 2.21 cannot build the first version of this op"),
     "Reduce": "TensorFlow 1.15's name for the open group of a group_by_window",
     "ParallelInterleave": "TensorFlow 1.x's name of parallel_interleave",
-    "NonSerializable": "an op for TensorFlow's own tests: saving it is meant to fail",
     "FinalizeDataset": "it builds other stages and leaves none of its own name",
     **dict.fromkeys(("Options", "OptionsV2"), "options set what runs and leave no iterator of their own"),
     "SetStatsAggregator": "needs a StatsAggregator resource, which has no public API since 2.0",
-    "EmptyRepeat": "repeat(0) is taken out of the pipeline before it runs, and has nothing to count",
+    "EmptyRepeat": "repeat(0) has nothing to count and saves no key",
     **dict.fromkeys(
         ("Tensor", "TFRecordV2", "MapV2", "Take", "Skip", "InterleaveV2", "MapAndBatchV2", "LegacyRebatch", "ReshufflingShuffle", "FixedSeedShuffle"),
         "no release from 1.15 to 2.21 was seen to write this name",

@@ -147,7 +147,8 @@ class Oracle:
         """What a new iterator gives after restoring."""
         iterator = self._iterator(case, save.scratch)
         self._checkpoint(iterator, -1).read(save.prefix).expect_partial()
-        return take(iterator, MOST - save.count)
+        # A mixture that has lost an input never answers at its end when it was restored (TensorFlow): do not ask it to.
+        return take(iterator, len(save.rest) if case.mixed else MOST - save.count)
 
     def _inspect(self, prefix: str, case: Case, sizes: bool) -> ckptscope.Inspection:
         if sizes:
@@ -172,9 +173,12 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     return Oracle(tensorflow, tmp_path_factory.mktemp("oracle"))
 
 
-def table(*, expect_wrong: bool = False) -> list[Any]:
+def table(reason: str = "") -> list[Any]:
+    """The cases; those are expected to fail whose field of that name says why."""
+
     def marks(case: Case) -> list[pytest.MarkDecorator]:
-        return [pytest.mark.xfail(strict=True, reason=case.wrong)] if case.wrong and expect_wrong else []
+        why = getattr(case, reason) if reason else None
+        return [pytest.mark.xfail(strict=True, reason=why)] if why else []
 
     return [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES]
 
@@ -199,7 +203,7 @@ def problems(position: Any, expected: dict[str, int | None], case: Case) -> list
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", table(expect_wrong=True))
+@pytest.mark.parametrize("case", table("wrong"))
 def test_never_a_wrong_number(case: Case, oracle: Oracle) -> None:
     wrong = []
     for save in oracle.saves(case).values():
@@ -234,14 +238,16 @@ def test_known_where_it_must_be(case: Case, oracle: Oracle) -> None:
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("case", table())
+@pytest.mark.parametrize("case", table("misjudged"))
 def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
     """The truth itself; and where nothing is said against the data, it continues exactly, later passes included."""
     for count in (*case.counts[-2:], *case.edges[-1:]):
         save = oracle.saves(case)[count]
         restored = oracle.restored(case, save)
         report = oracle.inspect(save.prefix, case, True).resume
-        doubts = [finding.code for finding in report.findings if finding.component in ("iterator", "rng") and finding.verdict]
+        doubts = [
+            finding.code for finding in report.findings if finding.component in ("iterator", "rng") and finding.verdict
+        ]
         doubts += [condition.code for condition in report.conditions if condition.code == "COND118"]  # between passes
         same = len(save.rest)
         if case.seeded is not None and case.epoch_size and doubts:  # to the end of this pass
@@ -272,7 +278,6 @@ def test_the_case_shows_its_stages(case: Case, oracle: Oracle) -> None:
 
 @pytest.mark.tf
 @pytest.mark.parametrize("count", [11, 22])
-@pytest.mark.xfail(strict=True, reason="at the start of a later pass nothing counts as consumed or read")
 def test_started_at_the_start_of_a_later_pass(count: int, oracle: Oracle) -> None:
     case = next(case for case in CASES if case.name == "endless batches")
     (iterator,) = oracle.inspect(oracle.saves(case)[count].prefix, case, False).iterators
