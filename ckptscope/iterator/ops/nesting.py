@@ -1,0 +1,190 @@
+"""Stages whose elements are datasets: flat_map, interleave, window, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ckptscope.iterator.held import group_sizes, interleave_elements, worker_held
+from ckptscope.iterator.ops.spec import FILE_ORDER, UNIFORM_INNER, Evaluator, OpSpec
+from ckptscope.iterator.progress import Progress, Tally
+from ckptscope.iterator.state import StateItem
+from ckptscope.iterator.tree import Stage, decode, integer_of
+
+
+def _text_of(items: Mapping[str, StateItem], *keys: str) -> str | None:
+    """A string argument of an inner dataset: the file name, where there is one."""
+    for key in keys:
+        item = items.get(key)
+        tensor = decode(item) if item is not None and f"{key}.is_dataset" not in items else None
+        if tensor is not None and tensor.dtype.name == "string" and tensor.num_elements == 1:
+            text: bytes = tensor.scalar()
+            return text.decode("utf-8", "backslashreplace")
+    return None
+
+
+def inner_files(stage: Stage) -> dict[int, str]:
+    """File names of the open inner datasets of a FlatMap or interleave, by sub-iterator number."""
+    files: dict[int, str] = {}
+    if stage.op == "FlatMap":
+        name = _text_of(stage.items, "inputs[0]", "captured_func_inputs[0]")
+        opened = stage.integer("element_index")
+        if name is not None and opened:
+            files[opened - 1] = name
+    for number in stage.numbered():
+        name = _text_of(stage.items, f"args_list_[{number}][0]", f"args_list_[{number}][0][0]")
+        if name is not None:
+            files[number] = name
+    for items in interleave_elements(stage):
+        element, name = integer_of(items.get(".id")), _text_of(items, ".inputs[0]")
+        if element is not None and name is not None:
+            files[element] = name
+    for part, items in stage.parts.items():
+        if part.startswith("worker_thread_") and (name := _text_of(items, "input_0")) is not None:
+            files[int(part.rpartition("_")[2])] = name
+    for key in stage.items:
+        if (
+            key.startswith("worker_thread_")
+            and key.endswith("_input_0")
+            and (name := _text_of(stage.items, key)) is not None
+        ):
+            files[int(key.split("_")[2])] = name
+    return files
+
+
+def _flat_map(stage: Stage, evaluator: Evaluator) -> Progress:
+    opened = stage.integer("element_index") or 0
+    inner = stage.numbered()
+    exhausted = stage.flag("exhausted")
+    if opened == 0:
+        return (
+            Progress.of(Tally.single_pass(0))
+            if not exhausted
+            else Progress.unknown("the data has ended and its counters are gone", ended=True)
+        )
+    current = inner.get(opened - 1)
+    if current is None:
+        return Progress.unknown("the open inner dataset left no count", ended=exhausted)
+    names = inner_files(stage)
+    below = evaluator.evaluate(current, names.get(opened - 1))
+    source = stage.child
+    outer_ended = exhausted
+    if opened == 1:
+        return replace(
+            below,
+            elements=replace(below.elements, size=None),
+            examples=replace(below.examples, size=None),
+            ended=outer_ended,
+        )
+    if below.examples.total is None:
+        return replace(below, ended=outer_ended)
+    return _with_closed(stage, evaluator, below, opened - 1, names.get(opened - 1), source, current)
+
+
+def _with_closed(
+    stage: Stage,
+    evaluator: Evaluator,
+    below: Progress,
+    closed: int,
+    name: str | None,
+    source: Stage | None,
+    current: Stage,
+) -> Progress:
+    """Add the inner datasets that were read before the open one, whose sizes are not stored."""
+    del stage
+    inside = {inner.op for inner in current.walk()}
+    kind = "record" if "TFRecord" in inside else "line" if "TextLine" in inside else None
+    shuffled = source is None or any(inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk())
+    if (
+        name is not None
+        and kind is not None
+        and not shuffled
+        and not inside & {"Filter", "Shard", "FiniteTake", "FiniteSkip"}
+    ):
+        files = evaluator.files.siblings(name)
+        if closed < len(files) and files[closed] == name:
+            sizes = [evaluator.files.num_records(file, kind) for file in files]
+            if None not in sizes:
+                total = sum(size or 0 for size in sizes[:closed]) + (below.examples.total or 0)
+                tally = Tally.single_pass(total, sum(size or 0 for size in sizes))
+                return replace(below, elements=tally, examples=tally).assuming(FILE_ORDER)
+    if "Window" in inside and below.batched:
+        window = next(inner for inner in current.walk() if inner.op == "Window")
+        if window.integer("i") and not shuffled and below.examples.total == window.integer("i"):
+            return replace(below, elements=Tally.single_pass(closed + 1), examples=Tally()).assuming(UNIFORM_INNER)
+    if kind is not None:
+        return Progress.unknown(f"{closed} files were read before the open one; their sizes are not stored")
+    return Progress.unknown(f"{closed} inner datasets were read before the open one; their sizes are not stored")
+
+
+def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
+    """All interleaves: what the open inner datasets gave, less what waits in the workers."""
+    names, inner = inner_files(stage), stage.numbered()
+    held = worker_held(stage)
+    elements = interleave_elements(stage)
+    for items in elements:
+        held += integer_of(items.get(".results.size")) or 0
+    source = stage.child
+    opened = stage.integer("element_id_counter")
+    if opened is None and source is not None:
+        opened = evaluator.evaluate(source).elements.total
+    if opened is None:
+        return Progress.unknown("how many inner datasets were opened is not stored")
+    if len(inner) < opened:
+        finished = opened - len(inner)
+        return Progress.unknown(
+            f"{finished} inner datasets have been read to their end or left no count; their sizes are not stored"
+        )
+    parts = [evaluator.evaluate(child, names.get(number)) for number, child in inner.items()]
+    totals = [part.examples.total for part in parts]
+    if None in totals:
+        return Progress.unknown(next((part.reason for part in parts if part.reason), "an inner dataset left no count"))
+    if any(part.batched for part in parts):
+        return Progress.unknown("batches are interleaved; their number in each inner dataset is not stored")
+    assumptions = tuple({a.code: a for part in parts for a in part.assumptions}.values())
+    return Progress.of(Tally.single_pass(sum(count or 0 for count in totals) - held)).assuming(*assumptions)
+
+
+def _window(stage: Stage, evaluator: Evaluator) -> Progress:
+    if not stage.inputs:  # the dataset of one window
+        delivered = stage.integer("i")
+        return (
+            Progress.unknown("the window stored no count")
+            if delivered is None
+            else Progress.of(Tally.single_pass(delivered))
+        )
+    below = evaluator.below(stage)
+    if below.elements.total == 0:
+        return below
+    return Progress.unknown("size and shift of the windows are not stored", ended=below.ended)
+
+
+def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
+    below = evaluator.below(stage)
+    held = group_sizes(stage)
+    if below.ended or stage.flag("end_of_input"):
+        return replace(
+            below.made_batches(),
+            examples=Tally(),
+            is_shuffled=True,
+            reason="the groups are being emptied at the end of the data",
+        )
+    groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
+    for child in groups:  # the open group is still listed among the groups
+        held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
+    made = below.made_batches()
+    return replace(made, examples=made.examples.minus(held), is_shuffled=True)  # the last windows may be short
+
+
+def _sum_results(stage: Stage) -> int:
+    return worker_held(stage) + sum(integer_of(items.get(".results.size")) or 0 for items in interleave_elements(stage))
+
+
+SPECS: tuple[OpSpec, ...] = (
+    OpSpec(names=("FlatMap",), title="flat_map", counts="`element_index` inner datasets opened", progress=_flat_map, runs_function=True),
+    OpSpec(names=("Interleave", "InterleaveV2"), title="interleave", counts="the sum of the open inner datasets, and the sizes of those read", progress=_interleave, runs_function=True),
+    OpSpec(names=("ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4"), title="interleave (parallel)", counts="as interleave; holds `.results.size` for each element", progress=_interleave, held=_sum_results, runs_function=True, is_parallel=True),
+    OpSpec(names=("ParallelInterleave", "LegacyParallelInterleaveV2"), title="parallel_interleave", counts="as interleave; holds `outputs_size` for each worker", progress=_interleave, held=_sum_results, runs_function=True, is_parallel=True),
+    OpSpec(names=("Window",), title="window", counts="holds `buffer_size` elements of overlap", progress=_window, held=lambda s: s.integer("buffer_size")),
+    OpSpec(names=("GroupByWindow",), title="group_by_window", counts="holds the groups that are not full", progress=_group_by_window, held=group_sizes, runs_function=True),
+)  # fmt: skip
