@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ckptscope.checkpoint.discover import Location, Partner, partners_of, unfinished_input
+from ckptscope.checkpoint.layers import layers_without_variables
 from ckptscope.checkpoint.meta_graph import MetaGraph, read_meta_graph
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
-from ckptscope.checkpoint.roles import Inventory, layers_without_variables, take_inventory
+from ckptscope.checkpoint.roles import Inventory, take_inventory
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.position import Hints, Position, Reading, read_position

@@ -3,8 +3,9 @@ import pytest
 
 from ckptscope.checkpoint.bundle_v2 import open_bundle
 from ckptscope.checkpoint.discover import find
+from ckptscope.checkpoint.layers import layers_without_variables
 from ckptscope.checkpoint.meta_graph import read_meta_graph
-from ckptscope.checkpoint.roles import ROLES, layers_without_variables, take_inventory
+from ckptscope.checkpoint.roles import ROLES, take_inventory
 from tests import samples, writers
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -16,9 +16,8 @@ def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
         progress for progress in inputs if progress.elements.total is not None or progress.elements.into is not None
     ]
     if not known:
-        reason = next(
-            (progress.reason for progress in inputs if progress.reason), "the data has ended and its counters are gone"
-        )
+        gone = "the data has ended and its counters are gone" if ended else "no input of the zip has a count"
+        reason = next((progress.reason for progress in inputs if progress.reason), gone)
         return Progress.unknown(reason, ended=ended)
     # All inputs have given the same number. Where only some are repeated it is not known which one makes the epochs.
     if len({progress.repeated for progress in inputs}) > 1:
