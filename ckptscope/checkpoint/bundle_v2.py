@@ -24,7 +24,7 @@ from ckptscope.errors import (
     UnsupportedFormatError,
     reading,
 )
-from ckptscope.formats.checksum import RunningChecksum
+from ckptscope.formats.checksum import RunningChecksum, masked_crc32c
 from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
 from ckptscope.formats.messages import BundleHeader, encode_slice_key, parse_bundle_entry, parse_bundle_header
@@ -274,20 +274,21 @@ class BundleReader:
 
     def _problem(self, key: str, entry: TensorEntry, checksums: bool) -> Damage | None:
         """What is wrong with one tensor; without key where its whole file cannot be read."""
-        file = self.path(entry.shard)
         try:
             self._span(entry)
             if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
                 raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}")
-            if checksums and not self._intact(entry):
-                return Damage("checksum", file, key, entry.offset, "stored bytes do not match their checksum")
+            if not checksums or self._intact(entry):
+                return None
+            return Damage(
+                "checksum", self.path(entry.shard), key, entry.offset, "stored bytes do not match their checksum"
+            )
         except TruncatedError as error:
-            return Damage("short_shard", file, key, entry.offset, error.message)
+            return Damage("short_shard", self.path(entry.shard), key, entry.offset, error.message)
         except CorruptCheckpointError as error:
-            return Damage("malformed", file, key, entry.offset, error.message)
+            return Damage("malformed", self.path(entry.shard), key, entry.offset, error.message)
         except CkptscopeError as error:
-            return Damage("missing_shard", file, None, None, error.message)
-        return None
+            return Damage("missing_shard", self.path(entry.shard), None, None, error.message)
 
     def _unclaimed(self, stored: list[TensorEntry], unreadable: set[int]) -> list[Damage]:
         """Bytes behind the last tensor of each file: harmless, but a sign of something."""
@@ -308,6 +309,8 @@ class BundleReader:
             computed = _string_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.dtype is VARIANT:
             computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
+        elif entry.nbytes <= _CHUNK_NBYTES:
+            computed = masked_crc32c(self._ahead(entry.shard, entry.offset, entry.nbytes))
         else:
             running = RunningChecksum()
             for start in range(0, entry.nbytes, _CHUNK_NBYTES):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckptscope.resume.report import ResumeReport
 
 Json = dict[str, Any]
-_encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode  # rows hold scalars
 
 
 def dumps(value: Any, *, indent: int | None = 2) -> str:
