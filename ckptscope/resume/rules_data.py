@@ -225,23 +225,17 @@ def _data_files(facts: Facts) -> Iterator[Outcome]:
             if source.file is None or source.problem is None or source.byte_offset is None:
                 continue
             if source.is_missing:
-                if facts.user_hints.data_root is not None:
-                    yield Outcome(
-                        "inconsistent",
-                        f"the data file {source.file} is gone: resuming will not find it",
-                        source.file,
-                        "approximate",
-                        (Evidence(source.file, offset=source.byte_offset),),
-                    )
-                continue
-            if source.record_index is None and ("changed since" in source.problem or "past the end" in source.problem):
-                yield Outcome(
-                    "inconsistent",
-                    f"{source.file}: {source.problem}",
-                    source.file,
-                    "approximate",
-                    (Evidence(source.file, offset=source.byte_offset),),
+                # Without --data-root the file may well be where the program will look for it.
+                message = f"the data file {source.file} is gone: resuming will not find it"
+                wrong = facts.user_hints.data_root is not None
+            else:
+                message = f"{source.file}: {source.problem}"
+                wrong = source.record_index is None and (
+                    "changed since" in source.problem or "past the end" in source.problem
                 )
+            if wrong:
+                evidence = (Evidence(source.file, offset=source.byte_offset),)
+                yield Outcome("inconsistent", message, source.file, "approximate", evidence)
 
 
 def _data_files_absent(facts: Facts) -> Iterator[Outcome]:

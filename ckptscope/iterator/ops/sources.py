@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ckptscope.iterator.ops.spec import RANGE_ORIGIN, Evaluator, OpSpec, ProgressFunction
 from ckptscope.iterator.progress import Progress, Tally
+from ckptscope.iterator.records import RecordIndex
 from ckptscope.iterator.tree import Stage
 
 
@@ -33,31 +36,28 @@ def _from_tensor(stage: Stage, _: Evaluator) -> Progress:
 
 
 def _record_file(stage: Stage, evaluator: Evaluator) -> Progress:
-    offset, name = stage.integer("offset"), evaluator.file_of(stage)
-    if offset is None or stage.integer("current_file_index"):
-        return Progress.unknown("no byte offset is stored for the open file")
-    if offset == 0:
-        return Progress.of(Tally.single_pass(0))
-    if name is None:
-        return Progress.unknown("the state does not name the file that is being read")
-    found = evaluator.files.record_at(name, offset)
-    if found.index is None:
-        return Progress.unknown(f"{name}: {found.problem}")
-    return Progress.of(Tally.single_pass(found.index, evaluator.files.num_records(name, "record")))
+    return _open_file(stage, evaluator, "offset", "record", evaluator.files.record_at)
 
 
 def _text_file(stage: Stage, evaluator: Evaluator) -> Progress:
-    position, name = stage.integer("current_pos"), evaluator.file_of(stage)
-    if position is None or stage.integer("current_file_index"):
+    return _open_file(stage, evaluator, "current_pos", "line", evaluator.files.line_at)
+
+
+def _open_file(
+    stage: Stage, evaluator: Evaluator, key: str, kind: str, index_at: Callable[[str, int], RecordIndex]
+) -> Progress:
+    """Elements read from the file that is open: its byte offset, turned into an index by walking the file."""
+    offset, name = stage.integer(key), evaluator.file_of(stage)
+    if offset is None or stage.integer("current_file_index"):
         return Progress.unknown("no byte offset is stored for the open file")
-    if position <= 0:
+    if offset == 0 or (offset < 0 and kind == "line"):  # a text file that is not open yet stands at -1
         return Progress.of(Tally.single_pass(0))
     if name is None:
         return Progress.unknown("the state does not name the file that is being read")
-    found = evaluator.files.line_at(name, position)
+    found = index_at(name, offset)
     if found.index is None:
         return Progress.unknown(f"{name}: {found.problem}")
-    return Progress.of(Tally.single_pass(found.index, evaluator.files.num_records(name, "line")))
+    return Progress.of(Tally.single_pass(found.index, evaluator.files.num_records(name, kind)))
 
 
 def _fixed_length(stage: Stage, _: Evaluator) -> Progress:
