@@ -124,15 +124,9 @@ _SLOT_NAMES = frozenset(
 _NUMBERED = re.compile(r"_\d+$")
 # Slots that come together: where one is stored, the others of its set are needed, too.
 _SLOT_SETS = (
-    *(("Adam", "Adam_1"), ("AdaMax", "AdaMax_1"), ("AdagradDA", "AdagradDA_1"), ("Adadelta", "Adadelta_1")),
-    *(
-        ("RMSProp", "RMSProp_1"),
-        ("Ftrl", "Ftrl_1"),
-        ("AdamW", "AdamW_1"),
-        ("adam_m", "adam_v"),
-        ("LAMB", "LAMB_1"),
-    ),
-)
+    ("Adam", "Adam_1"), ("AdaMax", "AdaMax_1"), ("AdagradDA", "AdagradDA_1"), ("Adadelta", "Adadelta_1"),
+    ("RMSProp", "RMSProp_1"), ("Ftrl", "Ftrl_1"), ("AdamW", "AdamW_1"), ("adam_m", "adam_v"), ("LAMB", "LAMB_1"),
+)  # fmt: skip
 # Optimizers that keep other slots for matrices than for vectors (Adafactor, Muon).
 _UNEVEN_SLOTS = frozenset(("r", "c", "adam_momentums", "adam_velocities", "adam_velocity_hats"))
 _POWERS = re.compile(r"(^|/)(beta[12]_power|beta_[12]_power)(_\d+)?$")
@@ -288,6 +282,19 @@ def _numbered(graph: ObjectGraph, node: ObjectNode) -> list[ObjectNode]:
     return [graph.nodes[child] for _, child in numbers] if len(numbers) == len(node.children) else []
 
 
+def _mark(
+    marks: dict[str, _Mark], target: ObjectNode, role: Role, slot_of: str | None = None, slot_name: str | None = None
+) -> None:
+    key = _key(target)
+    if key is None:
+        return
+    before = marks.get(key)
+    if before is not None and before.role in ("counter", "optimizer_hyper") and role == "optimizer_slot":
+        return
+    if before is None or role == "weight" or (before.slot_name is None and slot_name):
+        marks[key] = _Mark(role, slot_of, slot_name)
+
+
 def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark]) -> Optimizer:
     children = {name: graph.nodes[child] for name, child in node.children}
     iterations = next(
@@ -301,44 +308,34 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
     slots: dict[str, None] = {}
     hyper = []
 
-    def mark(target: ObjectNode, role: Role, slot_of: str | None = None, slot_name: str | None = None) -> None:
-        key = _key(target)
-        if key is None:
-            return
-        before = marks.get(key)
-        if before is not None and before.role in ("counter", "optimizer_hyper") and role == "optimizer_slot":
-            return
-        if before is None or role == "weight" or (before.slot_name is None and slot_name):
-            marks[key] = _Mark(role, slot_of, slot_name)
-
     for weight in trainable or ():
         if weight is not None:
             marks[weight] = _Mark("weight")
     for name, child in children.items():
         if name in _ITERATIONS:
-            mark(child, "counter")
+            _mark(marks, child, "counter")
         elif name in _HYPER and child.attributes:
-            mark(child, "optimizer_hyper")
+            _mark(marks, child, "optimizer_hyper")
             hyper.append(name.lstrip("_"))
         elif name in _LOSS_SCALE or (name == "step_counter" and "inner_optimizer" in children):
-            mark(child, "loss_scale")
+            _mark(marks, child, "loss_scale")
             for inner, inner_id in child.children:
-                mark(graph.nodes[inner_id], "loss_scale" if inner in _LOSS_SCALE else "unknown")
+                _mark(marks, graph.nodes[inner_id], "loss_scale" if inner in _LOSS_SCALE else "unknown")
         elif _POWERS.search(name) or (child.attributes and name not in _NOT_SLOT_LISTS):
-            mark(child, "optimizer_slot")
+            _mark(marks, child, "optimizer_slot")
     for name, child in children.items():
         if name in _NOT_SLOT_LISTS:
             continue
         role: Role = "ema" if name in _EMA_LISTS else "optimizer_slot"
         for index, item in enumerate(_numbered(graph, child)):
             owner = trainable[index] if trainable is not None and index < len(trainable) else None
-            mark(item, role, owner, name.lstrip("_"))
+            _mark(marks, item, role, owner, name.lstrip("_"))
             if role == "optimizer_slot" and _key(item) is not None:
                 slots[name.lstrip("_")] = None
     for item in _numbered(graph, children["_variables"]) if "_variables" in children else ():
-        mark(item, "optimizer_slot")
+        _mark(marks, item, "optimizer_slot")
     for slot in node.slot_variables:
-        mark(graph.nodes[slot.node], "optimizer_slot", _key(graph.nodes[slot.variable]), slot.slot_name)
+        _mark(marks, graph.nodes[slot.node], "optimizer_slot", _key(graph.nodes[slot.variable]), slot.slot_name)
         slots[slot.slot_name] = None
     _resolve_by_name(graph, children, marks)
     wrapped = next((child for name, child in children.items() if name in ("inner_optimizer", "base_optimizer")), None)
