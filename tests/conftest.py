@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests import samples
+from tests.command import Call, in_process
 
 EXPLORE = int(os.environ.get("CKPTSCOPE_EXPLORE", "0"))
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -25,3 +26,18 @@ settings.load_profile("ckptscope")
 def in_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run from the samples' directory: their iterators name data files relative to it."""
     monkeypatch.chdir(samples.ROOT)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys) -> Call:
+    return in_process(monkeypatch, capsys)
+
+
+@pytest.fixture
+def damaged(tmp_path) -> str:
+    directory = samples.copy("full_221", tmp_path)
+    path = directory / "ckpt-1.data-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return str(directory)
