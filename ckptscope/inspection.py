@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, all_in, checkpoints_in, find
+from ckptscope.checkpoint.discover import Location, checkpoints_in, find
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.errors import CheckpointChangedError, CkptscopeError
@@ -155,40 +155,6 @@ class Inspection:
         return inspection_html(self)
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
-    """One checkpoint of a run; ``error`` is set where it could not be read."""
-
-    checkpoint: CheckpointInfo | None
-    path: str
-    number: int | None
-    position: Position | None
-    verdict: str | None
-    headline: str | None
-    error: str | None
-    has_evidence_conditions: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RunHistory:
-    """All checkpoints of a directory in step order."""
-
-    directory: str
-    rows: tuple[HistoryRow, ...]
-
-    def to_json(self) -> str:
-        """The contract's JSON object, as text."""
-        from ckptscope.render.jsonable import dumps, history_to_jsonable
-
-        return dumps(history_to_jsonable(self))
-
-    def to_frame(self) -> pandas.DataFrame:
-        """One row for each checkpoint."""
-        from ckptscope.render.frames import history_frame
-
-        return history_frame(self)
-
-
 def meets(verdict: str, require: str) -> bool:
     """Whether a verdict is at least what is required."""
     order: tuple[str, ...] = VERDICTS
@@ -227,7 +193,7 @@ def inspect(
         CkptscopeError: there is no such checkpoint, or nothing can be said of it.
     """
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    location, checkpoint, facts = _gathered(str(path), None if step is None else str(step), hints, verify, progress)
+    location, checkpoint, facts = gathered(str(path), None if step is None else str(step), hints, verify=verify, progress=progress)
     with checkpoint:
         report = evaluate(facts)
         if report.verdict == "impossible" or (require is not None and not meets(report.verdict, require)):
@@ -235,53 +201,24 @@ def inspect(
         return _inspection(facts, report, tuple(only), tuple(ignore), stats, show_elements)
 
 
-def _gathered(
-    path: str, step: str | None, hints: Hints, verify: bool, progress: Callable[[int], None] | None
-) -> tuple[Location, Checkpoint, Facts]:
-    """Facts of a checkpoint that was not replaced meanwhile; tried twice."""
+def gathered(
+    path: str, step: str | None, hints: Hints, *, verify: bool = False, checksums: bool | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Location, Checkpoint, Facts]:  # fmt: skip
+    """Facts of a checkpoint that was not replaced meanwhile; tried twice.
+
+    Args:
+        checksums: read those of tensors; None leaves it to their size.
+    """
     for _ in range(2):
         location = find(path, step)
         before = location.fingerprint()
         checkpoint = location.open()
-        facts = gather(location, checkpoint, hints, verify=verify, progress=progress)
+        facts = gather(location, checkpoint, hints, verify=verify, checksums=checksums, progress=progress)
         if not facts.is_damaged or before == location.fingerprint() is not None:
             return location, checkpoint, facts
         checkpoint.close()
     raise CheckpointChangedError("is being written or removed right now; try again", path=location.prefix)
-
-
-def inspect_all(
-    path: str,
-    *,
-    batch_size: int | None = None,
-    epoch_size: int | None = None,
-    global_seed: int | None = None,
-    shuffle_seed: int | None = None,
-    data_root: str | None = None,
-    verify: bool = False,
-) -> RunHistory:
-    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error.
-
-    Raises:
-        CheckpointNotFoundError: there is none.
-    """
-    hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    rows = []
-    for location in all_in(str(path)):
-        prefix, number = location.prefix, location.number
-        try:
-            with location.open() as checkpoint:
-                facts = gather(location, checkpoint, hints, verify=verify)
-                report = evaluate(facts)
-        except CkptscopeError as error:
-            rows.append(HistoryRow(None, prefix, number, None, None, None, str(error)))
-        else:
-            position = report.position
-            evidence = any(condition.source == "evidence" for condition in report.conditions)
-            rows.append(
-                HistoryRow(_info(facts), prefix, number, position, report.verdict, report.headline, None, evidence)
-            )
-    return RunHistory(str(path), tuple(rows))
 
 
 def _alternative(location: Location, hints: Hints, require: str) -> str:
@@ -309,7 +246,8 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
     )
 
 
-def _info(facts: Facts) -> CheckpointInfo:
+def checkpoint_info(facts: Facts) -> CheckpointInfo:
+    """Which checkpoint, and what kind."""
     checkpoint = facts.checkpoint
     return CheckpointInfo(
         path=checkpoint.prefix, chosen_because=facts.location.chosen_because, format=checkpoint.format, style=checkpoint.style,
@@ -363,7 +301,7 @@ def _inspection(
             if (values := statistics_of(facts.checkpoint, variable.key)) is not None
         }
     return Inspection(
-        checkpoint=_info(facts),
+        checkpoint=checkpoint_info(facts),
         parameters=(weights[1], weights[2]),
         groups=tuple(Group(role, *totals[role]) for role in ROLES if role in totals),
         variables=variables,

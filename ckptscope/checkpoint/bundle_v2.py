@@ -192,6 +192,18 @@ class BundleReader:
             data += more
         return data
 
+    def read_into(self, entry: TensorEntry, start: int, target: memoryview) -> None:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
+        offset = self._span(entry)[0] + start
+        descriptor, done = self._descriptor(entry.shard), 0
+        while done < len(target):  # reads of more than 2 GiB come in parts
+            count = os.preadv(descriptor, [target[done:]], offset + done)
+            if count == 0:
+                raise TruncatedError(
+                    "the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset
+                )
+            done += count
+
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         if entry.slices:

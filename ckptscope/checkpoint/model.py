@@ -73,6 +73,9 @@ class TensorReader(Protocol):
     def read_bytes(self, entry: TensorEntry) -> bytes:
         """The stored bytes of an entry without slices."""
 
+    def read_into(self, entry: TensorEntry, start: int, target: memoryview) -> None:
+        """Fill ``target`` with stored bytes of an entry without slices, from byte ``start`` of it on."""
+
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
         """The tensor's values, a view of the mapped file where the dtype allows."""
 

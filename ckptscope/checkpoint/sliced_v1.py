@@ -70,6 +70,7 @@ class SlicedReader:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if nbytes else None
         self.table = Table(memoryview(self._map) if self._map is not None else b"", path)
         self._blocks: dict[str, list[tuple[int, Extents]]] | None = None
+        self._last: tuple[str, bytes] = ("", b"")
 
     def close(self) -> None:
         """Nothing to do: arrays never look into the compressed file."""
@@ -99,6 +100,12 @@ class SlicedReader:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         ((_, tensor),) = self._slices(entry.key)
         return tensor
+
+    def read_into(self, entry: TensorEntry, start: int, target: memoryview) -> None:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`; the format compresses, so the tensor is read whole."""
+        if self._last[0] != entry.key:
+            self._last = (entry.key, self.read_array(entry).tobytes())
+        target[:] = self._last[1][start : start + len(target)]
 
     def _proto(self, tensor: bytes, extents: Extents, entry: TensorEntry) -> Any:
         # V1 stores neither shape nor, for some types, dtype with the data of a slice.

@@ -118,6 +118,27 @@ class EpochRange:
     stop: int
 
 
+def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, ...]:
+    """[start, stop) in examples over all epochs, cut at their boundaries."""
+    if stop <= start:
+        return ()
+    if not epoch_size:
+        return (EpochRange(0, start, stop),)
+    pieces: list[EpochRange] = []
+    while start < stop and len(pieces) < 64:
+        epoch = start // epoch_size
+        end = min(stop, (epoch + 1) * epoch_size)
+        pieces.append(EpochRange(epoch, start - epoch * epoch_size, end - epoch * epoch_size))
+        start = end
+    return tuple(pieces)
+
+
+def describe_ranges(ranges: tuple[EpochRange, ...]) -> str:
+    """``examples 0..223 of epoch 0`` (inclusive, as people say it)."""
+    shown = [f"examples {item.start:,}..{item.stop - 1:,} of epoch {item.epoch}" for item in ranges[:3]]
+    return ", ".join(shown) + (f" and {len(ranges) - 3} epochs more" if len(ranges) > 3 else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """What resuming repeats or skips, in examples."""

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from ckptscope.iterator.position import Position
 from ckptscope.resume.conditions import CONDITION_RULES
 from ckptscope.resume.facts import Facts
-from ckptscope.resume.model import Condition, ConditionRule, EpochRange, Finding, Loss, Outcome, Rule, Verdict, worst
+from ckptscope.resume.model import (
+    Condition,
+    ConditionRule,
+    Finding,
+    Loss,
+    Outcome,
+    Rule,
+    Verdict,
+    describe_ranges,
+    epoch_ranges,
+    worst,
+)
 from ckptscope.resume.rules_data import DATA_RULES
 from ckptscope.resume.rules_state import STATE_RULES
 
@@ -70,21 +81,6 @@ def _finding(rule: Rule, outcome: Outcome, facts: Facts) -> Finding:
     )
 
 
-def _ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, ...]:
-    """[start, stop) in examples over all epochs, cut at their boundaries."""
-    if stop <= start:
-        return ()
-    if not epoch_size:
-        return (EpochRange(0, start, stop),)
-    pieces: list[EpochRange] = []
-    while start < stop and len(pieces) < 64:
-        epoch = start // epoch_size
-        end = min(stop, (epoch + 1) * epoch_size)
-        pieces.append(EpochRange(epoch, start - epoch * epoch_size, end - epoch * epoch_size))
-        start = end
-    return tuple(pieces)
-
-
 def _loss(facts: Facts) -> Loss | None:
     size, step, epoch_size = facts.hints.batch_size, facts.step.value, facts.hints.epoch_size
     training = facts.training
@@ -93,7 +89,7 @@ def _loss(facts: Facts) -> Loss | None:
         size = size if size is not None else reading.position.batch_size
         epoch_size = epoch_size if epoch_size is not None else reading.position.epoch_size
         if training.agreement.kind == "ahead" and training.agreement.batches and size and step is not None:
-            return Loss(skipped=_ranges(step * size, (step + training.agreement.batches) * size, epoch_size))
+            return Loss(skipped=epoch_ranges(step * size, (step + training.agreement.batches) * size, epoch_size))
         return None
     if step is None or size is None or facts.is_damaged or step == 0:
         return None
@@ -101,10 +97,10 @@ def _loss(facts: Facts) -> Loss | None:
     if not facts.iterators and older and facts.location.number is not None:
         nearest = min(older, key=lambda partner: (abs(partner.step - (facts.location.number or 0)), partner.step))
         if nearest.step < step:
-            return Loss(repeated=_ranges(nearest.step * size, step * size, epoch_size))
-        return Loss(skipped=_ranges(step * size, nearest.step * size, epoch_size))
+            return Loss(repeated=epoch_ranges(nearest.step * size, step * size, epoch_size))
+        return Loss(skipped=epoch_ranges(step * size, nearest.step * size, epoch_size))
     if facts.position.kind == "lost" and facts.inventory.of_role("weight", "ema"):
-        return Loss(repeated=_ranges(0, step * size, epoch_size))
+        return Loss(repeated=epoch_ranges(0, step * size, epoch_size))
     return None
 
 
@@ -130,12 +126,6 @@ def _what_is_lost(findings: list[Finding]) -> str:
             listed = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
             phrases.append(f"{listed} {'are' if len(names) > 1 or names == ['some weights'] else 'is'} {words}")
     return "; ".join(phrases) or findings[0].message
-
-
-def describe_ranges(ranges: tuple[EpochRange, ...]) -> str:
-    """``examples 0..223 of epoch 0`` (inclusive, as people say it)."""
-    shown = [f"examples {item.start:,}..{item.stop - 1:,} of epoch {item.epoch}" for item in ranges[:3]]
-    return ", ".join(shown) + (f" and {len(ranges) - 3} epochs more" if len(ranges) > 3 else "")
 
 
 def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Loss | None) -> str:

@@ -1,0 +1,458 @@
+"""One call from two paths to everything that differs between two checkpoints."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ckptscope.checkpoint.discover import checkpoints_in
+from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.roles import ROLES, Role, Variable
+from ckptscope.diff.alarms import Situation, raise_alarms
+from ckptscope.diff.data import Move, Place, move_between, pipeline_change, places_of
+from ckptscope.diff.iterators import compare_iterators
+from ckptscope.diff.model import KINDS, Alarm, Change, Group, IteratorChange, Kind, Measures, Rule, StateChange, Summary
+from ckptscope.diff.pairing import Names, Pair, pair_variables
+from ckptscope.diff.training import compare_training
+from ckptscope.diff.values import Comparer, Outcome, Reader, same_checksums
+from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, MissingShardError
+from ckptscope.formats.dtypes import VARIANT
+from ckptscope.inspection import CheckpointInfo, checkpoint_info, gathered
+from ckptscope.iterator.position import Hints, Position
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts
+from ckptscope.resume.report import ResumeReport, evaluate
+
+if TYPE_CHECKING:
+    import pandas
+
+_FLOATING_ROLES: tuple[Role, ...] = ("weight", "optimizer_slot", "ema", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDiff:
+    """Everything that is said of two checkpoints.
+
+    Attributes:
+        positions: in the data, of A and B, each on its own account; None where it is not stored.
+        changes: in the order of B's keys.
+        groups: totals by role, bookkeeping last.
+        training: parts of the training state, also those that stayed as they were.
+        notes: what limits the comparison, in words.
+    """
+
+    a: CheckpointInfo
+    b: CheckpointInfo
+    rule: Rule
+    summary: Summary
+    positions: tuple[Position | None, Position | None]
+    changes: tuple[Change, ...]
+    groups: tuple[Group, ...]
+    training: tuple[StateChange, ...]
+    iterators: tuple[IteratorChange, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        from ckptscope.render.diff_json import diff_pieces
+
+        return "".join(diff_pieces(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each change."""
+        from ckptscope.render.frames import diff_frame
+
+        return diff_frame(self)
+
+    def _repr_html_(self) -> str:
+        from ckptscope.render.notebook import diff_html
+
+        return diff_html(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two checkpoints, judged on its own."""
+
+    name: str
+    checkpoint: Checkpoint
+    facts: Facts
+    report: ResumeReport
+
+    @classmethod
+    def open(cls, name: str, path: str, step: str | None, hints: Hints) -> Side:
+        """Open and judge one side; no data file is read for it but those of small tensors.
+
+        Raises:
+            CkptscopeError: it cannot be opened; the message begins with the name of the side.
+        """
+        try:
+            _, checkpoint, facts = gathered(path, step, hints, checksums=False)
+        except CkptscopeError as error:
+            error.message = f"{name}: {error.message}"
+            raise
+        return cls(name, checkpoint, facts, evaluate(facts))
+
+    @property
+    def reader(self) -> Reader:
+        """For comparing its tensors."""
+        return Reader(self.name, self.checkpoint, self.facts.damage)
+
+
+@dataclass
+class _Tally:
+    equal: int = 0
+    by_checksum: int = 0
+    counted: dict[Kind, int] = field(default_factory=dict)
+    elements: int = 0
+    elements_changed: int = 0
+    nbytes: int = 0
+
+
+class Diff:
+    """Changes between two checkpoints, found as they are asked for.
+
+    Iterate to get each :class:`Change` as soon as it is known; :meth:`collect` (and everything that needs the whole)
+    finishes the comparison and closes the files.
+    """
+
+    def __init__(self, a: Side, b: Side, options: DiffOptions, progress: Progress | None = None) -> None:
+        self._a, self._b, self._options = a, b, options
+        self._progress = progress
+        self._changes: list[Change] = []
+        self._outcomes: dict[str, bool | None] = {}
+        self._tallies: dict[Role, _Tally] = defaultdict(_Tally)
+        self._comparer = Comparer(
+            a.reader, b.reader, options.rule, verify=options.verify_data, read_equal=options.verify_data,
+            measured=options.measured, progress=progress.advance if progress is not None else None,
+        )  # fmt: skip
+        try:
+            self._pairs = self._paired()
+            self._iterators = compare_iterators(a.facts, b.facts, self._wanted_iterators())
+            self._plan()
+        except BaseException:
+            self.close()
+            raise
+        self._source = self._compared()
+        self._result: CheckpointDiff | None = None
+
+    def __iter__(self) -> Iterator[Change]:
+        position = 0
+        while True:
+            if position < len(self._changes):
+                yield self._changes[position]
+                position += 1
+                continue
+            found = next(self._source, None)
+            if found is None:
+                self.close()
+                return
+            self._changes.append(found)
+
+    def __enter__(self) -> Diff:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files."""
+        self._a.checkpoint.close()
+        self._b.checkpoint.close()
+
+    def collect(self) -> CheckpointDiff:
+        """Compare what is left, and sum up."""
+        if self._result is None:
+            for _ in self:
+                pass
+            self._result = self._summed_up()
+        return self._result
+
+    @property
+    def summary(self) -> Summary:
+        """The answer in short."""
+        return self.collect().summary
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes."""
+        return self.collect().changes
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        return self.collect().to_json()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each change."""
+        return self.collect().to_frame()
+
+    def _repr_html_(self) -> str:
+        return self.collect()._repr_html_()
+
+    # ------------------------------------------------------------------------------------------ comparing
+
+    def _wanted(self, key: str) -> bool:
+        only, ignore = self._options.only, self._options.ignore
+        listed = not only or any(fnmatch.fnmatchcase(key, glob) for glob in only)
+        return listed and not any(fnmatch.fnmatchcase(key, glob) for glob in ignore)
+
+    def _wanted_iterators(self) -> list[str] | None:
+        if not (self._options.only or self._options.ignore):
+            return None
+        return [it.key for side in (self._a, self._b) for it in side.facts.iterators if self._wanted(it.key)]
+
+    def _paired(self) -> list[Pair]:
+        a, b = self._a.facts, self._b.facts
+        self._options.names.check(variable.key for variable in a.inventory.variables)
+        old, new = ([v for v in facts.inventory.variables if self._wanted(v.key)] for facts in (a, b))
+        across = (self._a.checkpoint.style, a.location.is_saved_model) != (self._b.checkpoint.style, b.location.is_saved_model)  # fmt: skip
+        return pair_variables(
+            old, new, self._options.names, across_styles=across,
+            same_bytes=lambda x, y: self._comparer.same_bytes(x.entry, y.entry),
+        )  # fmt: skip
+
+    def _plan(self) -> None:
+        """Decide on checksums by how much there is to read, and announce it."""
+        reading = sum(
+            pair.b.entry.nbytes for pair in self._pairs
+            if pair.a is not None and pair.b is not None and pair.a.entry.shape == pair.b.entry.shape
+            and pair.b.entry.dtype is not VARIANT and self._comparer.needs_reading(pair.a.entry, pair.b.entry)
+        )  # fmt: skip
+        self._comparer.verify = self._options.verify_data or reading <= CHECKSUM_LIMIT_NBYTES
+        self._reading_nbytes = reading
+        if self._progress is not None:
+            self._progress.total = reading
+        for side, lost in ((self._a, "A"), (self._b, "B")):
+            _refuse_without_data(side, lost)
+
+    def _compared(self) -> Iterator[Change]:
+        for pair in self._pairs:
+            present = pair.b if pair.b is not None else pair.a
+            assert present is not None
+            tally = self._tallies[present.role]
+            tally.nbytes += present.entry.nbytes
+            tally.elements += present.entry.num_elements
+            change = self._change(pair, present, tally)
+            if change is None:
+                tally.equal += 1
+                continue
+            tally.counted[change.kind] = tally.counted.get(change.kind, 0) + 1
+            if change.stats is not None and change.stats.num_changed:
+                tally.elements_changed += change.stats.num_changed
+            yield change
+
+    def _change(self, pair: Pair, present: Variable, tally: _Tally) -> Change | None:
+        made = _change_of(pair, present)
+        if pair.a is None:
+            return replace(made, kind="added")
+        if pair.b is None:
+            return replace(made, kind="removed")
+        old, new = pair.a.entry, pair.b.entry
+        if old.shape != new.shape:
+            self._outcomes[new.key] = False
+            return replace(made, kind="shape", old_shape=old.shape, old_dtype=None if old.dtype is new.dtype else old.dtype.name)  # fmt: skip
+        if new.dtype is VARIANT and old.dtype is VARIANT:
+            return self._iterator_change(made, pair)
+        outcome = self._comparer.compare(old, new)
+        tally.by_checksum += outcome.status == "checksum"
+        self._outcomes[new.key] = None if outcome.status == "unreadable" else outcome.status != "value"
+        return _judged(made, pair, outcome)
+
+    def _iterator_change(self, made: Change, pair: Pair) -> Change | None:
+        assert pair.a is not None and pair.b is not None
+        if same_checksums(pair.a.entry, pair.b.entry):
+            return None
+        found = next((item for item in self._iterators if item.key == pair.b.key), None)
+        if found is not None and found.same:
+            return None
+        broken = found is not None and found.kind == "undecoded"
+        return replace(made, kind="unreadable" if broken else "value", problem=found.why if found is not None else None)
+
+    # ------------------------------------------------------------------------------------------ summing up
+
+    def _summed_up(self) -> CheckpointDiff:
+        a, b = self._a, self._b
+        places = places_of(a.facts, b.facts)
+        move = move_between(*places)
+        alarms = raise_alarms(
+            Situation(
+                places=places, move=move, verdicts=(a.report.verdict, b.report.verdict),
+                pipeline=pipeline_change(a.facts, b.facts, places),
+                weights_frozen=self._frozen(), turned_nan=self._turned_nan(),
+            )
+        )  # fmt: skip
+        counting = any(change.counts for change in self._changes)
+        same = not counting and all(item.same for item in self._iterators)
+        summary = Summary(
+            same=same, step_delta=move.steps, batches_delta=move.batches, examples_delta=move.examples,
+            epochs_delta=move.epochs, sources=move.sources, verdicts=(a.report.verdict, b.report.verdict),
+            alarms=alarms, reasons=move.reasons,
+        )  # fmt: skip
+        return CheckpointDiff(
+            a=checkpoint_info(a.facts), b=checkpoint_info(b.facts), rule=self._options.rule, summary=summary,
+            positions=(places[0].position, places[1].position), changes=tuple(self._changes), groups=self._groups(),
+            training=compare_training(a.facts, b.facts, self._pairs, self._equal), iterators=self._iterators,
+            notes=tuple(self._notes()),
+        )  # fmt: skip
+
+    def _equal(self, pair: Pair) -> bool | None:
+        return self._outcomes.get(pair.b.key) if pair.b is not None else None
+
+    def _groups(self) -> tuple[Group, ...]:
+        return tuple(
+            Group(
+                role, tally.equal, tally.by_checksum, {kind: tally.counted[kind] for kind in KINDS if kind in tally.counted},
+                tally.elements, tally.elements_changed, tally.nbytes,
+            )
+            for role in ROLES if (tally := self._tallies.get(role)) is not None
+        )  # fmt: skip
+
+    def _frozen(self) -> bool | None:
+        states = [self._equal(p) for p in self._pairs if p.b is not None and p.b.role == "weight"]
+        return all(states) if states and None not in states else None
+
+    def _turned_nan(self) -> tuple[str, ...]:
+        return tuple(
+            change.key for change in self._changes
+            if change.role in _FLOATING_ROLES and change.stats is not None
+            and change.stats.num_nan_b and not change.stats.num_nan_a
+        )  # fmt: skip
+
+    def _notes(self) -> Iterator[str]:
+        by_checksum = sum(tally.by_checksum for tally in self._tallies.values())
+        if by_checksum:
+            yield (
+                f"{by_checksum:,} variables are equal by their stored checksums and were not read (--verify-data reads them)"
+            )
+        if self._reading_nbytes and not self._comparer.verify:
+            yield "checksums of what was read were not verified, it is more than 1 GiB (--verify-data does)"
+        for side in (self._a, self._b):
+            if side.report.verdict == "impossible":
+                yield f"{side.name}: {side.report.headline}"
+
+
+def _refuse_without_data(side: Side, name: str) -> None:
+    """Nothing can be compared where no data file is left."""
+    stored = [entry for entry in side.checkpoint.entries.values() if entry.nbytes]
+    lost = [item for item in side.facts.damage if item.kind == "missing_shard"]
+    if stored and lost and not any(os.path.exists(file) for file in side.checkpoint.files[1:]):
+        raise MissingShardError(f"{name}: {lost[0].problem}", path=lost[0].file)
+
+
+def _change_of(pair: Pair, present: Variable) -> Change:
+    old = pair.a.key if pair.a is not None and pair.b is not None and pair.a.key != pair.b.key else None
+    return Change(
+        kind="value", key=present.key, role=present.role, dtype=present.entry.dtype.name, shape=present.entry.shape,
+        nbytes=present.entry.nbytes, old_key=old, score=pair.score, counts=present.role != "bookkeeping",
+        slot_of=present.slot_of, slot_name=present.slot_name,
+    )  # fmt: skip
+
+
+def _judged(made: Change, pair: Pair, outcome: Outcome) -> Change | None:
+    """The change that the outcome of comparing two tensors of one shape makes; None where there is none."""
+    assert pair.a is not None and pair.b is not None
+    if outcome.status == "unreadable":
+        return replace(made, kind="unreadable", problem=outcome.problem)
+    if pair.a.entry.dtype is not pair.b.entry.dtype:
+        return replace(made, kind="dtype", old_dtype=pair.a.entry.dtype.name, stats=outcome.stats)
+    stats: Measures | None = outcome.stats
+    if pair.score is not None:
+        return replace(made, kind="renamed", stats=stats)
+    return replace(made, kind="value", stats=stats) if outcome.status == "value" else None
+
+
+@dataclass
+class Progress:
+    """How far a comparison is: ``total`` is set when it is known, ``advance`` called as bytes are compared."""
+
+    advance: Callable[[int], None]
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiffOptions:
+    """How to compare.
+
+    Attributes:
+        names: what the user knows of names.
+        verify_data: read also what has equal checksums, and verify the checksums of everything.
+        measured: compute all measures; else only count changed elements.
+        only, ignore: patterns of variable keys.
+    """
+
+    rule: Rule = Rule()
+    names: Names = Names()
+    verify_data: bool = False
+    measured: bool = True
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+def diff(
+    a: str, b: str | None = None, *, step: tuple[str | int, str | int] | None = None, rtol: float | None = None,
+    atol: float | None = None, equal_nan: bool | None = None, only: Iterable[str] = (), ignore: Iterable[str] = (),
+    maps: Mapping[str, str] | Iterable[str] = (), strip_prefix: Iterable[str] = (), verify_data: bool = False,
+    measured: bool = True, batch_size: int | None = None, epoch_size: int | None = None, global_seed: int | None = None,
+    shuffle_seed: int | None = None, data_root: str | None = None, progress: Progress | None = None,
+) -> Diff:  # fmt: skip
+    """Compare two checkpoints, or the last two of one directory.
+
+    Args:
+        a, b: paths as for ``inspect``; without ``b`` the two checkpoints are those of one directory.
+        step: which checkpoint of each: numbers, ``latest`` or -K.
+        rtol, atol: tolerances of NumPy's rule |a - b| <= atol + rtol * |b|; without them bytes are compared.
+        equal_nan: NaN equals NaN under that rule.
+        only, ignore: patterns of variable keys.
+        maps: keys (or leading parts of keys) of A and what B calls them, as ``OLD=NEW`` or as a mapping.
+        strip_prefix: leading parts of keys that do not count.
+        verify_data: read also what has equal checksums.
+        measured: compute all measures; else only count changed elements, which is faster.
+        batch_size, epoch_size, global_seed, shuffle_seed, data_root: what iterator states cannot hold.
+
+    Raises:
+        CkptscopeError: one side cannot be opened; the message names it.
+    """
+    hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
+    texts = [f"{old}={new}" for old, new in maps.items()] if isinstance(maps, Mapping) else list(maps)
+    rule = Rule(None if rtol is None else float(rtol), None if atol is None else float(atol), equal_nan)
+    options = DiffOptions(rule, Names.parsed(texts, strip_prefix), verify_data, measured, tuple(only), tuple(ignore))
+    sides = _located(str(a), None if b is None else str(b), None if step is None else (str(step[0]), str(step[1])))
+    first = Side.open("A", *sides[0], hints)
+    try:
+        second = Side.open("B", *sides[1], hints)
+    except BaseException:
+        first.checkpoint.close()
+        raise
+    return Diff(first, second, options, progress)
+
+
+def _located(
+    a: str, b: str | None, step: tuple[str, str] | None
+) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+    """(path, step) of both sides."""
+    if b is not None:
+        return (a, step[0] if step else None), (b, step[1] if step else None)
+    if step is not None:
+        return (a, step[0]), (a, step[1])
+    if os.path.isdir(a) and len(checkpoints_in(a)) == 1:
+        raise CheckpointNotFoundError("holds one checkpoint only; name what to compare it with", path=a)
+    if not os.path.isdir(a) and os.path.lexists(a):
+        raise CheckpointNotFoundError("is no directory; name a second checkpoint to compare it with", path=a)
+    return (a, "-2"), (a, "-1")
+
+
+def quick_alarms(a: Side, b: Side) -> tuple[Alarm, ...]:
+    """The alarms that need no data: for a run's history. Weights count as frozen if all checksums are equal."""
+    places = places_of(a.facts, b.facts)
+    old = {variable.key: variable.entry for variable in a.facts.inventory.of_role("weight")}
+    new: Sequence[Variable] = b.facts.inventory.of_role("weight")
+    frozen = bool(new) and all(v.key in old and same_checksums(old[v.key], v.entry) for v in new)
+    move: Move = move_between(*places)
+    verdicts = (a.report.verdict, b.report.verdict)
+    return raise_alarms(Situation(places, move, verdicts, pipeline_change(a.facts, b.facts, places), frozen))
+
+
+__all__ = ["CheckpointDiff", "Diff", "DiffOptions", "Place", "Progress", "Side", "diff", "quick_alarms"]

@@ -1,0 +1,112 @@
+"""All checkpoints of a run in step order: where each stood, its verdict, and what went wrong since the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ckptscope.checkpoint.discover import Location, all_in
+from ckptscope.diff.compare import Side, quick_alarms
+from ckptscope.diff.data import move_between, places_of
+from ckptscope.diff.model import Alarm
+from ckptscope.errors import CkptscopeError
+from ckptscope.inspection import CheckpointInfo, checkpoint_info
+from ckptscope.iterator.position import Hints, Position
+from ckptscope.resume.facts import gather
+from ckptscope.resume.report import evaluate
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One checkpoint of a run; ``error`` is set where it could not be read.
+
+    Attributes:
+        number: at the end of its name.
+        position: of the run; null where the iterator is out of step.
+        place: the iterator's own position, whether or not it is in step.
+        batches_moved: since the readable checkpoint before; None where not known.
+        alarms: against the readable checkpoint before.
+    """
+
+    checkpoint: CheckpointInfo | None
+    path: str
+    number: int | None
+    position: Position | None
+    verdict: str | None
+    headline: str | None
+    error: str | None
+    has_evidence_conditions: bool = False
+    place: Position | None = None
+    batches_moved: int | None = None
+    alarms: tuple[Alarm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """All checkpoints of a directory in step order."""
+
+    directory: str
+    rows: tuple[HistoryRow, ...]
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        from ckptscope.render.jsonable import dumps, history_to_jsonable
+
+        return dumps(history_to_jsonable(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each checkpoint."""
+        from ckptscope.render.frames import history_frame
+
+        return history_frame(self)
+
+    def _repr_html_(self) -> str:
+        from ckptscope.render.notebook import history_html
+
+        return history_html(self)
+
+
+def inspect_all(
+    path: str, *, batch_size: int | None = None, epoch_size: int | None = None, global_seed: int | None = None,
+    shuffle_seed: int | None = None, data_root: str | None = None, verify: bool = False,
+) -> RunHistory:  # fmt: skip
+    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error.
+
+    Each is compared with the readable one before it: the alarms of :mod:`ckptscope.diff.alarms` that need no values.
+
+    Raises:
+        CheckpointNotFoundError: there is none.
+    """
+    hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
+    rows = []
+    before: Side | None = None
+    for location in all_in(str(path)):
+        try:
+            side = _judged(location, hints, verify)
+        except CkptscopeError as error:
+            rows.append(HistoryRow(None, location.prefix, location.number, None, None, None, str(error)))
+            continue
+        rows.append(_row(location, side, before))
+        before = side
+    return RunHistory(str(path), tuple(rows))
+
+
+def _judged(location: Location, hints: Hints, verify: bool) -> Side:
+    with location.open() as checkpoint:
+        facts = gather(location, checkpoint, hints, verify=verify)
+        return Side(location.prefix, checkpoint, facts, evaluate(facts))
+
+
+def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
+    report, facts = side.report, side.facts
+    place = places_of(facts, facts)[1]
+    moved = None if before is None else move_between(*places_of(before.facts, facts)).batches
+    return HistoryRow(
+        checkpoint=checkpoint_info(facts), path=location.prefix, number=location.number, position=report.position,
+        verdict=report.verdict, headline=report.headline, error=None,
+        has_evidence_conditions=any(condition.source == "evidence" for condition in report.conditions),
+        place=place.position, batches_moved=moved, alarms=() if before is None else quick_alarms(before, side),
+    )  # fmt: skip
