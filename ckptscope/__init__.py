@@ -3,6 +3,7 @@
     import ckptscope as cs
 
     cs.inspect("model_dir").resume.verdict
+    cs.diff("model_dir@8", "model_dir@12").summary
     cs.open("model_dir")["dense/kernel"]
 
 Reading never imports TensorFlow and never runs anything that it reads.
@@ -15,18 +16,25 @@ from typing import TYPE_CHECKING, Any
 from ckptscope.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ckptscope.inspection import Inspection, RunHistory, inspect, inspect_all
+    from ckptscope.comparison.compare import CheckpointDiff, Diff, diff
+    from ckptscope.history import RunHistory, inspect_all
+    from ckptscope.inspection import Inspection, inspect
     from ckptscope.inspection import open_checkpoint as open
 
 _LAZY = {
     "inspect": ("ckptscope.inspection", "inspect"),
-    "inspect_all": ("ckptscope.inspection", "inspect_all"),
+    "inspect_all": ("ckptscope.history", "inspect_all"),
+    "diff": ("ckptscope.comparison.compare", "diff"),
     "open": ("ckptscope.inspection", "open_checkpoint"),
     "Inspection": ("ckptscope.inspection", "Inspection"),
-    "RunHistory": ("ckptscope.inspection", "RunHistory"),
+    "RunHistory": ("ckptscope.history", "RunHistory"),
+    "Diff": ("ckptscope.comparison.compare", "Diff"),
+    "CheckpointDiff": ("ckptscope.comparison.compare", "CheckpointDiff"),
     "CkptscopeError": ("ckptscope.errors", "CkptscopeError"),
 }
-__all__ = ["CkptscopeError", "Inspection", "RunHistory", "__version__", "inspect", "inspect_all", "open"]
+__all__ = [
+    "CheckpointDiff", "CkptscopeError", "Diff", "Inspection", "RunHistory", "__version__", "diff", "inspect", "inspect_all", "open",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

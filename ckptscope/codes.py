@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ckptscope.diff.alarms import ALARM_RULES, AlarmRule
+from ckptscope.comparison.alarms import ALARM_RULES, AlarmRule
 from ckptscope.resume.model import ConditionRule, Rule
 from ckptscope.resume.report import codes as resume_codes
 from ckptscope.resume.report import explain as explain_resume

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ckptscope.checkpoint.discover import Location, all_in
-from ckptscope.diff.compare import Side, quick_alarms
-from ckptscope.diff.data import move_between, places_of
-from ckptscope.diff.model import Alarm
+from ckptscope.comparison.compare import Side, quick_alarms
+from ckptscope.comparison.data import move_between, places_of
+from ckptscope.comparison.model import Alarm
 from ckptscope.errors import CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
@@ -75,7 +75,7 @@ def inspect_all(
 ) -> RunHistory:  # fmt: skip
     """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error.
 
-    Each is compared with the readable one before it: the alarms of :mod:`ckptscope.diff.alarms` that need no values.
+    Each is compared with the readable one before it: the alarms of :mod:`ckptscope.comparison.alarms` that need no values.
 
     Raises:
         CheckpointNotFoundError: there is none.

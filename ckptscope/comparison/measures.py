@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ckptscope.diff.model import Measures, Rule
+from ckptscope.comparison.model import Measures, Rule
 from ckptscope.formats.dtypes import DType
 
 Array = np.ndarray[Any, Any]
 # Elements of one block: with its copies it stays in the second-level cache.
 BLOCK_ELEMENTS = 1 << 15
-# Above so many elements products may be formed in float32: their errors average out (tests/diff/test_measures.py).
+# Above so many elements products may be formed in float32: their errors average out (tests/comparison/test_measures.py).
 FAST_ELEMENTS = 1 << 20
 # Mean squares below this lose digits in float32, sums beyond these in float64.
 _SMALL_SQUARE = 1e-30

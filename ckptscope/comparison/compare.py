@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from ckptscope.checkpoint.discover import checkpoints_in
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
-from ckptscope.diff.alarms import Situation, raise_alarms
-from ckptscope.diff.data import Move, Place, move_between, pipeline_change, places_of
-from ckptscope.diff.iterators import compare_iterators
-from ckptscope.diff.model import KINDS, Alarm, Change, Group, IteratorChange, Kind, Measures, Rule, StateChange, Summary
-from ckptscope.diff.pairing import Names, Pair, pair_variables
-from ckptscope.diff.training import compare_training
-from ckptscope.diff.values import Comparer, Outcome, Reader, same_checksums
+from ckptscope.comparison.alarms import Situation, raise_alarms
+from ckptscope.comparison.data import Move, Place, move_between, pipeline_change, places_of
+from ckptscope.comparison.iterators import compare_iterators
+from ckptscope.comparison.model import KINDS, Alarm, Change, Group, IteratorChange, Kind, Measures, Rule, StateChange, Summary
+from ckptscope.comparison.pairing import Names, Pair, pair_variables
+from ckptscope.comparison.training import compare_training
+from ckptscope.comparison.values import Comparer, Outcome, Reader, same_checksums
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, MissingShardError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.inspection import CheckpointInfo, checkpoint_info, gathered

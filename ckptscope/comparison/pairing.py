@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from ckptscope.formats.dtypes import VARIANT
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 # Renames without equal content need paths at least this much alike (percent), as git wants by default.
 MIN_SCORE = 50
-# A proposal costs a comparison of paths; beyond so many pairs of one shape none is made.
+# A proposal costs a comparison of paths: so many are made in all, groups of few candidates first.
 _MAX_PROPOSALS = 20_000
 # The same slot under the names of TF1's and TF2's optimizers.
 _SLOT_ALIASES = {
@@ -127,7 +126,8 @@ class _Matcher:
         )
         for name, a in found_a.items():
             b = found_b.get(name)
-            if b is not None:
+            # Two slots with different owners are different slots, whatever their keys say.
+            if b is not None and not (slots is None and _has_owner(a) and _has_owner(b)):
                 self.pair(a, b)
 
     def own_name(self, variable: Variable) -> str:
@@ -216,11 +216,12 @@ def _by_content(matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bo
                 found[entry.crc32c, entry.dtype.number, entry.shape].append(variable)
         return found
 
-    others = groups(matcher.alone_b)
-    for content, variables in groups(matcher.alone_a).items():
-        candidates = others.get(content, [])
-        if not candidates or len(variables) * len(candidates) > _MAX_PROPOSALS:
-            continue
+    others, budget = groups(matcher.alone_b), _MAX_PROPOSALS
+    found = [(variables, others[content]) for content, variables in groups(matcher.alone_a).items() if content in others]
+    for variables, candidates in sorted(found, key=lambda group: len(group[0]) * len(group[1])):
+        budget -= len(variables) * len(candidates)
+        if budget < 0 and len(variables) * len(candidates) > 1:
+            break
         # One number, or one of several equal tensors, says little: then the paths must agree as well.
         sure = len(variables) == len(candidates) == 1 and variables[0].entry.num_elements > 1
         for score, old, new in _ranked(variables, candidates):
@@ -235,9 +236,11 @@ def _by_likeness(matcher: _Matcher) -> None:
         for variable in alone.values():
             if not _has_owner(variable) and variable.entry.dtype is not VARIANT and variable.role != "bookkeeping":
                 groups[variable.entry.dtype.number, variable.entry.shape, variable.role][number].append(variable)
-    for old_ones, new_ones in groups.values():
-        if len(old_ones) * len(new_ones) > _MAX_PROPOSALS:
-            continue
+    budget = _MAX_PROPOSALS
+    for old_ones, new_ones in sorted(groups.values(), key=lambda group: len(group[0]) * len(group[1])):
+        budget -= len(old_ones) * len(new_ones)
+        if budget < 0:
+            break
         for score, old, new in _ranked(old_ones, new_ones):
             if score >= MIN_SCORE and _both_alone(matcher, old, new):
                 matcher.pair(old, new, min(score, 99))
@@ -253,12 +256,11 @@ def _ranked(a: Sequence[Variable], b: Sequence[Variable]) -> list[tuple[int, Var
 
 
 def likeness(a: Variable, b: Variable) -> int:
-    """How alike two variables are named, in percent: by path without what both begin with, or by full name."""
-    first, second = name_of(a.key), name_of(b.key)
-    best = difflib.SequenceMatcher(None, first, second, autojunk=False).ratio()
-    if a.full_name and a.full_name == b.full_name and a.full_name != os.path.basename(a.full_name):
-        best = 1.0
-    return round(100 * best)
+    """How alike two variables are named, in percent: by path, or by full name where both have one."""
+    names = [(name_of(a.key), name_of(b.key))]
+    if a.full_name and b.full_name and "/" in a.full_name and "/" in b.full_name:
+        names.append((a.full_name, b.full_name))
+    return round(100 * max(difflib.SequenceMatcher(None, *pair, autojunk=False).ratio() for pair in names))
 
 
 # ---------------------------------------------------------------------------------------------------- slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ckptscope.diff.model import IteratorChange, StageChange
+from ckptscope.comparison.model import IteratorChange, StageChange
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.held import Held, map_results, prefetch_entries

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
-from ckptscope.diff.model import Measures, Rule
+from ckptscope.comparison.model import Measures, Rule
 from ckptscope.errors import CkptscopeError, UnsupportedFormatError
 from ckptscope.formats.dtypes import STRING, DType
 
 if TYPE_CHECKING:
-    from ckptscope.diff.measures import Accumulator, Kernel
+    from ckptscope.comparison.measures import Accumulator, Kernel
 
 CHUNK_NBYTES = 1 << 20
 # String tensors up to this size are compared string by string, larger ones as bytes.
@@ -118,7 +118,7 @@ class Comparer:
 
     def _measured(self, a: TensorEntry, b: TensorEntry) -> Measures:
         from ckptscope.checkpoint.stream import TensorStream, scratch
-        from ckptscope.diff.measures import Accumulator
+        from ckptscope.comparison.measures import Accumulator
 
         stream_a = TensorStream(self.a.checkpoint.reader, a)
         stream_b = TensorStream(self.b.checkpoint.reader, b)
@@ -138,7 +138,7 @@ class Comparer:
         return total.measures(self.measured)
 
     def _kernel(self, a: DType, b: DType, num_elements: int) -> Kernel:
-        from ckptscope.diff.measures import FAST_ELEMENTS, count_kernel, kernel_for
+        from ckptscope.comparison.measures import FAST_ELEMENTS, count_kernel, kernel_for
 
         which = a.number, b.number, num_elements > FAST_ELEMENTS
         if which not in self._kernels:

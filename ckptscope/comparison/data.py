@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ckptscope.diff.iterators import pipeline_differs, position_of
-from ckptscope.diff.model import SourceMove
+from ckptscope.comparison.iterators import pipeline_differs, position_of
+from ckptscope.comparison.model import SourceMove
 from ckptscope.iterator.position import Position, SourcePosition
 from ckptscope.resume.facts import Facts, IteratorFact
 from ckptscope.resume.model import EpochRange, epoch_ranges

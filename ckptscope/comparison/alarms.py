@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ckptscope.diff.data import Move, Place, in_examples
-from ckptscope.diff.model import Alarm
+from ckptscope.comparison.data import Move, Place, in_examples
+from ckptscope.comparison.model import Alarm
 from ckptscope.resume.model import VERDICTS, Verdict, describe_ranges
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import Role, Variable
-from ckptscope.diff.model import StateChange
-from ckptscope.diff.pairing import Pair, name_of
+from ckptscope.comparison.model import StateChange
+from ckptscope.comparison.pairing import Pair, name_of
 from ckptscope.errors import CkptscopeError
 from ckptscope.resume.facts import Facts
 
@@ -34,16 +34,20 @@ def compare_training(
     for role, words in _WORDS.items():
         for pair in by_role.get(role, ()):
             found = _one(role, pair, a.checkpoint, b.checkpoint, words)
-            if found is not None and found.name != a.step.key and found.name != b.step.key:
+            if found is not None and not _is_step(pair, a, b):
                 changes.append(found)
     return (*changes, *_slots(by_role.get("optimizer_slot", ()), equal))
+
+
+def _is_step(pair: Pair, a: Facts, b: Facts) -> bool:
+    return (pair.a is not None and pair.a.key == a.step.key) or (pair.b is not None and pair.b.key == b.step.key)
 
 
 def _step(a: Facts, b: Facts) -> Iterator[StateChange]:
     old, new = a.step.value, b.step.value
     if old is None and new is None:
         return
-    key = b.step.key or a.step.key or "step"
+    key = name_of(b.step.key or a.step.key or "step")
     shown = tuple(None if value is None else f"{value:,}" for value in (old, new))
     yield StateChange("step", key, old != new, *shown, _number_words(old, new))
 
