@@ -178,7 +178,7 @@ class _ExactKernel:
     def _loaded(self, number: int, raw: Array, dtype: DType) -> Array:
         """The values in a buffer of ours."""
         while len(self.buffers) < 4:
-            self.buffers.append(np.empty(min(BLOCK_ELEMENTS, raw.size)))
+            self.buffers.append(np.empty(BLOCK_ELEMENTS))
         target = self.buffers[number][: raw.size]
         np.copyto(target, to_float64(raw, dtype) if dtype.name == "bfloat16" else raw, casting="unsafe")
         return target
