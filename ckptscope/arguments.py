@@ -23,19 +23,22 @@ class Argument:
     Attributes:
         name: Python name of its value.
         flags: spellings; empty for a positional argument.
-        kind: ``flag`` takes no value, ``texts`` may be given several times.
+        kind: ``flag`` takes no value, ``texts`` may be given several times, ``pair`` takes two values, ``switch`` has
+            an opposite (``--no-…``) and is None where neither is given.
         choices: allowed values of a ``text``.
-        minimum: smallest allowed ``integer``.
+        minimum: smallest allowed ``integer`` or ``number``.
+        optional: a positional argument that may be left out.
     """
 
     name: str
     help: str
     flags: tuple[str, ...] = ()
-    kind: Literal["flag", "text", "texts", "integer"] = "text"
+    kind: Literal["flag", "text", "texts", "integer", "number", "pair", "switch"] = "text"
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     default: str | None = None
     minimum: int | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,19 @@ class Command:
 
 _PATH = Argument("path", "A prefix, a member file, a directory, a state file, or DIR@STEP.")
 _STEP = Argument("step", "Which checkpoint of a directory.", ("--step",), metavar="N|latest|-K")
-_JSON = Argument("json", "The same as --format json.", ("--json",), "flag")
+_HINTS = (
+    Argument("batch_size", "Examples of a full batch.", ("--batch-size",), "integer", "N", minimum=1),
+    Argument("epoch_size", "Examples that one pass delivers.", ("--epoch-size",), "integer", "N", minimum=1),
+    Argument("global_seed", "tf.random.set_seed of the program.", ("--global-seed",), "integer", "N"),
+    Argument("shuffle_seed", "seed= of its shuffle.", ("--shuffle-seed",), "integer", "N"),
+    Argument("data_root", "Where the data files are.", ("--data-root",), metavar="DIR"),
+)
+_FORMAT = (
+    Argument("format", "Output format.", ("--format",), choices=FORMATS, default="table"),
+    Argument("json", "The same as --format json.", ("--json",), "flag"),
+    Argument("output", "Write to a file.", ("-o", "--output"), metavar="FILE"),
+    Argument("color", "When to colour.", ("--color",), choices=COLORS, default="auto"),
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -62,11 +77,7 @@ COMMANDS: tuple[Command, ...] = (
             Argument("all", "One row for each checkpoint of a directory.", ("--all",), "flag"),
             Argument("require", "Exit 1 if the verdict is worse.", ("--require",), choices=REQUIREMENTS),
             Argument("strict", "As --require exact; conditions raised by evidence fail, too.", ("--strict",), "flag"),
-            Argument("batch_size", "Examples of a full batch.", ("--batch-size",), "integer", "N", minimum=1),
-            Argument("epoch_size", "Examples that one pass delivers.", ("--epoch-size",), "integer", "N", minimum=1),
-            Argument("global_seed", "tf.random.set_seed of the program.", ("--global-seed",), "integer", "N"),
-            Argument("shuffle_seed", "seed= of its shuffle.", ("--shuffle-seed",), "integer", "N"),
-            Argument("data_root", "Where the data files are.", ("--data-root",), metavar="DIR"),
+            *_HINTS,
             Argument("verify", "Read every checksum, whatever the size.", ("--verify",), "flag"),
             Argument("show_elements", "Show what is in buffers (the user's data).", ("--show-elements",), "flag"),
             Argument("stats", "Statistics of each variable (reads all data).", ("--stats",), "flag"),
@@ -74,14 +85,42 @@ COMMANDS: tuple[Command, ...] = (
             Argument("slice", "Part of it, in NumPy's syntax: 0,:", ("--slice",), metavar="EXPR"),
             Argument("only", "List these variables only.", ("--only",), "texts", "GLOB"),
             Argument("ignore", "Do not list these variables.", ("--ignore",), "texts", "GLOB"),
-            Argument("format", "Output format.", ("--format",), choices=FORMATS, default="table"),
-            _JSON,
-            Argument("output", "Write to a file.", ("-o", "--output"), metavar="FILE"),
-            Argument("color", "When to colour.", ("--color",), choices=COLORS, default="auto"),
+            *_FORMAT,
             Argument("quiet", "The verdict only.", ("-q", "--quiet"), "flag"),
             Argument("verbose", "Everything.", ("-v", "--verbose"), "flag"),
         ),
     ),
+    Command(
+        "diff",
+        "What changed between two checkpoints: weights, training state, and how far the data moved.\n\n"
+        "With one directory its last two checkpoints are compared.\n\n"
+        "Exit status: 0 same, 1 different, 2 not found or unreadable.",
+        (
+            Argument("a", "A checkpoint, as for inspect; or a directory.", metavar="A"),
+            Argument("b", "The checkpoint to compare it with.", metavar="B", optional=True),
+            Argument("step", "Which checkpoint of each.", ("--step",), "pair", "X Y"),
+            Argument("rtol", "Relative tolerance, as in NumPy.", ("--rtol",), "number", "R", minimum=0),
+            Argument("atol", "Absolute tolerance, as in NumPy.", ("--atol",), "number", "A", minimum=0),
+            Argument("equal_nan", "NaN equals NaN.", ("--equal-nan",), "switch"),
+            Argument("only", "Compare these variables only.", ("--only",), "texts", "GLOB"),
+            Argument("ignore", "Do not compare these variables.", ("--ignore",), "texts", "GLOB"),
+            Argument(
+                "map",
+                "A's name of a variable (or of what its name begins with), and B's.",
+                ("--map",),
+                "texts",
+                "OLD=NEW",
+            ),
+            Argument("strip_prefix", "Names count without this beginning.", ("--strip-prefix",), "texts", "P"),
+            Argument("verify_data", "Read everything, and verify all checksums.", ("--verify-data",), "flag"),
+            *_HINTS,
+            Argument("top", "Show so many of the largest changes.", ("--top",), "integer", "N", minimum=0),
+            Argument("stat", "One line for each role, and totals.", ("--stat",), "flag"),
+            *_FORMAT,
+            Argument("quiet", "The answer only; elements are counted, not measured.", ("-q", "--quiet"), "flag"),
+            Argument("verbose", "Everything.", ("-v", "--verbose"), "flag"),
+        ),
+    ),  # fmt: skip
     Command(
         "verify",
         "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 not found or unreadable.",
@@ -112,15 +151,21 @@ def parse(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
         options: dict[str, Any] = {}
         if argument.flags:
             options["dest"] = argument.name
+        elif argument.optional:
+            options["nargs"] = "?"
         if argument.kind == "flag":
             options["action"] = "store_true"
+        elif argument.kind == "switch":
+            options["action"] = argparse.BooleanOptionalAction
         else:
             options["default"] = argument.default
             options["choices"] = argument.choices or None
             if argument.kind == "texts":
                 options["action"] = "append"
-            elif argument.kind == "integer":
-                options["type"] = int
+            elif argument.kind == "pair":
+                options["nargs"] = 2
+            elif argument.kind in ("integer", "number"):
+                options["type"] = int if argument.kind == "integer" else float
         parser.add_argument(*(argument.flags or (argument.name,)), **options)
     try:
         values = vars(parser.parse_args(_joined(argv[1:], command)))
@@ -128,14 +173,19 @@ def parse(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
         return None
     for argument in command.arguments:
         value = values[argument.name]
-        if argument.minimum is not None and value is not None and value < argument.minimum:
+        if argument.minimum is not None and value is not None and not value >= argument.minimum:
             return None
     return command.name, values
 
 
 def _joined(argv: list[str], command: Command) -> list[str]:
     """``--step -2`` as ``--step=-2``: argparse takes a value that begins with a dash for an option."""
-    takes_value = {flag for argument in command.arguments if argument.kind != "flag" for flag in argument.flags}
+    takes_value = {
+        flag
+        for argument in command.arguments
+        if argument.kind not in ("flag", "switch", "pair")
+        for flag in argument.flags
+    }
     joined: list[str] = []
     for word in argv:
         negative = len(word) > 1 and word[0] == "-" and word[1:].isdigit()

@@ -1,7 +1,7 @@
 """The command line: parse arguments, call the library, choose a renderer, set the exit status. No logic.
 
 Exit status of ``inspect``: 0 readable (and at least what --require asks), 1 --require not met, 2 usage, not found or
-unreadable. Of ``verify``: 0 intact, 1 damaged, 2 as before.
+unreadable. Of ``diff``: 0 same, 1 different, 2 as before. Of ``verify``: 0 intact, 1 damaged, 2 as before.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from ckptscope.arguments import COMMANDS, Argument, Command, parse
@@ -20,21 +19,25 @@ from ckptscope.version import VERSION
 if TYPE_CHECKING:
     import typer
 
-    from ckptscope.inspection import Inspection, RunHistory
+    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.history import RunHistory
+    from ckptscope.inspection import Inspection
 
 _JSON_WORDS = frozenset(("--json", "json", "ndjson"))
+_HINTS = ("batch_size", "epoch_size", "global_seed", "shuffle_seed", "data_root")
 NOT_MET = 1
 TROUBLE = 2
+INTERRUPTED = 130
 
 
 def inspect(options: dict[str, Any]) -> int:
     """``ckptscope inspect``; returns the exit status."""
     from ckptscope import inspection as library
+    from ckptscope.render.progress import advance_of, progress
 
-    chosen = "json" if options["json"] else options["format"]
+    chosen = _format(options)
     required = "exact" if options["strict"] else options["require"]
-    names = ("batch_size", "epoch_size", "global_seed", "shuffle_seed", "data_root", "verify")
-    hints = {name: options[name] for name in names}
+    hints = {name: options[name] for name in (*_HINTS, "verify")}
     path, color, evidence = options["path"], options["color"], False
     if options["slice"] is not None and options["tensor"] is None:
         raise UsageError("--slice needs --tensor")
@@ -42,12 +45,14 @@ def inspect(options: dict[str, Any]) -> int:
         _write(options["output"], lambda file: _tensor(options, chosen, file))
         return 0
     if options["all"]:
-        history = library.inspect_all(path, **hints)
+        from ckptscope.history import inspect_all
+
+        history = inspect_all(path, **hints)
         _write(options["output"], lambda file: _render_history(history, chosen, color, file))
         verdict = history.rows[-1].verdict or "impossible"
         evidence = history.rows[-1].has_evidence_conditions
     else:
-        with _progress() as progress:
+        with progress("checking") as bar:
             found = library.inspect(
                 path,
                 step=options["step"],
@@ -56,10 +61,10 @@ def inspect(options: dict[str, Any]) -> int:
                 only=options["only"] or (),
                 ignore=options["ignore"] or (),
                 require=required,
-                progress=progress,
+                progress=advance_of(bar),
                 **hints,
             )
-        verbosity = -1 if options["quiet"] else int(options["verbose"])
+        verbosity = _verbosity(options)
         _write(options["output"], lambda file: _render(found, chosen, color, verbosity, file))
         verdict = found.resume.verdict
         evidence = any(condition.source == "evidence" for condition in found.resume.conditions)
@@ -67,14 +72,47 @@ def inspect(options: dict[str, Any]) -> int:
     return NOT_MET if missed else 0
 
 
+def _format(options: dict[str, Any]) -> str:
+    return "json" if options["json"] else str(options["format"])
+
+
+def _verbosity(options: dict[str, Any]) -> int:
+    return -1 if options["quiet"] else int(options["verbose"])
+
+
+def diff(options: dict[str, Any]) -> int:
+    """``ckptscope diff``; returns the exit status."""
+    from ckptscope.comparison import compare as library
+    from ckptscope.render.progress import progress
+
+    with progress("comparing") as bar:
+        names = (*_HINTS, "rtol", "atol", "equal_nan", "verify_data")
+        with library.diff(
+            options["a"],
+            options["b"],
+            step=options["step"],
+            only=options["only"] or (),
+            ignore=options["ignore"] or (),
+            maps=options["map"] or (),
+            strip_prefix=options["strip_prefix"] or (),
+            measured=not options["quiet"] or _format(options) != "table",
+            progress=bar,
+            **{name: options[name] for name in names},
+        ) as comparison:
+            found = comparison.collect()
+    _write(options["output"], lambda file: _render_diff(found, options, file))
+    return 0 if found.summary.same else NOT_MET
+
+
 def verify(options: dict[str, Any]) -> int:
     """``ckptscope verify``; returns the exit status."""
     from ckptscope.inspection import open_checkpoint
     from ckptscope.render.jsonable import dumps
+    from ckptscope.render.progress import advance_of, progress
     from ckptscope.render.verification import damage_text, damage_to_jsonable
 
-    with open_checkpoint(options["path"], step=options["step"]) as checkpoint, _progress() as progress:
-        damage = checkpoint.reader.check(checkpoint.entries, True, progress)
+    with open_checkpoint(options["path"], step=options["step"]) as checkpoint, progress("checking") as bar:
+        damage = checkpoint.reader.check(checkpoint.entries, True, advance_of(bar))
     if options["json"]:
         print(dumps(damage_to_jsonable(checkpoint, damage)))
     else:
@@ -84,18 +122,20 @@ def verify(options: dict[str, Any]) -> int:
 
 def explain(options: dict[str, Any]) -> int:
     """``ckptscope explain``; returns the exit status."""
+    from ckptscope.codes import codes
+    from ckptscope.codes import explain as look_up
     from ckptscope.render.explanation import explanation_text
-    from ckptscope.resume.report import codes
-    from ckptscope.resume.report import explain as look_up
 
     rule = look_up(options["code"])
     if rule is None:
-        raise UsageError(f"no finding has the code {options['code']}; there are {', '.join(codes())}")
+        raise UsageError(f"nothing has the code {options['code']}; there are {', '.join(codes())}")
     print(explanation_text(rule))
     return 0
 
 
-_RUN: dict[str, Callable[[dict[str, Any]], int]] = {"inspect": inspect, "verify": verify, "explain": explain}
+_RUN: dict[str, Callable[[dict[str, Any]], int]] = {
+    "inspect": inspect, "diff": diff, "verify": verify, "explain": explain,
+}  # fmt: skip
 
 
 def run(command: str, options: dict[str, Any]) -> int:
@@ -108,7 +148,7 @@ def run(command: str, options: dict[str, Any]) -> int:
         return _report(error, options)
     except (OSError, MemoryError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        path = getattr(error, "filename", None) or options.get("path")
+        path = getattr(error, "filename", None) or options.get("path") or options.get("a")
         return _report(CkptscopeError(f"cannot be read or written: {reason}", path=path), options)
 
 
@@ -137,6 +177,9 @@ def main() -> None:
             status = run(*parsed)
             sys.stdout.flush()
             sys.exit(status)
+    except KeyboardInterrupt:
+        print("ckptscope: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) has gone: that is no error. Keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -185,9 +228,37 @@ def _render(found: Inspection, chosen: str, color: str, verbosity: int, file: IO
 
         file.write(inspection_markdown(found))
     else:
-        from ckptscope.render.text import console_for, print_inspection
+        from ckptscope.render.screen import console_for
+        from ckptscope.render.text import print_inspection
 
         print_inspection(found, console_for(file, color), verbosity)
+
+
+def _render_diff(found: CheckpointDiff, options: dict[str, Any], file: IO[str]) -> None:
+    chosen = _format(options)
+    if chosen == "json":
+        from ckptscope.render.diff_json import diff_pieces
+
+        file.writelines(diff_pieces(found))
+        file.write("\n")
+    elif chosen == "ndjson":
+        from ckptscope.render.diff_json import change_lines
+
+        file.writelines(change_lines(found))
+    elif chosen == "csv":
+        from ckptscope.render.diff_tabular import changes_csv
+
+        file.write(changes_csv(found))
+    elif chosen == "markdown":
+        from ckptscope.render.diff_tabular import diff_markdown
+
+        file.write(diff_markdown(found, **({} if options["top"] is None else {"top": options["top"]})))
+    else:
+        from ckptscope.render.diff_text import WIDEST, print_diff
+        from ckptscope.render.screen import console_for
+
+        console = console_for(file, options["color"], WIDEST)
+        print_diff(found, console, verbosity=_verbosity(options), stat=options["stat"], top=options["top"])
 
 
 def _render_history(history: RunHistory, chosen: str, color: str, file: IO[str]) -> None:
@@ -206,7 +277,8 @@ def _render_history(history: RunHistory, chosen: str, color: str, file: IO[str])
 
         file.write(history_markdown(history))
     else:
-        from ckptscope.render.text import console_for, print_history
+        from ckptscope.render.history_text import print_history
+        from ckptscope.render.screen import console_for
 
         print_history(history, console_for(file, color))
 
@@ -224,33 +296,6 @@ def _tensor(options: dict[str, Any], chosen: str, file: IO[str]) -> None:
             file.write(dumps(shown, indent=None if chosen == "ndjson" else 2) + "\n")
         else:
             file.write(values_text(values) + "\n")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None] | None]:
-    """Bytes read, on stderr, only on a terminal and only for what takes longer than a second."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    import time
-
-    start = time.monotonic()
-    done, shown_at = 0, start + 0.8
-
-    def advance(nbytes: int) -> None:
-        nonlocal done, shown_at
-        done += nbytes
-        now = time.monotonic()
-        if now >= shown_at + 0.2:
-            shown_at = now
-            sys.stderr.write(f"\rchecked {done / 1e6:,.0f} MB, {done / 1e6 / (now - start):,.0f} MB/s ")
-            sys.stderr.flush()
-
-    try:
-        yield advance
-    finally:
-        if shown_at > start + 0.8:
-            sys.stderr.write("\r\x1b[K")
 
 
 # ---------------------------------------------------------------------------------------------------- Typer
@@ -284,6 +329,12 @@ def typer_app() -> typer.Typer:
     return app
 
 
+_TYPES: dict[str, Any] = {
+    "flag": bool, "integer": int | None, "number": float | None, "texts": list[str] | None, "switch": bool | None,
+    "pair": tuple[str, str] | None,
+}  # fmt: skip
+
+
 def _typer_function(command: Command) -> Callable[..., None]:
     """A function with the signature that Typer reads, made from the table."""
     import inspect as signatures
@@ -294,16 +345,19 @@ def _typer_function(command: Command) -> Callable[..., None]:
         raise typer.Exit(run(command.name, {name: _plain(value) for name, value in options.items()}))
 
     def annotated(argument: Argument) -> signatures.Parameter:
-        kind: Any = {"flag": bool, "integer": int | None, "texts": list[str] | None}.get(argument.kind, str | None)
+        kind: Any = _TYPES.get(argument.kind, str | None)
         if argument.choices:
             kind = _choice(argument)
         if not argument.flags:
-            kind, default = str, typer.Argument(..., help=argument.help)
+            kind = str | None if argument.optional else str
+            start: Any = None if argument.optional else ...
+            default = typer.Argument(start, help=argument.help, metavar=argument.metavar)
         else:
-            start: Any = False if argument.kind == "flag" else argument.default
-            default = typer.Option(
-                start, *argument.flags, help=argument.help, metavar=argument.metavar, min=argument.minimum
-            )
+            start = False if argument.kind == "flag" else argument.default
+            flags = argument.flags
+            if argument.kind == "switch":
+                flags = tuple(f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags)
+            default = typer.Option(start, *flags, help=argument.help, metavar=argument.metavar, min=argument.minimum)
         return signatures.Parameter(argument.name, signatures.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
     parameters = [annotated(argument) for argument in command.arguments]

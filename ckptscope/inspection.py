@@ -193,7 +193,9 @@ def inspect(
         CkptscopeError: there is no such checkpoint, or nothing can be said of it.
     """
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    location, checkpoint, facts = gathered(str(path), None if step is None else str(step), hints, verify=verify, progress=progress)
+    location, checkpoint, facts = gathered(
+        str(path), None if step is None else str(step), hints, verify=verify, progress=progress
+    )
     with checkpoint:
         report = evaluate(facts)
         if report.verdict == "impossible" or (require is not None and not meets(report.verdict, require)):

@@ -205,7 +205,8 @@ def test_terminal_escapes_in_names_are_not_printed(tmp_path, in_samples):
     """A hostile key must not reach the terminal as control characters."""
     import io
 
-    from ckptscope.render.text import console_for, print_inspection
+    from ckptscope.render.screen import console_for
+    from ckptscope.render.text import print_inspection
 
     bundle = (
         writers.Bundle()

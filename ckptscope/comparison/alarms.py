@@ -34,6 +34,12 @@ class Situation:
         old, new = self.places[0].step, self.places[1].step
         return f"the step stayed at {new:,}" if old == new else f"the step went from {old:,} to {new:,}"
 
+    @property
+    def at(self) -> tuple[str, str]:
+        """What to call the two: by step where these differ."""
+        old, new = self.places[0].step, self.places[1].step
+        return ("A", "B") if old is None or new is None or old == new else (f"step {old:,}", f"step {new:,}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
@@ -106,7 +112,10 @@ def _pipeline(situation: Situation) -> Iterator[Alarm]:
 def _verdict(situation: Situation) -> Iterator[Alarm]:
     old, new = situation.verdicts
     if VERDICTS.index(new) < VERDICTS.index(old):
-        yield Alarm("VERDICT_FELL", f"A resumes {_RESUMES[old]}, B {_RESUMES[new]}")
+        first, second = situation.at
+        yield Alarm(
+            "VERDICT_FELL", f"the checkpoint of {first} resumes {_RESUMES[old]}, that of {second} {_RESUMES[new]}"
+        )
 
 
 _RESUMES = {"exact": "exactly", "approximate": "only approximately", "impossible": "not at all"}
@@ -116,12 +125,12 @@ def _repeated(situation: Situation) -> Iterator[Alarm]:
     batches = situation.move.repeated
     if batches is None:
         return
+    if not situation.places[1].ordered:
+        return
     ranges = in_examples(batches, situation.places[1])
-    count = batches[1] - batches[0]
-    if ranges:
-        yield Alarm("DATA_REPEATED", f"{describe_ranges(ranges)} were read before A, and again before B", repeated=ranges)
-    elif situation.places[1].ordered:
-        yield Alarm("DATA_REPEATED", f"{count:,} batches were read before A, and again before B")
+    what = describe_ranges(ranges) if ranges else f"{batches[1] - batches[0]:,} batches"
+    first, second = situation.at
+    yield Alarm("DATA_REPEATED", f"{what} were read before {first}, and again before {second}", repeated=ranges)
 
 
 def _skipped(situation: Situation) -> Iterator[Alarm]:
@@ -130,7 +139,9 @@ def _skipped(situation: Situation) -> Iterator[Alarm]:
         return
     ranges = in_examples(batches, situation.places[1])
     what = describe_ranges(ranges) if ranges else f"{batches[1] - batches[0]:,} batches"
-    yield Alarm("DATA_SKIPPED", f"{what} left the iterator between A and B without a step for them", skipped=ranges)
+    first, second = situation.at
+    text = f"{what} left the iterator between {first} and {second} without a step for them"
+    yield Alarm("DATA_SKIPPED", text, skipped=ranges)
 
 
 def _frozen(situation: Situation) -> Iterator[Alarm]:

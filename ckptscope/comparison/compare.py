@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ckptscope.checkpoint.discover import checkpoints_in
 from ckptscope.checkpoint.model import Checkpoint
@@ -15,7 +15,18 @@ from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.comparison.alarms import Situation, raise_alarms
 from ckptscope.comparison.data import Move, Place, move_between, pipeline_change, places_of
 from ckptscope.comparison.iterators import compare_iterators
-from ckptscope.comparison.model import KINDS, Alarm, Change, Group, IteratorChange, Kind, Measures, Rule, StateChange, Summary
+from ckptscope.comparison.model import (
+    KINDS,
+    Alarm,
+    Change,
+    Group,
+    IteratorChange,
+    Kind,
+    Measures,
+    Rule,
+    StateChange,
+    Summary,
+)
 from ckptscope.comparison.pairing import Names, Pair, pair_variables
 from ckptscope.comparison.training import compare_training
 from ckptscope.comparison.values import Comparer, Outcome, Reader, same_checksums
@@ -39,6 +50,7 @@ class CheckpointDiff:
     Attributes:
         positions: in the data, of A and B, each on its own account; None where it is not stored.
         changes: in the order of B's keys.
+        equal_keys: of variables without a change.
         groups: totals by role, bookkeeping last.
         training: parts of the training state, also those that stayed as they were.
         notes: what limits the comparison, in words.
@@ -50,6 +62,7 @@ class CheckpointDiff:
     summary: Summary
     positions: tuple[Position | None, Position | None]
     changes: tuple[Change, ...]
+    equal_keys: tuple[str, ...]
     groups: tuple[Group, ...]
     training: tuple[StateChange, ...]
     iterators: tuple[IteratorChange, ...]
@@ -123,6 +136,7 @@ class Diff:
         self._a, self._b, self._options = a, b, options
         self._progress = progress
         self._changes: list[Change] = []
+        self._equal_keys: list[str] = []
         self._outcomes: dict[str, bool | None] = {}
         self._tallies: dict[Role, _Tally] = defaultdict(_Tally)
         self._comparer = Comparer(
@@ -238,6 +252,7 @@ class Diff:
             change = self._change(pair, present, tally)
             if change is None:
                 tally.equal += 1
+                self._equal_keys.append(present.key)
                 continue
             tally.counted[change.kind] = tally.counted.get(change.kind, 0) + 1
             if change.stats is not None and change.stats.num_changed:
@@ -293,7 +308,8 @@ class Diff:
         )  # fmt: skip
         return CheckpointDiff(
             a=checkpoint_info(a.facts), b=checkpoint_info(b.facts), rule=self._options.rule, summary=summary,
-            positions=(places[0].position, places[1].position), changes=tuple(self._changes), groups=self._groups(),
+            positions=(places[0].position, places[1].position), changes=tuple(self._changes),
+            equal_keys=tuple(self._equal_keys), groups=self._groups(),
             training=compare_training(a.facts, b.facts, self._pairs, self._equal), iterators=self._iterators,
             notes=tuple(self._notes()),
         )  # fmt: skip
@@ -324,9 +340,8 @@ class Diff:
     def _notes(self) -> Iterator[str]:
         by_checksum = sum(tally.by_checksum for tally in self._tallies.values())
         if by_checksum:
-            yield (
-                f"{by_checksum:,} variables are equal by their stored checksums and were not read (--verify-data reads them)"
-            )
+            equal = "1 variable is" if by_checksum == 1 else f"{by_checksum:,} variables are"
+            yield f"{equal} equal by stored checksums and not read (--verify-data reads them)"
         if self._reading_nbytes and not self._comparer.verify:
             yield "checksums of what was read were not verified, it is more than 1 GiB (--verify-data does)"
         for side in (self._a, self._b):
@@ -347,7 +362,7 @@ def _change_of(pair: Pair, present: Variable) -> Change:
     return Change(
         kind="value", key=present.key, role=present.role, dtype=present.entry.dtype.name, shape=present.entry.shape,
         nbytes=present.entry.nbytes, old_key=old, score=pair.score, counts=present.role != "bookkeeping",
-        slot_of=present.slot_of, slot_name=present.slot_name,
+        full_name=present.full_name, slot_of=present.slot_of, slot_name=present.slot_name,
     )  # fmt: skip
 
 
@@ -364,12 +379,13 @@ def _judged(made: Change, pair: Pair, outcome: Outcome) -> Change | None:
     return replace(made, kind="value", stats=stats) if outcome.status == "value" else None
 
 
-@dataclass
-class Progress:
-    """How far a comparison is: ``total`` is set when it is known, ``advance`` called as bytes are compared."""
+class Progress(Protocol):
+    """What is told how far a comparison is: ``total`` is set when it is known, bytes are told as they are compared."""
 
-    advance: Callable[[int], None]
-    total: int = 0
+    total: int
+
+    def advance(self, nbytes: int) -> None:
+        """So many bytes of one side more are compared."""
 
 
 @dataclass(frozen=True, slots=True)

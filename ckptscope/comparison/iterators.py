@@ -69,10 +69,15 @@ def _decoded(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: 
     pairs = list(_stage_pairs(old.tree.root, new.tree.root))
     contents = [(x, y, x is not None and y is not None and _same_contents(x, y)) for x, y in pairs]
     first, second = position_of(old, a.step.value), position_of(new, b.step.value)
-    evaluators = TreeEvaluator(old.tree, DataFiles(a.hints.data_root)), TreeEvaluator(new.tree, DataFiles(b.hints.data_root))
+    evaluators = (
+        TreeEvaluator(old.tree, DataFiles(a.hints.data_root)),
+        TreeEvaluator(new.tree, DataFiles(b.hints.data_root)),
+    )
     same_pass = first is not None and second is not None and first.epoch is not None and first.epoch == second.epoch
     restarted = _restarting(old.tree.root, same_pass) | _restarting(new.tree.root, same_pass)
-    stages = tuple(_stage_change(x, y, same, None if _path(x, y) in restarted else evaluators) for x, y, same in contents)
+    stages = tuple(
+        _stage_change(x, y, same, None if _path(x, y) in restarted else evaluators) for x, y, same in contents
+    )
     same, why = _same_future(old, new, contents)
     delta = {
         name: y - x
@@ -175,7 +180,9 @@ def _stage_change(
             present.path, _title(present), "removed" if b is None else "added", (held[0], held[1]), None,
             f"{'in A only' if b is None else 'in B only'}{_held_words(held)}",
         )  # fmt: skip
-    before, after = (None, None) if evaluators is None else (_read_count(a, evaluators[0]), _read_count(b, evaluators[1]))
+    before, after = (
+        (None, None) if evaluators is None else (_read_count(a, evaluators[0]), _read_count(b, evaluators[1]))
+    )
     more = None if before is None or after is None else after - before
     if same and not more:
         held_in_both = f"; {held[1]:,} held in both" if held[1] else ""
@@ -252,7 +259,8 @@ def _same_contents(a: Stage, b: Stage) -> bool:
     if not _Items(a.items).same(_Items(b.items), a.items):
         return False
     return all(
-        a.parts[name].keys() == b.parts[name].keys() and _Items(a.parts[name]).same(_Items(b.parts[name]), a.parts[name])
+        a.parts[name].keys() == b.parts[name].keys()
+        and _Items(a.parts[name]).same(_Items(b.parts[name]), a.parts[name])
         for name in a.parts
     )
 

@@ -77,6 +77,7 @@ class Change:
         old_dtype, old_shape: in A, where they differ.
         counts: it makes the checkpoints different; bookkeeping does not.
         problem: why it could not be read.
+        full_name: the variable's own name, where it is stored.
         slot_of, slot_name: for optimizer slots.
     """
 
@@ -93,6 +94,7 @@ class Change:
     stats: Measures | None = None
     counts: bool = True
     problem: str | None = None
+    full_name: str | None = None
     slot_of: str | None = None
     slot_name: str | None = None
 

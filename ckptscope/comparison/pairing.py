@@ -81,7 +81,11 @@ class Names:
         """Without the first prefix that fits."""
         for prefix in self.strip:
             if name.startswith(prefix):
-                return name[len(prefix) :].lstrip("/") if prefix.endswith("/") or "/" in prefix else name[len(prefix) :].lstrip("/")
+                return (
+                    name[len(prefix) :].lstrip("/")
+                    if prefix.endswith("/") or "/" in prefix
+                    else name[len(prefix) :].lstrip("/")
+                )
         return name
 
     def translated(self, name: str) -> str:
@@ -118,11 +122,12 @@ class _Matcher:
     def start(self) -> None:
         self.alone_a, self.alone_b = dict(self.a), dict(self.b)
 
-    def by(self, name_a: Callable[[Variable], object], name_b: Callable[[Variable], object], slots: bool | None) -> None:
+    def by(
+        self, name_a: Callable[[Variable], object], name_b: Callable[[Variable], object], slots: bool | None
+    ) -> None:
         """Pair what has the same name, where a name is None or not unique on a side it pairs nothing."""
         found_a, found_b = (
-            _unique(alone.values(), name, slots)
-            for alone, name in ((self.alone_a, name_a), (self.alone_b, name_b))
+            _unique(alone.values(), name, slots) for alone, name in ((self.alone_a, name_a), (self.alone_b, name_b))
         )
         for name, a in found_a.items():
             b = found_b.get(name)
@@ -217,7 +222,9 @@ def _by_content(matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bo
         return found
 
     others, budget = groups(matcher.alone_b), _MAX_PROPOSALS
-    found = [(variables, others[content]) for content, variables in groups(matcher.alone_a).items() if content in others]
+    found = [
+        (variables, others[content]) for content, variables in groups(matcher.alone_a).items() if content in others
+    ]
     for variables, candidates in sorted(found, key=lambda group: len(group[0]) * len(group[1])):
         budget -= len(variables) * len(candidates)
         if budget < 0 and len(variables) * len(candidates) > 1:

@@ -180,7 +180,5 @@ def same_checksums(a: TensorEntry, b: TensorEntry) -> bool:
     if a.slices or b.slices:
         if len(a.slices) != len(b.slices):
             return False
-        return all(
-            x[0] == y[0] and same_checksums(x[1], y[1]) for x, y in zip(a.slices, b.slices, strict=True)
-        )
+        return all(x[0] == y[0] and same_checksums(x[1], y[1]) for x, y in zip(a.slices, b.slices, strict=True))
     return a.crc32c is not None and a.crc32c == b.crc32c

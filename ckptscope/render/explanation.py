@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from ckptscope.comparison.alarms import AlarmRule
 from ckptscope.resume.model import ConditionRule, Rule
 
 FRAMEWORKS = {
@@ -12,7 +13,7 @@ FRAMEWORKS = {
 }  # fmt: skip
 
 
-def explanation_text(rule: Rule | ConditionRule, width: int = 80) -> str:
+def explanation_text(rule: Rule | ConditionRule | AlarmRule, width: int = 80) -> str:
     """Code, title, meaning and remedies, wrapped."""
     lines = [f"{rule.code}  {rule.title}", ""]
     lines += textwrap.wrap(rule.explanation, width)
@@ -21,6 +22,10 @@ def explanation_text(rule: Rule | ConditionRule, width: int = 80) -> str:
             "",
             *textwrap.wrap("A condition: it must hold for the verdict and cannot be read from the files.", width),
         ]
+        return "\n".join(lines)
+    if isinstance(rule, AlarmRule):
+        lines += ["", *textwrap.wrap("An alarm of diff and inspect --all.", width), "", "What to do:"]
+        lines += textwrap.wrap(rule.remedy, width, initial_indent="  ", subsequent_indent="  ")
         return "\n".join(lines)
     lines += ["", f"Component: {rule.component}"]
     for framework, remedy in rule.remedies.items():

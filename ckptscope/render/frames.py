@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pandas
 
+from ckptscope.render.diff_json import change_to_jsonable
 from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsonable
 
 if TYPE_CHECKING:
-    from ckptscope.inspection import Inspection, RunHistory
+    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.history import RunHistory
+    from ckptscope.inspection import Inspection
 
 
 def inspection_frame(inspection: Inspection) -> pandas.DataFrame:
@@ -39,7 +42,20 @@ def history_frame(history: RunHistory) -> pandas.DataFrame:
                 "verdict": found["verdict"],
                 **position,
                 "headline": found["headline"],
+                "batches_delta": row.batches_moved,
+                "alarms": tuple(alarm.code for alarm in row.alarms),
                 "error": found.get("error"),
             }
         )
+    return pandas.DataFrame(rows)
+
+
+def diff_frame(found: CheckpointDiff) -> pandas.DataFrame:
+    """One row for each change: the columns of ``changes`` in the JSON, measures as columns of their own."""
+    rows = []
+    for change in found.changes:
+        row = change_to_jsonable(change)
+        stats = row.pop("stats") or {}
+        row["shape"] = tuple(row["shape"])
+        rows.append({**row, **stats})
     return pandas.DataFrame(rows)

@@ -16,8 +16,10 @@ from ckptscope.version import FORMAT_VERSION, VERSION
 
 if TYPE_CHECKING:
     from ckptscope.checkpoint.roles import Variable
+    from ckptscope.comparison.model import Alarm
     from ckptscope.errors import CkptscopeError
-    from ckptscope.inspection import CheckpointInfo, HistoryRow, Inspection, IteratorInfo, RunHistory, StageInfo
+    from ckptscope.history import HistoryRow, RunHistory
+    from ckptscope.inspection import CheckpointInfo, Inspection, IteratorInfo, StageInfo
     from ckptscope.resume.report import ResumeReport
 
 Json = dict[str, Any]
@@ -177,17 +179,27 @@ def resume_to_jsonable(resume: ResumeReport) -> Json:
             }
             for item in resume.findings
         ],
-        "loss": None if loss is None else {"repeated_elements": _ranges(loss.repeated), "skipped_elements": _ranges(loss.skipped)},
+        "loss": None if loss is None else {"repeated_elements": ranges_to_jsonable(loss.repeated), "skipped_elements": ranges_to_jsonable(loss.skipped)},
     }  # fmt: skip
 
 
-def _ranges(ranges: tuple[EpochRange, ...]) -> Any:
+def ranges_to_jsonable(ranges: tuple[EpochRange, ...]) -> Any:
     """A pair within one epoch; across a boundary a list of {epoch, from, to}."""
     if not ranges:
         return None
     if len(ranges) == 1 and ranges[0].epoch == 0:
         return [ranges[0].start, ranges[0].stop]
     return [{"epoch": item.epoch, "from": item.start, "to": item.stop} for item in ranges]
+
+
+def alarm_to_jsonable(alarm: Alarm) -> Json:
+    """One alarm; ranges are there only where they were derived."""
+    ranges = {"repeated_elements": alarm.repeated, "skipped_elements": alarm.skipped}
+    return {
+        "code": alarm.code,
+        "text": alarm.text,
+        **{name: ranges_to_jsonable(found) for name, found in ranges.items() if found},
+    }
 
 
 def history_to_jsonable(history: RunHistory) -> Json:
@@ -203,6 +215,8 @@ def history_row_to_jsonable(row: HistoryRow) -> Json:
         "position": None if row.position is None else position_to_jsonable(row.position),
         "verdict": row.verdict,
         "headline": row.headline,
-        "alarms": [],
+        "iterator_position": None if row.place is None else position_to_jsonable(row.place),
+        "batches_delta": row.batches_moved,
+        "alarms": [alarm_to_jsonable(alarm) for alarm in row.alarms],
         **({"error": row.error} if row.error is not None else {}),
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from ckptscope.render import words
+from ckptscope.render import diff_words, words
 
 if TYPE_CHECKING:
+    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
 
 _COLORS = {"exact": "#1a7f37", "approximate": "#9a6700", "impossible": "#cf222e"}
@@ -31,6 +33,41 @@ def inspection_html(inspection: Inspection) -> str:
         "</div>",
     ]
     return "".join(parts)
+
+
+def diff_html(found: CheckpointDiff) -> str:
+    """Answer, alarms, positions, groups and the largest changes as one HTML fragment."""
+    alarms = "".join(f"<li><b>{alarm.code}</b> {escape(alarm.text)}</li>" for alarm in found.summary.alarms)
+    largest = [change for change in diff_words.largest(found.changes)[:20] if change.stats is not None]
+    parts = [
+        f"<div><p><b>{diff_words.verdict(found)}</b> {escape(diff_words.headline(found))}</p>",
+        f"<p>A <code>{escape(found.a.path)}</code>, B <code>{escape(found.b.path)}</code>; rule: {escape(found.rule.text)}</p>",
+        f"<ul>{alarms}</ul>" if alarms else "",
+        _table(("", "A", "B", "moved"), list(diff_words.position_rows(found))),
+        _table(("role", "variables"), [(group.role, diff_words.totals(group)) for group in found.groups]),
+        _table(
+            ("variable", "elements changed", "max abs", "max rel", "rel L2"),
+            [
+                (diff_words.shown_name(change), diff_words.elements(change.stats),
+                 *(diff_words.measure(getattr(change.stats, name)) for name in ("max_abs", "max_rel", "rel_l2")))
+                for change in largest
+            ],
+        ),
+        "</div>",
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def history_html(history: RunHistory) -> str:
+    """One row for each checkpoint, with its alarms."""
+    rows = []
+    for row in history.rows:
+        place = row.position
+        numbers = (None, None, None) if place is None else (place.step, place.batches_consumed, place.examples_consumed)
+        cells = ("?" if value is None else f"{value:,}" for value in numbers)
+        alarms = "; ".join(f"{alarm.code}: {alarm.text}" for alarm in row.alarms)
+        rows.append((row.path, *cells, row.verdict or f"unreadable: {row.error}", alarms))
+    return _table(("checkpoint", "step", "batches", "examples", "verdict", "alarms"), rows)
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

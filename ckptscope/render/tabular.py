@@ -11,7 +11,8 @@ from ckptscope.render import words
 from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsonable
 
 if TYPE_CHECKING:
-    from ckptscope.inspection import Inspection, RunHistory
+    from ckptscope.history import RunHistory
+    from ckptscope.inspection import Inspection
 
 _VARIABLE_COLUMNS = (
     "key",
@@ -37,6 +38,8 @@ _HISTORY_COLUMNS = (
     "class",
     "verdict",
     "headline",
+    "batches_delta",
+    "alarms",
     "error",
 )
 
@@ -51,7 +54,7 @@ def variables_csv(inspection: Inspection) -> str:
         row["shape"] = "x".join(map(str, row["shape"]))
         row.update(row["stats"] or {})
         rows.append([row.get(column) for column in columns])
-    return _csv(columns, rows)
+    return csv_text(columns, rows)
 
 
 def history_csv(history: RunHistory) -> str:
@@ -61,13 +64,15 @@ def history_csv(history: RunHistory) -> str:
         found = history_row_to_jsonable(row)
         flat = {
             **(found["position"] or {}),
-            **{key: found.get(key) for key in ("path", "verdict", "headline", "error")},
+            **{key: found.get(key) for key in ("path", "verdict", "headline", "batches_delta", "error")},
+            "alarms": " ".join(alarm.code for alarm in row.alarms),
         }
         rows.append([flat.get(column) for column in _HISTORY_COLUMNS])
-    return _csv(_HISTORY_COLUMNS, rows)
+    return csv_text(_HISTORY_COLUMNS, rows)
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Header and rows; None is an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
@@ -75,7 +80,8 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of a table; bars in cells are escaped."""
     lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(' --- ' for _ in columns)}|"]
     for row in rows:
         cells = (
@@ -93,18 +99,18 @@ def inspection_markdown(inspection: Inspection, limit: int = 20) -> str:
     lines += [
         f"- not known: {', '.join(fields)}: {reason}" for reason, fields in words.unknown(resume.position).items()
     ]
-    lines += ["", *_markdown_table(
+    lines += ["", *markdown_table(
         ("finding", "component", "status", "what", "fix"),
         ((f.code, f.component, f.status, f.message, f.remedy) for f in resume.findings),
     ), ""]  # fmt: skip
     if resume.conditions:
         lines += ["Conditions:", "", *(f"- {item.text} ({item.code})" for item in resume.conditions), ""]
-    lines += [*_markdown_table(
+    lines += [*markdown_table(
         ("role", "variables", "elements", "bytes"),
         ((g.role, f"{g.num_variables:,}", f"{g.num_elements:,}", words.size(g.nbytes)) for g in inspection.groups),
     ), ""]  # fmt: skip
     largest = sorted(inspection.variables, key=lambda variable: -variable.entry.nbytes)
-    lines += _markdown_table(
+    lines += markdown_table(
         ("variable", "dtype", "shape", "bytes", "role"),
         ((f"`{v.key}`", v.entry.dtype.name, words.shape(v.entry.shape), words.size(v.entry.nbytes), v.role) for v in largest[:limit]),
     )  # fmt: skip
@@ -114,7 +120,7 @@ def inspection_markdown(inspection: Inspection, limit: int = 20) -> str:
 
 
 def history_markdown(history: RunHistory) -> str:
-    """One table row for each checkpoint."""
+    """One table row for each checkpoint, then the alarms."""
     rows = []
     for row in history.rows:
         position = row.position
@@ -123,5 +129,8 @@ def history_markdown(history: RunHistory) -> str:
             if position is None
             else (position.step, position.batches_consumed, position.examples_consumed, position.epoch)
         )
-        rows.append((f"`{row.path}`", *numbers, row.verdict or f"unreadable: {row.error}"))
-    return "\n".join(_markdown_table(("checkpoint", "step", "batches", "examples", "epoch", "verdict"), rows)) + "\n"
+        judged = row.verdict or f"unreadable: {row.error}"
+        rows.append((f"`{row.path}`", *numbers, judged, " ".join(alarm.code for alarm in row.alarms)))
+    columns = ("checkpoint", "step", "batches", "examples", "epoch", "verdict", "alarms")
+    alarms = [f"- **{alarm.code}** at `{row.path}`: {alarm.text}" for row in history.rows for alarm in row.alarms]
+    return "\n".join([*markdown_table(columns, rows), *([""] if alarms else []), *alarms]) + "\n"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ckptscope.render import words
+from ckptscope.render.screen import VERDICT_STYLE, heading, item, left_out, row, shorten, trimmed
 from ckptscope.resume.model import Component, Finding
 
 if TYPE_CHECKING:
     from ckptscope.checkpoint.roles import Variable
-    from ckptscope.inspection import Inspection, IteratorInfo, RunHistory, StageInfo
+    from ckptscope.inspection import Inspection, IteratorInfo, StageInfo
 
-WIDTH = 80
-_VERDICT_STYLE = {"exact": "bold green", "approximate": "bold dark_orange3", "impossible": "bold red"}
 _STATUS_STYLE = {
     "saved": "green", "not_needed": "green", "missing": "red", "partial": "red", "damaged": "red",
     "inconsistent": "dark_orange3", "unknown": "dark_orange3",
@@ -33,43 +31,10 @@ _MAX_TABLE_ROWS = 12
 _MAX_CONDITIONS = 6
 
 
-def console_for(file: IO[str], color: str = "auto") -> Console:
-    """A console that never exceeds 80 columns, coloured only on terminals (NO_COLOR is honoured)."""
-    forced = {"always": True, "never": False}.get(color)
-    plain = forced is False or (forced is None and (bool(os.environ.get("NO_COLOR")) or not file.isatty()))
-    width = WIDTH
-    if file.isatty():
-        try:
-            width = max(40, min(WIDTH, os.get_terminal_size(file.fileno()).columns))
-        except OSError:
-            width = WIDTH
-    return Console(
-        file=file,
-        width=width,
-        force_terminal=not plain,
-        no_color=plain,
-        color_system=None if plain else "standard" if forced else "auto",
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-
-
 def print_inspection(inspection: Inspection, console: Console, verbosity: int = 0) -> None:
     """Print one inspection. ``verbosity``: -1 the headline only, 0 the usual, 1 everything."""
-    with _trimmed(console):
+    with trimmed(console):
         _print_all(inspection, console, verbosity)
-
-
-@contextmanager
-def _trimmed(console: Console) -> Iterator[None]:
-    """Print what is printed meanwhile without the blanks that tables leave at the ends of lines."""
-    with console.capture() as capture:
-        yield
-    lines = capture.get().split("\n")
-    console.file.write("\n".join(line.rstrip() for line in lines))
-    console.file.flush()
 
 
 def _print_all(inspection: Inspection, console: Console, verbosity: int) -> None:
@@ -86,27 +51,10 @@ def _print_all(inspection: Inspection, console: Console, verbosity: int) -> None
     _print_variables(inspection, console, verbosity)
 
 
-def _heading(console: Console, text: str) -> None:
-    console.print()
-    console.print(Text(words.printable(text), style="bold"))
-
-
-def _item(console: Console, text: Text | str, indent: int = 2) -> None:
-    """One paragraph; everything that comes from files is freed of control characters first."""
-    shown = Text(words.printable(text)) if isinstance(text, str) else text
-    if words.printable(shown.plain) != shown.plain:
-        shown = Text(words.printable(shown.plain))
-    console.print(Padding(shown, (0, 0, 0, indent)))
-
-
-def _row(table: Table, *cells: str | Text) -> None:
-    table.add_row(*(words.printable(cell) if isinstance(cell, str) else cell for cell in cells))
-
-
 def _print_verdict(inspection: Inspection, console: Console) -> None:
     resume, checkpoint = inspection.resume, inspection.checkpoint
     console.print(
-        Text.assemble((resume.verdict.upper(), _VERDICT_STYLE[resume.verdict]), "  ", words.printable(resume.headline))
+        Text.assemble((resume.verdict.upper(), VERDICT_STYLE[resume.verdict]), "  ", words.printable(resume.headline))
     )
     console.print()
     step = f"step {checkpoint.step:,}" if checkpoint.step is not None else "step not stored"
@@ -115,27 +63,27 @@ def _print_verdict(inspection: Inspection, console: Console) -> None:
         facts.append(f"{checkpoint.num_shards} shards")
     if checkpoint.producer:
         facts.append(checkpoint.producer)
-    _item(console, Text.assemble((checkpoint.path, "bold")), 0)
-    _item(console, f"{', '.join(facts)}; {checkpoint.chosen_because}")
+    item(console, Text.assemble((checkpoint.path, "bold")), 0)
+    item(console, f"{', '.join(facts)}; {checkpoint.chosen_because}")
 
 
 def _print_position(inspection: Inspection, console: Console) -> None:
     position = inspection.resume.position
-    _heading(console, f"Position in the data: {position.kind or 'unknown'}")
+    heading(console, f"Position in the data: {position.kind or 'unknown'}")
     for line in words.place(position):
-        _item(console, line)
+        item(console, line)
     for source in position.sources:
         if source.file is not None:
             where = (
                 f"record {source.record_index}" if source.record_index is not None else f"byte {source.byte_offset:,}"
             )
-            _item(console, f"{source.op} {source.file}: next read at {where}, reading ahead included")
+            item(console, f"{source.op} {source.file}: next read at {where}, reading ahead included")
     for reason, fields in words.unknown(position).items():
-        _item(console, f"not known: {', '.join(fields)}: {reason}")
+        item(console, f"not known: {', '.join(fields)}: {reason}")
 
 
 def _print_findings(inspection: Inspection, console: Console, verbosity: int) -> None:
-    _heading(console, "Why")
+    heading(console, "Why")
     good: list[Finding] = []
     for finding in inspection.resume.findings:
         if finding.status in ("saved", "not_needed") and verbosity == 0:
@@ -143,56 +91,56 @@ def _print_findings(inspection: Inspection, console: Console, verbosity: int) ->
             continue
         style = _STATUS_STYLE[finding.status]
         label = finding.status.replace("_", " ")
-        _item(console, Text.assemble((f"{finding.code} {finding.component} {label}", style), f": {finding.message}"))
+        item(console, Text.assemble((f"{finding.code} {finding.component} {label}", style), f": {finding.message}"))
         if finding.remedy:
-            _item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
+            item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
     if good:
         saved = {finding.component: finding.status == "saved" for finding in good}
         saved |= {finding.component: True for finding in good if finding.status == "saved"}
         kept = [
             f"{name.replace('_', ' ')}{'' if saved[name] else ' (not needed)'}" for name in _COMPONENTS if name in saved
         ]
-        _item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
+        item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
 
 
 def _print_conditions(inspection: Inspection, console: Console, verbosity: int) -> None:
     conditions = inspection.resume.conditions
     if not conditions:
         return
-    _heading(console, "If")
+    heading(console, "If")
     shown = conditions if verbosity > 0 else conditions[:_MAX_CONDITIONS]
     for condition in shown:
-        _item(console, f"{condition.text} [{condition.code}]")
+        item(console, f"{condition.text} [{condition.code}]")
     if len(shown) < len(conditions):
-        _item(console, f"and {len(conditions) - len(shown)} more (-v)")
+        item(console, f"and {len(conditions) - len(shown)} more (-v)")
 
 
 def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Console) -> None:
-    _heading(console, f"Pipeline of {iterator.key}")
+    heading(console, f"Pipeline of {iterator.key}")
     if iterator.error is not None:
-        _item(console, f"not decoded: {iterator.error}")
+        item(console, f"not decoded: {iterator.error}")
         return
     state = "exhausted" if iterator.exhausted else "not started" if iterator.started is False else "decoded"
     where = f"{100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes):.0f} % of the checkpoint"
     if iterator.source_file != inspection.checkpoint.path:
         where = f"in {os.path.basename(iterator.source_file)}"
-    _item(console, f"{state}, {words.size(iterator.nbytes)}, {where}; read from top to bottom:")
+    item(console, f"{state}, {words.size(iterator.nbytes)}, {where}; read from top to bottom:")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     table.add_column("stage", no_wrap=True, overflow="ellipsis", min_width=12, max_width=32)
     table.add_column("counts", no_wrap=True, overflow="ellipsis", max_width=30)
     table.add_column("holds", justify="right", no_wrap=True, min_width=6)
     table.add_column("bytes", justify="right", no_wrap=True, min_width=7)
     for stage in iterator.stages:
-        for depth, row in _stage_rows(stage, 0):
-            held = f"{row.held_elements:,}" if row.held_elements is not None else ""
-            nbytes = words.size(row.nbytes) if row.nbytes else ""
-            _row(table, "  " * depth + row.title + ("" if row.known else " (unknown)"), _counts(row), held, nbytes)
-            for element in row.elements or ():
-                _row(table, "", " | ".join(element), "", "")
+        for depth, shown in _stage_rows(stage, 0):
+            held = f"{shown.held_elements:,}" if shown.held_elements is not None else ""
+            nbytes = words.size(shown.nbytes) if shown.nbytes else ""
+            row(table, "  " * depth + shown.title + ("" if shown.known else " (unknown)"), _counts(shown), held, nbytes)
+            for element in shown.elements or ():
+                row(table, "", " | ".join(element), "", "")
     console.print(Padding(table, (0, 0, 0, 2)))
     if iterator.position is not inspection.resume.position and inspection.resume.position.examples_consumed is None:
         for line in words.place(iterator.position):
-            _item(console, f"on its own: {line}")
+            item(console, f"on its own: {line}")
 
 
 def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]:
@@ -223,13 +171,13 @@ def _counts(stage: StageInfo) -> str:
 
 
 def _print_groups(inspection: Inspection, console: Console) -> None:
-    _heading(console, f"Contents: {inspection.parameters[0]:,} parameters ({words.size(inspection.parameters[1])})")
+    heading(console, f"Contents: {inspection.parameters[0]:,} parameters ({words.size(inspection.parameters[1])})")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("role")
     for name in ("variables", "elements", "bytes"):
         table.add_column(name, justify="right")
     for group in inspection.groups:
-        _row(
+        row(
             table,
             group.role.replace("_", " "),
             f"{group.num_variables:,}",
@@ -257,7 +205,7 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
     names, rows = optimizer_rows(inspection)
     if not rows:
         return
-    _heading(console, f"Optimizer slots of {len(rows):,} variables (a dash: none stored)")
+    heading(console, f"Optimizer slots of {len(rows):,} variables (a dash: none stored)")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("variable", overflow="ellipsis", no_wrap=True, max_width=50)
     for name in names[:4]:
@@ -268,15 +216,10 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
     display = _display_names(inspection, {key for key, _ in shown})
     for key, slots in shown:
         cells = [words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]]
-        _row(table, _shorten(display[key], 50), *cells)
+        row(table, shorten(display[key], 50), *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
-    _left_out(console, len(rows) - len(shown), "variables")
-    _left_out(console, len(names) - 4, "kinds of slots")
-
-
-def _left_out(console: Console, count: int, what: str) -> None:
-    if count > 0:
-        _item(console, f"and {count:,} more {what} (-v, or --format csv)")
+    left_out(console, len(rows) - len(shown), "variables")
+    left_out(console, len(names) - 4, "kinds of slots")
 
 
 def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
@@ -286,15 +229,10 @@ def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
     return names | {variable.key: variable.full_name or "" for variable in found}
 
 
-def _shorten(text: str, width: int) -> str:
-    """Cut in the middle, where names differ least."""
-    return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-(width - width // 2) :]}"
-
-
 def _print_variables(inspection: Inspection, console: Console, verbosity: int) -> None:
     variables = sorted(inspection.variables, key=lambda variable: -variable.entry.nbytes)
     shown = variables if verbosity > 0 else variables[:_MAX_LARGEST]
-    _heading(console, "Variables" if verbosity > 0 else "Largest variables")
+    heading(console, "Variables" if verbosity > 0 else "Largest variables")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=40 if not inspection.stats else 26)
     table.add_column("dtype", no_wrap=True)
@@ -307,7 +245,7 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
         table.add_column("role", no_wrap=True, max_width=10, overflow="ellipsis")
     for variable in shown:
         entry = variable.entry
-        name = _shorten(variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""), 40 if not inspection.stats else 26)
+        name = shorten(variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""), 40 if not inspection.stats else 26)
         cells = [name, entry.dtype.name, words.shape(entry.shape), words.size(entry.nbytes)]
         stats = inspection.stats.get(variable.key)
         if inspection.stats:
@@ -316,34 +254,6 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
             cells.append(f"{(stats or {}).get('num_nan', 0)}/{(stats or {}).get('num_inf', 0)}" if stats else "")
         else:
             cells.append(variable.role.replace("optimizer_", "").replace("_", " "))
-        _row(table, *cells)
+        row(table, *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
-    _left_out(console, len(variables) - len(shown), "variables")
-
-
-def print_history(history: RunHistory, console: Console) -> None:
-    """One row for each checkpoint of a run."""
-    with _trimmed(console):
-        _print_rows(history, console)
-
-
-def _print_rows(history: RunHistory, console: Console) -> None:
-    console.print(Text(f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}", style="bold"))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("checkpoint", overflow="ellipsis", no_wrap=True, max_width=24)
-    for name in ("step", "batches", "examples", "epoch"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for row in history.rows:
-        name = os.path.basename(row.path)
-        if row.position is None:
-            _row(table, name, "", "", "", "", Text("unreadable", style="bold red"))
-            continue
-        position, verdict = row.position, row.verdict or ""
-        numbers = (position.step, position.batches_consumed, position.examples_consumed, position.epoch)
-        cells = ["?" if value is None else f"{value:,}" for value in numbers]
-        _row(table, name, *cells, Text(verdict, style=_VERDICT_STYLE.get(verdict, "")))
-    console.print(Padding(table, (0, 0, 0, 2)))
-    for row in history.rows:
-        if row.error is not None:
-            _item(console, f"{os.path.basename(row.path)}: {row.error}")
+    left_out(console, len(variables) - len(shown), "variables")
