@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ckptscope.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff, Diff, diff
+    from ckptscope.comparison.compare import Diff, diff
+    from ckptscope.comparison.model import CheckpointDiff
     from ckptscope.history import RunHistory, inspect_all
     from ckptscope.inspection import Inspection, inspect
     from ckptscope.inspection import open_checkpoint as open
@@ -29,7 +30,7 @@ _LAZY = {
     "Inspection": ("ckptscope.inspection", "Inspection"),
     "RunHistory": ("ckptscope.history", "RunHistory"),
     "Diff": ("ckptscope.comparison.compare", "Diff"),
-    "CheckpointDiff": ("ckptscope.comparison.compare", "CheckpointDiff"),
+    "CheckpointDiff": ("ckptscope.comparison.model", "CheckpointDiff"),
     "CkptscopeError": ("ckptscope.errors", "CkptscopeError"),
 }
 __all__ = [

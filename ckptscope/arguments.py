@@ -120,7 +120,7 @@ COMMANDS: tuple[Command, ...] = (
             Argument("quiet", "The answer only; elements are counted, not measured.", ("-q", "--quiet"), "flag"),
             Argument("verbose", "Everything.", ("-v", "--verbose"), "flag"),
         ),
-    ),  # fmt: skip
+    ),
     Command(
         "verify",
         "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 not found or unreadable.",

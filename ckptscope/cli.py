@@ -19,7 +19,7 @@ from ckptscope.version import VERSION
 if TYPE_CHECKING:
     import typer
 
-    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.comparison.model import CheckpointDiff
     from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ckptscope.checkpoint.discover import Location, all_in
-from ckptscope.comparison.compare import Side, quick_alarms
 from ckptscope.comparison.data import move_between, places_of
 from ckptscope.comparison.model import Alarm
+from ckptscope.comparison.sides import Side, quick_alarms
 from ckptscope.errors import CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position

@@ -3,116 +3,38 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from ckptscope.checkpoint.discover import checkpoints_in
-from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.comparison.alarms import Situation, raise_alarms
-from ckptscope.comparison.data import Move, Place, move_between, pipeline_change, places_of
+from ckptscope.comparison.data import move_between, pipeline_change, places_of
 from ckptscope.comparison.iterators import compare_iterators
 from ckptscope.comparison.model import (
     KINDS,
-    Alarm,
     Change,
+    CheckpointDiff,
     Group,
-    IteratorChange,
     Kind,
     Measures,
     Rule,
-    StateChange,
     Summary,
 )
 from ckptscope.comparison.pairing import Names, Pair, pair_variables
+from ckptscope.comparison.sides import Side, locate, refuse_without_data
 from ckptscope.comparison.training import compare_training
-from ckptscope.comparison.values import Comparer, Outcome, Reader, same_checksums
-from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, MissingShardError
+from ckptscope.comparison.values import Comparer, Outcome, same_checksums
 from ckptscope.formats.dtypes import VARIANT
-from ckptscope.inspection import CheckpointInfo, checkpoint_info, gathered
-from ckptscope.iterator.position import Hints, Position
-from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts
-from ckptscope.resume.report import ResumeReport, evaluate
+from ckptscope.inspection import checkpoint_info
+from ckptscope.iterator.position import Hints
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES
 
 if TYPE_CHECKING:
     import pandas
 
 _FLOATING_ROLES: tuple[Role, ...] = ("weight", "optimizer_slot", "ema", "unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointDiff:
-    """Everything that is said of two checkpoints.
-
-    Attributes:
-        positions: in the data, of A and B, each on its own account; None where it is not stored.
-        changes: in the order of B's keys.
-        equal_keys: of variables without a change.
-        groups: totals by role, bookkeeping last.
-        training: parts of the training state, also those that stayed as they were.
-        notes: what limits the comparison, in words.
-    """
-
-    a: CheckpointInfo
-    b: CheckpointInfo
-    rule: Rule
-    summary: Summary
-    positions: tuple[Position | None, Position | None]
-    changes: tuple[Change, ...]
-    equal_keys: tuple[str, ...]
-    groups: tuple[Group, ...]
-    training: tuple[StateChange, ...]
-    iterators: tuple[IteratorChange, ...]
-    notes: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """The contract's JSON object, as text."""
-        from ckptscope.render.diff_json import diff_pieces
-
-        return "".join(diff_pieces(self))
-
-    def to_frame(self) -> pandas.DataFrame:
-        """One row for each change."""
-        from ckptscope.render.frames import diff_frame
-
-        return diff_frame(self)
-
-    def _repr_html_(self) -> str:
-        from ckptscope.render.notebook import diff_html
-
-        return diff_html(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two checkpoints, judged on its own."""
-
-    name: str
-    checkpoint: Checkpoint
-    facts: Facts
-    report: ResumeReport
-
-    @classmethod
-    def open(cls, name: str, path: str, step: str | None, hints: Hints) -> Side:
-        """Open and judge one side; no data file is read for it but those of small tensors.
-
-        Raises:
-            CkptscopeError: it cannot be opened; the message begins with the name of the side.
-        """
-        try:
-            _, checkpoint, facts = gathered(path, step, hints, checksums=False)
-        except CkptscopeError as error:
-            error.message = f"{name}: {error.message}"
-            raise
-        return cls(name, checkpoint, facts, evaluate(facts))
-
-    @property
-    def reader(self) -> Reader:
-        """For comparing its tensors."""
-        return Reader(self.name, self.checkpoint, self.facts.damage)
 
 
 @dataclass
@@ -240,7 +162,7 @@ class Diff:
         if self._progress is not None:
             self._progress.total = reading
         for side, lost in ((self._a, "A"), (self._b, "B")):
-            _refuse_without_data(side, lost)
+            refuse_without_data(side, lost)
 
     def _compared(self) -> Iterator[Change]:
         for pair in self._pairs:
@@ -349,14 +271,6 @@ class Diff:
                 yield f"{side.name}: {side.report.headline}"
 
 
-def _refuse_without_data(side: Side, name: str) -> None:
-    """Nothing can be compared where no data file is left."""
-    stored = [entry for entry in side.checkpoint.entries.values() if entry.nbytes]
-    lost = [item for item in side.facts.damage if item.kind == "missing_shard"]
-    if stored and lost and not any(os.path.exists(file) for file in side.checkpoint.files[1:]):
-        raise MissingShardError(f"{name}: {lost[0].problem}", path=lost[0].file)
-
-
 def _change_of(pair: Pair, present: Variable) -> Change:
     old = pair.a.key if pair.a is not None and pair.b is not None and pair.a.key != pair.b.key else None
     return Change(
@@ -399,8 +313,8 @@ class DiffOptions:
         only, ignore: patterns of variable keys.
     """
 
-    rule: Rule = Rule()
-    names: Names = Names()
+    rule: Rule = field(default_factory=Rule)
+    names: Names = field(default_factory=Names)
     verify_data: bool = False
     measured: bool = True
     only: tuple[str, ...] = ()
@@ -435,7 +349,7 @@ def diff(
     texts = [f"{old}={new}" for old, new in maps.items()] if isinstance(maps, Mapping) else list(maps)
     rule = Rule(None if rtol is None else float(rtol), None if atol is None else float(atol), equal_nan)
     options = DiffOptions(rule, Names.parsed(texts, strip_prefix), verify_data, measured, tuple(only), tuple(ignore))
-    sides = _located(str(a), None if b is None else str(b), None if step is None else (str(step[0]), str(step[1])))
+    sides = locate(str(a), None if b is None else str(b), None if step is None else (str(step[0]), str(step[1])))
     first = Side.open("A", *sides[0], hints)
     try:
         second = Side.open("B", *sides[1], hints)
@@ -443,32 +357,3 @@ def diff(
         first.checkpoint.close()
         raise
     return Diff(first, second, options, progress)
-
-
-def _located(
-    a: str, b: str | None, step: tuple[str, str] | None
-) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
-    """(path, step) of both sides."""
-    if b is not None:
-        return (a, step[0] if step else None), (b, step[1] if step else None)
-    if step is not None:
-        return (a, step[0]), (a, step[1])
-    if os.path.isdir(a) and len(checkpoints_in(a)) == 1:
-        raise CheckpointNotFoundError("holds one checkpoint only; name what to compare it with", path=a)
-    if not os.path.isdir(a) and os.path.lexists(a):
-        raise CheckpointNotFoundError("is no directory; name a second checkpoint to compare it with", path=a)
-    return (a, "-2"), (a, "-1")
-
-
-def quick_alarms(a: Side, b: Side) -> tuple[Alarm, ...]:
-    """The alarms that need no data: for a run's history. Weights count as frozen if all checksums are equal."""
-    places = places_of(a.facts, b.facts)
-    old = {variable.key: variable.entry for variable in a.facts.inventory.of_role("weight")}
-    new: Sequence[Variable] = b.facts.inventory.of_role("weight")
-    frozen = bool(new) and all(v.key in old and same_checksums(old[v.key], v.entry) for v in new)
-    move: Move = move_between(*places)
-    verdicts = (a.report.verdict, b.report.verdict)
-    return raise_alarms(Situation(places, move, verdicts, pipeline_change(a.facts, b.facts, places), frozen))
-
-
-__all__ = ["CheckpointDiff", "Diff", "DiffOptions", "Place", "Progress", "Side", "diff", "quick_alarms"]

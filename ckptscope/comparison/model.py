@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ckptscope.checkpoint.roles import Role
+from ckptscope.inspection import CheckpointInfo
+from ckptscope.iterator.position import Position
 from ckptscope.resume.model import EpochRange
+
+if TYPE_CHECKING:
+    import pandas
 
 Kind = Literal["added", "removed", "renamed", "dtype", "shape", "value", "unreadable"]
 # How they are listed: what cannot be compared first.
@@ -211,3 +216,46 @@ class Summary:
     verdicts: tuple[str, str]
     alarms: tuple[Alarm, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDiff:
+    """Everything that is said of two checkpoints.
+
+    Attributes:
+        positions: in the data, of A and B, each on its own account; None where it is not stored.
+        changes: in the order of B's keys.
+        equal_keys: of variables without a change.
+        groups: totals by role, bookkeeping last.
+        training: parts of the training state, also those that stayed as they were.
+        notes: what limits the comparison, in words.
+    """
+
+    a: CheckpointInfo
+    b: CheckpointInfo
+    rule: Rule
+    summary: Summary
+    positions: tuple[Position | None, Position | None]
+    changes: tuple[Change, ...]
+    equal_keys: tuple[str, ...]
+    groups: tuple[Group, ...]
+    training: tuple[StateChange, ...]
+    iterators: tuple[IteratorChange, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The contract's JSON object, as text."""
+        from ckptscope.render.diff_json import diff_pieces
+
+        return "".join(diff_pieces(self))
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each change."""
+        from ckptscope.render.frames import diff_frame
+
+        return diff_frame(self)
+
+    def _repr_html_(self) -> str:
+        from ckptscope.render.notebook import diff_html
+
+        return diff_html(self)

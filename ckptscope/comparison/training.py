@@ -48,8 +48,8 @@ def _step(a: Facts, b: Facts) -> Iterator[StateChange]:
     if old is None and new is None:
         return
     key = name_of(b.step.key or a.step.key or "step")
-    shown = tuple(None if value is None else f"{value:,}" for value in (old, new))
-    yield StateChange("step", key, old != new, *shown, _number_words(old, new))
+    before, after = (None if value is None else f"{value:,}" for value in (old, new))
+    yield StateChange("step", key, old != new, before, after, _number_words(old, new))
 
 
 def _one(

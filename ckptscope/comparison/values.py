@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
 from ckptscope.comparison.model import Measures, Rule
-from ckptscope.errors import CkptscopeError, UnsupportedFormatError
+from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import STRING, DType
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.measures import Accumulator, Kernel
+    from ckptscope.comparison.measures import Kernel
 
 CHUNK_NBYTES = 1 << 20
 # String tensors up to this size are compared string by string, larger ones as bytes.

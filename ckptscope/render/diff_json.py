@@ -17,8 +17,7 @@ from ckptscope.render.jsonable import (
 )
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
-    from ckptscope.comparison.model import Change, Group, IteratorChange, Measures, Summary
+    from ckptscope.comparison.model import Change, CheckpointDiff, Group, IteratorChange, Measures, Summary
 
 
 def diff_to_jsonable(found: CheckpointDiff) -> Json:

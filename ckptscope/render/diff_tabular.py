@@ -9,7 +9,7 @@ from ckptscope.render.diff_json import change_to_jsonable
 from ckptscope.render.tabular import csv_text, markdown_table
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.comparison.model import CheckpointDiff
 
 _COLUMNS = (
     "kind", "key", "old_key", "score", "role", "full_name", "slot_of", "slot_name", "dtype", "shape", "old_dtype", "old_shape", "nbytes",

@@ -15,8 +15,7 @@ from ckptscope.render import diff_words, words
 from ckptscope.render.screen import heading, item, left_out, row, shorten, trimmed
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
-    from ckptscope.comparison.model import Change, IteratorChange
+    from ckptscope.comparison.model import Change, CheckpointDiff, IteratorChange
 
 WIDEST = 160
 _WIDE = 110

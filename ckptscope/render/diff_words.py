@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from ckptscope.render import words
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
-    from ckptscope.comparison.model import Change, Group, Kind, Measures
-    from ckptscope.iterator.position import Position
+    from ckptscope.comparison.model import Change, CheckpointDiff, Group, Kind, Measures
     from ckptscope.inspection import CheckpointInfo
+    from ckptscope.iterator.position import Position
 
 _KIND_WORDS: dict[Kind, str] = {
     "unreadable": "unreadable", "removed": "removed", "added": "added", "dtype": "of another dtype",

@@ -10,7 +10,7 @@ from ckptscope.render.diff_json import change_to_jsonable
 from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsonable
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.comparison.model import CheckpointDiff
     from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckptscope.render import diff_words, words
 
 if TYPE_CHECKING:
-    from ckptscope.comparison.compare import CheckpointDiff
+    from ckptscope.comparison.model import CheckpointDiff
     from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
 
