@@ -18,7 +18,7 @@ from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
 from ckptscope.resume.agreement import own_position
-from ckptscope.resume.facts import Facts, IteratorFact, gather
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts, IteratorFact, gather
 from ckptscope.resume.model import VERDICTS
 from ckptscope.resume.report import ResumeReport, evaluate
 
@@ -204,19 +204,21 @@ def inspect(
 
 
 def gathered(
-    path: str, step: str | None, hints: Hints, *, verify: bool = False, checksums: bool | None = None,
+    path: str, step: str | None, hints: Hints, *, verify: bool = False, checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Location, Checkpoint, Facts]:  # fmt: skip
     """Facts of a checkpoint that was not replaced meanwhile; tried twice.
 
     Args:
-        checksums: read those of tensors; None leaves it to their size.
+        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being asked.
     """
     for _ in range(2):
         location = find(path, step)
         before = location.fingerprint()
         checkpoint = location.open()
-        facts = gather(location, checkpoint, hints, verify=verify, checksums=checksums, progress=progress)
+        facts = gather(
+            location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes, progress=progress
+        )
         if not facts.is_damaged or before == location.fingerprint() is not None:
             return location, checkpoint, facts
         checkpoint.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
@@ -30,10 +30,13 @@ from ckptscope.formats.dtypes import VARIANT
 from ckptscope.inspection import checkpoint_info
 from ckptscope.iterator.position import Hints
 from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES
+from ckptscope.resume.model import Verdict
 
 if TYPE_CHECKING:
     import pandas
 
+# Checksums are verified for so much at a time, before it is compared.
+_WINDOW_NBYTES, _WINDOW_PAIRS = 1 << 26, 4096
 _FLOATING_ROLES: tuple[Role, ...] = ("weight", "optimizer_slot", "ema", "unknown")
 
 
@@ -60,6 +63,7 @@ class Diff:
         self._changes: list[Change] = []
         self._equal_keys: list[str] = []
         self._outcomes: dict[str, bool | None] = {}
+        self._unreadable: set[str] = set()
         self._tallies: dict[Role, _Tally] = defaultdict(_Tally)
         self._comparer = Comparer(
             a.reader, b.reader, options.rule, verify=options.verify_data, read_equal=options.verify_data,
@@ -84,7 +88,9 @@ class Diff:
                 continue
             found = next(self._source, None)
             if found is None:
-                self.close()
+                if self._result is None:
+                    self._result = self._summed_up()
+                    self.close()
                 return
             self._changes.append(found)
 
@@ -101,10 +107,9 @@ class Diff:
 
     def collect(self) -> CheckpointDiff:
         """Compare what is left, and sum up."""
-        if self._result is None:
-            for _ in self:
-                pass
-            self._result = self._summed_up()
+        for _ in self if self._result is None else ():
+            pass
+        assert self._result is not None
         return self._result
 
     @property
@@ -165,48 +170,64 @@ class Diff:
             refuse_without_data(side, lost)
 
     def _compared(self) -> Iterator[Change]:
+        for pairs in self._windows():
+            self._comparer.check(
+                (pair.a.entry, pair.b.entry) for pair in pairs if pair.a is not None and pair.b is not None
+            )
+            for pair in pairs:
+                present = pair.b if pair.b is not None else pair.a
+                assert present is not None
+                tally = self._tallies[present.role]
+                tally.nbytes += present.entry.nbytes
+                tally.elements += present.entry.num_elements
+                change = self._change(pair, present, tally)
+                if change is None:
+                    tally.equal += 1
+                    self._equal_keys.append(present.key)
+                    continue
+                tally.counted[change.kind] = tally.counted.get(change.kind, 0) + 1
+                if change.stats is not None and change.stats.num_changed:
+                    tally.elements_changed += change.stats.num_changed
+                yield change
+
+    def _windows(self) -> Iterator[list[Pair]]:
+        """Pairs in runs of so many bytes that checksums can be verified shortly before the values are compared."""
+        window: list[Pair] = []
+        nbytes = 0
         for pair in self._pairs:
-            present = pair.b if pair.b is not None else pair.a
-            assert present is not None
-            tally = self._tallies[present.role]
-            tally.nbytes += present.entry.nbytes
-            tally.elements += present.entry.num_elements
-            change = self._change(pair, present, tally)
-            if change is None:
-                tally.equal += 1
-                self._equal_keys.append(present.key)
-                continue
-            tally.counted[change.kind] = tally.counted.get(change.kind, 0) + 1
-            if change.stats is not None and change.stats.num_changed:
-                tally.elements_changed += change.stats.num_changed
-            yield change
+            window.append(pair)
+            nbytes += pair.b.entry.nbytes if pair.b is not None else 0
+            if nbytes >= _WINDOW_NBYTES or len(window) >= _WINDOW_PAIRS:
+                yield window
+                window, nbytes = [], 0
+        yield window
 
     def _change(self, pair: Pair, present: Variable, tally: _Tally) -> Change | None:
-        made = _change_of(pair, present)
         if pair.a is None:
-            return replace(made, kind="added")
+            return _change_of("added", pair, present)
         if pair.b is None:
-            return replace(made, kind="removed")
+            return _change_of("removed", pair, present)
         old, new = pair.a.entry, pair.b.entry
+        if new.dtype is VARIANT and old.dtype is VARIANT:
+            return self._iterator_change(pair, present)
         if old.shape != new.shape:
             self._outcomes[new.key] = False
-            return replace(made, kind="shape", old_shape=old.shape, old_dtype=None if old.dtype is new.dtype else old.dtype.name)  # fmt: skip
-        if new.dtype is VARIANT and old.dtype is VARIANT:
-            return self._iterator_change(made, pair)
+            return _change_of("shape", pair, present)
         outcome = self._comparer.compare(old, new)
         tally.by_checksum += outcome.status == "checksum"
         self._outcomes[new.key] = None if outcome.status == "unreadable" else outcome.status != "value"
-        return _judged(made, pair, outcome)
+        self._unreadable.update(side for side in "AB" if (outcome.problem or "").startswith(f"{side}: "))
+        return _judged(pair, present, outcome)
 
-    def _iterator_change(self, made: Change, pair: Pair) -> Change | None:
+    def _iterator_change(self, pair: Pair, present: Variable) -> Change | None:
         assert pair.a is not None and pair.b is not None
         if same_checksums(pair.a.entry, pair.b.entry):
             return None
         found = next((item for item in self._iterators if item.key == pair.b.key), None)
         if found is not None and found.same:
             return None
-        broken = found is not None and found.kind == "undecoded"
-        return replace(made, kind="unreadable" if broken else "value", problem=found.why if found is not None else None)
+        kind: Kind = "unreadable" if found is not None and found.kind == "undecoded" else "value"
+        return _change_of(kind, pair, present, problem=found.why if found is not None else None)
 
     # ------------------------------------------------------------------------------------------ summing up
 
@@ -214,9 +235,12 @@ class Diff:
         a, b = self._a, self._b
         places = places_of(a.facts, b.facts)
         move = move_between(*places)
+        # What turned out to be damaged cannot be restored, whatever was said before it was read.
+        verdicts = tuple("impossible" if side.name in self._unreadable else side.report.verdict for side in (a, b))
+        judged: tuple[Verdict, Verdict] = (verdicts[0], verdicts[1])
         alarms = raise_alarms(
             Situation(
-                places=places, move=move, verdicts=(a.report.verdict, b.report.verdict),
+                places=places, move=move, verdicts=judged,
                 pipeline=pipeline_change(a.facts, b.facts, places),
                 weights_frozen=self._frozen(), turned_nan=self._turned_nan(),
             )
@@ -225,7 +249,7 @@ class Diff:
         same = not counting and all(item.same for item in self._iterators)
         summary = Summary(
             same=same, step_delta=move.steps, batches_delta=move.batches, examples_delta=move.examples,
-            epochs_delta=move.epochs, sources=move.sources, verdicts=(a.report.verdict, b.report.verdict),
+            epochs_delta=move.epochs, sources=move.sources, verdicts=judged,
             alarms=alarms, reasons=move.reasons,
         )  # fmt: skip
         return CheckpointDiff(
@@ -271,26 +295,31 @@ class Diff:
                 yield f"{side.name}: {side.report.headline}"
 
 
-def _change_of(pair: Pair, present: Variable) -> Change:
-    old = pair.a.key if pair.a is not None and pair.b is not None and pair.a.key != pair.b.key else None
+def _change_of(
+    kind: Kind, pair: Pair, present: Variable, stats: Measures | None = None, problem: str | None = None
+) -> Change:
+    old = pair.a if pair.a is not None and pair.b is not None else present
+    entry, before = present.entry, old.entry
     return Change(
-        kind="value", key=present.key, role=present.role, dtype=present.entry.dtype.name, shape=present.entry.shape,
-        nbytes=present.entry.nbytes, old_key=old, score=pair.score, counts=present.role != "bookkeeping",
+        kind=kind, key=present.key, role=present.role, dtype=entry.dtype.name, shape=entry.shape, nbytes=entry.nbytes,
+        old_key=old.key if old.key != present.key else None, score=pair.score,
+        old_dtype=before.dtype.name if before.dtype is not entry.dtype else None,
+        old_shape=before.shape if before.shape != entry.shape else None,
+        stats=stats, counts=present.role != "bookkeeping", problem=problem,
         full_name=present.full_name, slot_of=present.slot_of, slot_name=present.slot_name,
     )  # fmt: skip
 
 
-def _judged(made: Change, pair: Pair, outcome: Outcome) -> Change | None:
+def _judged(pair: Pair, present: Variable, outcome: Outcome) -> Change | None:
     """The change that the outcome of comparing two tensors of one shape makes; None where there is none."""
     assert pair.a is not None and pair.b is not None
     if outcome.status == "unreadable":
-        return replace(made, kind="unreadable", problem=outcome.problem)
+        return _change_of("unreadable", pair, present, problem=outcome.problem)
     if pair.a.entry.dtype is not pair.b.entry.dtype:
-        return replace(made, kind="dtype", old_dtype=pair.a.entry.dtype.name, stats=outcome.stats)
-    stats: Measures | None = outcome.stats
+        return _change_of("dtype", pair, present, outcome.stats)
     if pair.score is not None:
-        return replace(made, kind="renamed", stats=stats)
-    return replace(made, kind="value", stats=stats) if outcome.status == "value" else None
+        return _change_of("renamed", pair, present, outcome.stats)
+    return _change_of("value", pair, present, outcome.stats) if outcome.status == "value" else None
 
 
 class Progress(Protocol):

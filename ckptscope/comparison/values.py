@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,24 +36,27 @@ class Reader:
     def __init__(self, name: str, checkpoint: Checkpoint, damage: tuple[Damage, ...]) -> None:
         self.name = name
         self.checkpoint = checkpoint
-        self._broken = {item.key: item.problem for item in damage if item.fatal and item.key is not None}
-        self._lost_files = {item.file: item.problem for item in damage if item.fatal and item.key is None}
+        self._broken: dict[str | None, str] = {}
+        self._lost_files = False
+        self._note(damage)
 
-    def problem(self, entry: TensorEntry, verify: bool) -> str | None:
-        """Why this tensor cannot be read; None where nothing speaks against it."""
-        known = self._broken.get(entry.key)
-        if known is not None:
-            return f"{self.name}: {known}"
-        if self._lost_files:
-            found = self.checkpoint.reader.check({entry.key: entry}, False, None)
-            lost = next((item.problem for item in found if item.fatal), None)
-            if lost is not None:
-                return f"{self.name}: {lost}"
-        if verify:
-            for item in self.checkpoint.reader.check({entry.key: entry}, True, None):
-                if item.fatal:
-                    return f"{self.name}: {item.problem}"
-        return None
+    def _note(self, damage: Iterable[Damage]) -> None:
+        for item in damage:
+            if item.fatal:
+                self._broken[item.key] = item.problem
+                self._lost_files |= item.key is None
+
+    def verify(self, entries: Iterable[TensorEntry]) -> None:
+        """Compare the stored bytes of these tensors with their checksums."""
+        self._note(self.checkpoint.reader.check({entry.key: entry for entry in entries}, True, None))
+
+    def problem(self, entry: TensorEntry) -> str | None:
+        """Why this tensor cannot be read; None where nothing is known to speak against it."""
+        found = self._broken.get(entry.key)
+        if found is None and self._lost_files:
+            damage = self.checkpoint.reader.check({entry.key: entry}, False, None)
+            found = next((item.problem for item in damage if item.fatal), None)
+        return None if found is None else f"{self.name}: {found}"
 
 
 class Comparer:
@@ -84,11 +87,19 @@ class Comparer:
         numeric = a.dtype.is_floating or a.dtype.name.startswith("complex")
         return numeric and not self.rule.is_exact and not self.rule.equal_nan
 
+    def check(self, pairs: Iterable[tuple[TensorEntry, TensorEntry]]) -> None:
+        """Verify the checksums of those pairs that will be read, if checksums are to be verified."""
+        if not self.verify:
+            return
+        reading = [pair for pair in pairs if pair[0].shape == pair[1].shape and self.needs_reading(*pair)]
+        self.a.verify(a for a, _ in reading)
+        self.b.verify(b for _, b in reading)
+
     def compare(self, a: TensorEntry, b: TensorEntry) -> Outcome:
         """Compare two tensors of one shape; whatever goes wrong becomes an outcome."""
         reading = self.needs_reading(a, b)
         for side, entry in ((self.a, a), (self.b, b)):
-            problem = side.problem(entry, self.verify and reading)
+            problem = side.problem(entry)
             if problem is not None:
                 return Outcome("unreadable", problem=problem)
         if not reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 WIDEST = 160
 _WIDE = 110
 _TREE_LINES = 24
+_TREE_NODES = 2000
 _DEFAULT_TOP = 10
 _STRUCTURAL = ("unreadable", "removed", "added", "dtype", "shape", "renamed")
 _MAX_STRUCTURAL = 20
@@ -182,67 +184,76 @@ def _print_structure(found: CheckpointDiff, console: Console, verbosity: int) ->
 # ---------------------------------------------------------------------------------------------------- tree
 
 
-@dataclass
+@dataclass(slots=True)
 class _Node:
-    """A part of the variables' paths, with totals of everything below it."""
+    """A part of the variables' paths, with totals of everything below it; ``deeper`` paths are not opened."""
 
-    name: str
     children: dict[str, _Node] = field(default_factory=dict)
     equal: int = 0
-    changes: list[Change] = field(default_factory=list)
+    changed: int = 0
+    rel_l2: float | None = None
+    deeper: bool = False
 
-    def add(self, parts: list[str], change: Change | None) -> None:
+    def add(self, change: Change | None) -> None:
         self.equal += change is None
-        if change is not None:
-            self.changes.append(change)
-        if parts:
-            self.children.setdefault(parts[0], _Node(parts[0])).add(parts[1:], change)
+        self.changed += change is not None
+        if change is not None and change.stats is not None and change.stats.rel_l2 is not None:
+            self.rel_l2 = max(self.rel_l2 or 0.0, change.stats.rel_l2)
 
 
-def _tree(found: CheckpointDiff) -> _Node:
-    root = _Node("")
-    for key in found.equal_keys:
-        root.add(diff_words.short_name(key).split("/"), None)
-    for change in found.changes:
-        root.add(diff_words.short_name(change.key).split("/"), change)
+def _tree(found: CheckpointDiff, depth: int, most: int) -> _Node | None:
+    """The variables' paths down to a depth; None where that takes more nodes than ``most``."""
+    root, count = _Node(), 0
+    every = itertools.chain(
+        ((key, None) for key in found.equal_keys), ((change.key, change) for change in found.changes)
+    )
+    for key, change in every:
+        node = root
+        parts = diff_words.short_name(key).split("/", depth)
+        for part in parts[:depth]:
+            below = node.children.get(part)
+            if below is None:
+                below = node.children[part] = _Node()
+                count += 1
+            node = below
+            node.add(change)
+        node.deeper |= len(parts) > depth
+        if count > most:
+            return None
     return root
 
 
-def _lines(node: _Node, depth: int, indent: int = 0) -> Iterable[tuple[str, _Node]]:
-    """Lines of the tree down to a depth; unchanged subtrees are one line, single children share one."""
-    for child in node.children.values():
-        name = child.name
-        while len(child.children) == 1 and child.changes:
-            child = next(iter(child.children.values()))
-            name += f"/{child.name}"
-        opened = child.children and child.changes and depth > 1
-        yield "  " * indent + name + ("/" if child.children else ""), child
-        if opened:
-            yield from _lines(child, depth - 1, indent + 1)
+def _lines(node: _Node, indent: int = 0) -> Iterable[tuple[str, _Node]]:
+    """Lines of a tree; unchanged subtrees are one line, single children share one."""
+    for name, child in node.children.items():
+        while len(child.children) == 1 and child.changed:
+            part, child = next(iter(child.children.items()))
+            name += f"/{part}"
+        yield "  " * indent + name + ("/" if child.children or child.deeper else ""), child
+        if child.changed:
+            yield from _lines(child, indent + 1)
 
 
 def _print_tree(found: CheckpointDiff, console: Console, verbosity: int) -> None:
     if not found.changes:
         return
-    root = _tree(found)
-    lines = list(_lines(root, 1))
-    for depth in range(2, 32):
-        deeper = list(_lines(root, depth))
-        if len(deeper) == len(lines) or (len(deeper) > _TREE_LINES and verbosity <= 0):
+    lines: list[tuple[str, _Node]] = []
+    for depth in range(1, 33):
+        root = _tree(found, depth, 10**9 if verbosity > 0 or depth == 1 else _TREE_NODES)
+        deeper = [] if root is None else list(_lines(root))
+        if root is None or deeper == lines or (len(deeper) > _TREE_LINES and verbosity <= 0 and lines):
             break
         lines = deeper
+        if not any(node.deeper for _, node in lines):
+            break
     heading(console, "Where")
     shown = lines if verbosity > 0 else lines[:_TREE_LINES]
     width = 70 if console.width >= _WIDE else 40
     table = _table(("path", "left", width), ("variables", "left", 26), ("rel L2 up to", "right", 12))
     for name, node in shown:
-        counted = [
-            f"{len(node.changes):,} changed" if node.changes else "",
-            f"{node.equal:,} equal" if node.equal else "",
-        ]
-        ratios = [change.stats.rel_l2 for change in node.changes if change.stats is not None]
-        largest = max((value for value in ratios if value is not None), default=None)
-        row(table, shorten(name, width), ", ".join(part for part in counted if part), diff_words.measure(largest) if node.changes else "")  # fmt: skip
+        counted = [f"{node.changed:,} changed" if node.changed else "", f"{node.equal:,} equal" if node.equal else ""]
+        largest = diff_words.measure(node.rel_l2) if node.changed else ""
+        row(table, shorten(name, width), ", ".join(part for part in counted if part), largest)
     _show(console, table)
     left_out(console, len(lines) - len(shown), "lines")
 

@@ -118,20 +118,19 @@ class Facts:
 
 
 def gather(
-    location: Location, checkpoint: Checkpoint, hints: Hints, *, verify: bool = False, checksums: bool | None = None,
-    progress: Callable[[int], None] | None = None,
+    location: Location, checkpoint: Checkpoint, hints: Hints, *, verify: bool = False,
+    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES, progress: Callable[[int], None] | None = None,
 ) -> Facts:  # fmt: skip
     """Compute all facts of an open checkpoint. Reads files, runs nothing, changes nothing.
 
     Args:
         verify: read the checksums of all tensors, whatever their size.
-        checksums: read them at all; where None, up to :data:`CHECKSUM_LIMIT_NBYTES`.
+        checksum_limit_nbytes: up to this size they are read without being asked.
     """
     meta, meta_problem = read_meta_graph(location.prefix)
     inventory = take_inventory(checkpoint, meta)
     data_nbytes = sum(entry.nbytes for entry in checkpoint.entries.values())
-    if checksums is None:
-        checksums = verify or data_nbytes <= CHECKSUM_LIMIT_NBYTES
+    checksums = verify or data_nbytes <= checksum_limit_nbytes
     damage = list(checkpoint.reader.check(checkpoint.entries, checksums, progress))
     if checkpoint.graph_problem is not None and not any(item.key == checkpoint.graph_problem.key for item in damage):
         damage.append(checkpoint.graph_problem)
