@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ckptscope.arguments import COMMANDS, Argument
+from ckptscope.comparison.alarms import ALARM_RULES
 from ckptscope.iterator.ops import OP_SPECS, OpSpec
 from ckptscope.render.explanation import FRAMEWORKS
 from ckptscope.resume.conditions import CONDITION_RULES
@@ -53,11 +54,12 @@ def ops() -> Iterator[str]:
 
 
 def findings() -> Iterator[str]:
-    """One section for each finding and condition."""
-    yield "# Findings and conditions"
+    """One section for each finding, condition and alarm."""
+    yield "# Findings, conditions and alarms"
     yield (
         "What `ckptscope explain CODE` prints. A *finding* is something that was checked; its status and what it forces on "
-        "the verdict are in the output. A *condition* is something that the files cannot show. See [verdicts.md](verdicts.md)."
+        "the verdict are in the output. A *condition* is something that the files cannot show. See [verdicts.md](verdicts.md). "
+        "An *alarm* is something between two checkpoints that a person should look at. See [diff.md](diff.md)."
     )
     yield "## Findings"
     for rule in RULES:
@@ -67,12 +69,17 @@ def findings() -> Iterator[str]:
     yield "## Conditions"
     for condition in CONDITION_RULES:
         yield f"### {condition.code}: {condition.title}\n\nSource: {condition.source}. {condition.explanation}"
+    yield "## Alarms"
+    for alarm in ALARM_RULES:
+        yield f"### {alarm.code}: {alarm.title}\n\n{alarm.explanation}\n\n- What to do: {alarm.remedy}"
 
 
 def _spelling(argument: Argument) -> str:
     value = "\\|".join(argument.choices) or (argument.metavar or argument.name.upper()).replace("|", "\\|")
     if not argument.flags:
         return argument.name.upper()
+    if argument.kind == "switch":
+        return ", ".join(f"{flag}, --no-{flag.removeprefix('--')}" for flag in argument.flags)
     return ", ".join(argument.flags) + ("" if argument.kind == "flag" else f" {value}")
 
 
@@ -86,7 +93,10 @@ def cli_page() -> Iterator[str]:
     yield "# Command line"
     yield "`ckptscope COMMAND --help` prints the same. `ckptscope --version` prints the version."
     for command in COMMANDS:
-        positional = " ".join(argument.name.upper() for argument in command.arguments if not argument.flags)
+        positional = " ".join(
+            f"[{argument.name.upper()}]" if argument.optional else argument.name.upper()
+            for argument in command.arguments if not argument.flags
+        )  # fmt: skip
         options = " [OPTIONS]" if any(argument.flags for argument in command.arguments) else ""
         yield f"## ckptscope {command.name}\n\n    ckptscope {command.name} {positional}{options}\n\n{command.help}"
         rows = (f"| `{_spelling(argument)}` | {_meaning(argument)} |" for argument in command.arguments)
