@@ -288,6 +288,17 @@ def test_a_flip_in_an_equal_tensor_is_seen(call, tmp_path):
     assert [change["kind"] for change in found["changes"]] == ["unreadable"]
 
 
+def test_a_checkpoint_replaced_meanwhile_is_trouble(tmp_path):
+    run = samples.copy(RUN, tmp_path)
+    found = cs.diff(str(run))
+    next(iter(found))
+    index = run / "ckpt-12.index"
+    index.rename(run / "old")
+    index.write_bytes((run / "ckpt-8.index").read_bytes())
+    with pytest.raises(cs.CkptscopeError, match=r"B: is being written"):
+        found.collect()
+
+
 @pytest.mark.parametrize("missing", ["ckpt-12.index", "ckpt-12.data-00000-of-00001"])
 def test_a_lost_file_is_trouble_that_names_the_side(call, tmp_path, missing):
     run = samples.copy(RUN, tmp_path)

@@ -59,7 +59,7 @@ class TensorStream:
             for box, offset in _boxes(self._entry.shape, start, start + values.size):
                 self._fill(box, values[offset : offset + _size(self._entry.shape, box)])
         else:
-            self._reader.read_into(self._entry, start * self.dtype.itemsize, memoryview(into))
+            self._reader.read_into(self._entry, start * self.dtype.itemsize, into.data)
         return values
 
     def _fill(self, box: _Box, out: Array) -> None:
@@ -104,7 +104,7 @@ class TensorStream:
 
         values = numpy.empty(count, self.dtype) if out is None else out
         raw = values.view(numpy.uint8)
-        self._reader.read_into(part, position * self.dtype.itemsize, memoryview(raw))
+        self._reader.read_into(part, position * self.dtype.itemsize, raw.data)
         return values
 
 

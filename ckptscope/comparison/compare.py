@@ -233,6 +233,8 @@ class Diff:
 
     def _summed_up(self) -> CheckpointDiff:
         a, b = self._a, self._b
+        for side in (a, b):
+            side.check_unchanged()
         places = places_of(a.facts, b.facts)
         move = move_between(*places)
         # What turned out to be damaged cannot be restored, whatever was said before it was read.

@@ -11,7 +11,7 @@ from ckptscope.comparison.alarms import Situation, raise_alarms
 from ckptscope.comparison.data import move_between, pipeline_change, places_of
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.values import Reader, same_checksums
-from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, MissingShardError
+from ckptscope.errors import CheckpointChangedError, CheckpointNotFoundError, CkptscopeError, MissingShardError
 from ckptscope.inspection import gathered
 from ckptscope.iterator.position import Hints
 from ckptscope.resume.facts import Facts
@@ -29,6 +29,7 @@ class Side:
     checkpoint: Checkpoint
     facts: Facts
     report: ResumeReport
+    fingerprint: tuple[int, int, int] | None = None
 
     @classmethod
     def open(cls, name: str, path: str, step: str | None, hints: Hints) -> Side:
@@ -38,11 +39,22 @@ class Side:
             CkptscopeError: it cannot be opened; the message begins with the name of the side.
         """
         try:
-            _, checkpoint, facts = gathered(path, step, hints, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES)
+            location, checkpoint, facts = gathered(path, step, hints, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES)
         except CkptscopeError as error:
             error.message = f"{name}: {error.message}"
             raise
-        return cls(name, checkpoint, facts, evaluate(facts))
+        return cls(name, checkpoint, facts, evaluate(facts), location.fingerprint())
+
+    def check_unchanged(self) -> None:
+        """Make sure that what was compared is still there.
+
+        Raises:
+            CheckpointChangedError: it was replaced or removed meanwhile.
+        """
+        if self.fingerprint != self.facts.location.fingerprint():
+            raise CheckpointChangedError(
+                f"{self.name}: is being written or removed right now; try again", path=self.checkpoint.prefix
+            )
 
     @property
     def reader(self) -> Reader:

@@ -149,12 +149,12 @@ class Comparer:
         return total.measures(self.measured)
 
     def _kernel(self, a: DType, b: DType, num_elements: int) -> Kernel:
-        from ckptscope.comparison.measures import FAST_ELEMENTS, count_kernel, kernel_for
+        from ckptscope.comparison.measures import FAST_ELEMENTS, count_changed, kernel_for
 
         which = a.number, b.number, num_elements > FAST_ELEMENTS
         if which not in self._kernels:
             countable = not self.measured and a is b and self.rule.is_exact
-            self._kernels[which] = count_kernel(a) if countable else kernel_for(a, b, num_elements, self.rule)
+            self._kernels[which] = count_changed if countable else kernel_for(a, b, num_elements, self.rule)
         return self._kernels[which]
 
     def _strings(self, a: TensorEntry, b: TensorEntry) -> Outcome:
