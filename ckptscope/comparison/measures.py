@@ -8,7 +8,7 @@ overflow, underflow or meet NaN are measured in float64. All types of one byte a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -366,64 +366,72 @@ class _FastKernel:
         self.unsigned = np.dtype(f"u{dtype.nbytes}")
         self.expand = expand
         self.relative = relative
+        self.all_changed = False
         self.buffers = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(4)]
         self.mask = scratch(BLOCK_ELEMENTS).view(np.bool_)
 
     def __call__(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
+        bits = raw_a.view(self.unsigned), raw_b.view(self.unsigned)
+        # Python's own cost counts here: sums are kept in local numbers, and added up once for each piece.
+        aa = bb = dd = ab = 0.0
         with np.errstate(all="ignore"):
             for start in range(0, raw_a.size, BLOCK_ELEMENTS):
-                self._block(total, raw_a[start : start + BLOCK_ELEMENTS], raw_b[start : start + BLOCK_ELEMENTS])
-
-    def _block(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
-        size = raw_a.size
-        mask = np.not_equal(raw_a.view(self.unsigned), raw_b.view(self.unsigned), out=self.mask[:size])
-        changed = int(np.count_nonzero(mask))
-        a = self.expand(raw_a, self.buffers[0][:size])
-        b = self.expand(raw_b, self.buffers[1][:size]) if changed else a
-        aa = float(a.dot(a))
-        if not changed:
-            if not _SMALL_SQUARE * size <= aa < math.inf:
-                _exactly(total, a, b, changed)
-                return
-            self._count(total, size, 0)
-            for sum_of in (total.squares_a, total.squares_b, total.product):
-                sum_of.add(aa)
-            return
-        d = np.subtract(b, a, out=self.buffers[2][:size])
-        dd, bb = float(d.dot(d)), float(b.dot(b))
-        # Finite sums mean finite elements; NaN fails every comparison.
-        if not all(_SMALL_SQUARE * size <= square < math.inf for square in (dd, aa, bb)):
-            _exactly(total, a, b, changed)
-            return
-        self._count(total, size, changed)
-        total.differences.add(dd)
+                end = start + BLOCK_ELEMENTS
+                buffers = self.buffers
+                if end > raw_a.size:
+                    buffers = [buffer[: raw_a.size - start] for buffer in buffers]
+                a, b = self.expand(raw_a[start:end], buffers[0]), self.expand(raw_b[start:end], buffers[1])
+                sums = self._block(total, a, b, bits, start, buffers)
+                if sums is not None:
+                    aa, bb, dd, ab = aa + sums[0], bb + sums[1], dd + sums[2], ab + sums[3]
         total.squares_a.add(aa)
         total.squares_b.add(bb)
-        # a.b = (a.a + b.b - d.d) / 2, without another pass; its error is second order where the norms are alike.
-        total.product.add((aa + bb - dd) / 2 if aa < 16 * bb < 256 * aa else float(a.dot(b)))
+        total.differences.add(dd)
+        total.product.add(ab)
+
+    def _block(
+        self, total: Accumulator, a: Array, b: Array, bits: tuple[Array, Array], start: int, buffers: Sequence[Array]
+    ) -> tuple[float, float, float, float] | None:
+        """(a.a, b.b, d.d, a.b) of one block; None where it had to be measured in float64."""
+        size, d = a.size, buffers[2]
+        np.subtract(b, a, out=d)
+        dd, aa, bb = float(d.dot(d)), float(a.dot(a)), float(b.dot(b))
         np.abs(d, out=d)
-        peak = float(np.maximum.reduce(d))
+        peak = float(d[d.argmax()])
+        # Finite sums mean finite elements; NaN fails every comparison. Where nothing differs dd is 0.
+        least = _SMALL_SQUARE * size
+        if not (least <= aa < math.inf and least <= bb < math.inf and (least <= dd < math.inf or dd == peak == 0.0)):
+            _exactly(total, a, b, self._count(bits, start, size))
+            return None
+        total.num_elements += size
+        total.num_finite += size
+        # Elements without a difference are counted only where there are some: most updates leave none.
+        self.all_changed = self.all_changed and bool(d[d.argmin()])
+        changed = size if self.all_changed else self._count(bits, start, size)
+        self.all_changed = changed == size
+        total.num_changed += changed
         if peak >= total.rough_abs:
             # Rounding keeps the order, so the largest difference is among the largest rounded ones.
             total.rough_abs = peak
             at = np.flatnonzero(d == peak)
             total.max_abs = max(total.max_abs, float(np.abs(b[at].astype(np.float64) - a[at]).max()))
-        if self.relative:
-            self._relative(total, a, b, d)
+        if self.relative and peak and total.max_rel < 2.0:  # no ratio is larger
+            self._relative(total, a, b, d, buffers[3])
+        # a.b = (a.a + b.b - d.d) / 2, without another pass; its error is second order where the norms are alike.
+        return aa, bb, dd, (aa + bb - dd) / 2 if aa < 16 * bb < 256 * aa else float(a.dot(b))
 
-    def _count(self, total: Accumulator, size: int, changed: int) -> None:
-        total.num_elements += size
-        total.num_finite += size
-        total.num_changed += changed
+    def _count(self, bits: tuple[Array, Array], start: int, size: int) -> int:
+        a, b = (side[start : start + size] for side in bits)
+        return int(np.count_nonzero(np.not_equal(a, b, out=self.mask[:size])))
 
-    def _relative(self, total: Accumulator, a: Array, b: Array, distance: Array) -> None:
+    def _relative(self, total: Accumulator, a: Array, b: Array, distance: Array, s: Array) -> None:
         """|d| / max(|a|, |b|) grows with |d| / |a + b|, which takes fewer passes."""
-        if total.max_rel >= 2.0:  # no ratio is larger
-            return
-        s = np.add(a, b, out=self.buffers[3][: a.size])
+        np.add(a, b, out=s)
         np.abs(s, out=s)
         np.divide(distance, s, out=s)
-        top = float(np.fmax.reduce(s))  # 0/0 is NaN here, and counts as 0
+        top = float(s[s.argmax()])
+        if math.isnan(top):  # 0/0, which counts as 0
+            top = float(np.fmax.reduce(s))
         if top > total.rough_rel:
             total.rough_rel = top
             at = np.flatnonzero(s >= top * (1 - 1e-6)) if top < math.inf else np.flatnonzero(s == top)
