@@ -102,11 +102,11 @@ def _judged(location: Location, hints: Hints, verify: bool) -> Side:
 
 def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
     report, facts = side.report, side.facts
-    place = places_of(facts, facts)[1]
-    moved = None if before is None else move_between(*places_of(before.facts, facts)).batches
+    places = places_of(facts if before is None else before.facts, facts)
+    moved = None if before is None else move_between(*places).batches
     return HistoryRow(
         checkpoint=checkpoint_info(facts), path=location.prefix, number=location.number, position=report.position,
         verdict=report.verdict, headline=report.headline, error=None,
         has_evidence_conditions=any(condition.source == "evidence" for condition in report.conditions),
-        place=place.position, batches_moved=moved, alarms=() if before is None else quick_alarms(before, side),
+        place=places[1].position, batches_moved=moved, alarms=() if before is None else quick_alarms(before, side),
     )  # fmt: skip

@@ -19,8 +19,8 @@ from ckptscope.checkpoint.discover import find
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY
 from ckptscope.errors import CkptscopeError
 from ckptscope.inspection import Inspection, inspect
-from ckptscope.render.tabular import inspection_markdown, variables_csv
 from ckptscope.render.screen import console_for
+from ckptscope.render.tabular import inspection_markdown, variables_csv
 from ckptscope.render.text import print_inspection
 from tests import samples, writers
 from tests.conftest import EXPLORE

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ckptscope.comparison.data import Move, Place, in_examples
+from ckptscope.comparison.data import Course, CourseKind, Move, Unit, first_examples
 from ckptscope.comparison.model import Alarm
+from ckptscope.comparison.places import Place, shared_order
 from ckptscope.resume.model import VERDICTS, Verdict, describe_ranges
 
 
@@ -57,50 +58,45 @@ def raise_alarms(situation: Situation) -> tuple[Alarm, ...]:
     return tuple(alarm for rule in ALARM_RULES for alarm in rule.check(situation))
 
 
-def _moved(situation: Situation) -> tuple[int, int] | None:
-    """(batches moved, batches that the steps took) where both are known and the data is out of step; else None."""
-    move, (a, b) = situation.move, situation.places
-    if move.steps is None or move.steps < 0 or move.batches is None or move.expected is None:
-        return None
-    # Where both iterators stand where their steps say, or an epoch's loop made a new one, nothing was lost.
-    if (a.steady and b.steady) or move.batches == move.expected:
-        return None
-    return move.batches, move.expected
+def _course(situation: Situation, *kinds: CourseKind) -> Course | None:
+    """How the data went on, if it is one of these kinds and B is not the older one."""
+    move = situation.move
+    return move.course if move.course.kind in kinds and move.steps is not None and move.steps >= 0 else None
 
 
-def _data_words(situation: Situation) -> str:
+def _counts(situation: Situation, unit: Unit) -> tuple[int, int]:
     a, b = situation.places
-    return f"the data from {a.batches:,} to {b.batches:,} batches"
+    old, new = (a.batches, b.batches) if unit == "batches" else (a.examples, b.examples)
+    return old or 0, new or 0
 
 
 def _stalled(situation: Situation) -> Iterator[Alarm]:
-    moved = _moved(situation)
-    if moved is not None and moved[0] == 0 and moved[1] > 0:
-        at = situation.places[1].batches
-        yield Alarm("DATA_STALLED", f"{situation.steps_words}, and the data stayed at {at:,} batches")
+    course = _course(situation, "lost")
+    if course is not None and course.moved == 0:
+        at = _counts(situation, course.unit)[1]
+        yield Alarm("DATA_STALLED", f"{situation.steps_words}, and the data stayed at {at:,} {course.unit}")
 
 
 def _back(situation: Situation) -> Iterator[Alarm]:
-    moved = _moved(situation)
-    if moved is None or moved[0] >= 0:
+    course = _course(situation, "lost")
+    if course is None or course.moved >= 0:
         return
-    text = f"{situation.steps_words}, and {_data_words(situation)}"
-    began = (situation.places[1].batches or 0) - moved[1]
-    if began == 0:
+    old, new = _counts(situation, course.unit)
+    text = f"{situation.steps_words}, and the data from {old:,} to {new:,} {course.unit}"
+    if situation.move.repeated is not None:
         text += ": the run started its data over"
-    elif began < 0:
-        text += ": the run started its data over on the way"
     yield Alarm("DATA_BACK", text)
 
 
 def _rate(situation: Situation) -> Iterator[Alarm]:
-    moved = _moved(situation)
-    size = situation.places[1].batch_size
-    if moved is None or moved[0] < 0 or (moved[0] == 0 and moved[1] > 0) or size is None:
+    course = _course(situation, "lost", "ahead")
+    if course is None or course.rate is None or (course.kind == "lost" and course.moved <= 0):
         return
+    expected = course.rate * (situation.move.steps or 0)
+    each = f"{course.rate:,} for each step" if course.rate > 1 or course.unit == "examples" else "one for each step"
     yield Alarm(
         "DATA_RATE",
-        f"{situation.steps_words}, which takes {moved[1]:,} batches of {size:,}; the data moved by {moved[0]:,}",
+        f"{situation.steps_words}, and the data moved by {course.moved:,} {course.unit}; at {each} it would be {expected:,}",
     )
 
 
@@ -111,37 +107,51 @@ def _pipeline(situation: Situation) -> Iterator[Alarm]:
 
 def _verdict(situation: Situation) -> Iterator[Alarm]:
     old, new = situation.verdicts
-    if VERDICTS.index(new) < VERDICTS.index(old):
-        first, second = situation.at
-        yield Alarm(
-            "VERDICT_FELL", f"the checkpoint of {first} resumes {_RESUMES[old]}, that of {second} {_RESUMES[new]}"
-        )
+    if VERDICTS.index(new) >= VERDICTS.index(old) or (situation.move.steps or 0) < 0 or _is_no_loss(situation):
+        return
+    first, second = situation.at
+    yield Alarm("VERDICT_FELL", f"the checkpoint of {first} resumes {_RESUMES[old]}, that of {second} {_RESUMES[new]}")
 
 
+def _is_no_loss(situation: Situation) -> bool:
+    """The verdict may fall without a change: nothing can be lost at the start, and later states may show more."""
+    a, b = situation.places
+    if a.step == 0:
+        return True
+    if a.iterator is None or b.iterator is None:
+        return False
+    old, new = (
+        [proof.status in _REPRODUCIBLE for proof in place.iterator.proofs] for place in (a, b) if place.iterator
+    )
+    seeds_came_to_light = not all(new) and not (all(old) and len(old) == len(new))
+    out_of_step = b.iterator.agreement.kind in ("ahead", "contradicts")
+    return seeds_came_to_light or (out_of_step and situation.move.course.kind not in ("lost", "ahead"))
+
+
+_REPRODUCIBLE = ("proven", "whole")
 _RESUMES = {"exact": "exactly", "approximate": "only approximately", "impossible": "not at all"}
 
 
 def _repeated(situation: Situation) -> Iterator[Alarm]:
-    batches = situation.move.repeated
-    if batches is None:
+    count, (a, b) = situation.move.repeated, situation.places
+    order = shared_order(a, b) if count is not None and situation.pipeline is None else None
+    if count is None or order is None:
         return
-    if not situation.places[1].ordered:
-        return
-    ranges = in_examples(batches, situation.places[1])
-    what = describe_ranges(ranges) if ranges else f"{batches[1] - batches[0]:,} batches"
+    ranges = first_examples(a, b)
+    what = describe_ranges(ranges) if ranges else f"the first {count:,} batches"
     first, second = situation.at
-    yield Alarm("DATA_REPEATED", f"{what} were read before {first}, and again before {second}", repeated=ranges)
+    rests = f" (if {', '.join(order)} is deterministic, as by default)" if order else ""
+    yield Alarm("DATA_REPEATED", f"{what} were read before {first}, and again before {second}{rests}", repeated=ranges)
 
 
 def _skipped(situation: Situation) -> Iterator[Alarm]:
-    batches = situation.move.skipped
-    if batches is None:
+    course = _course(situation, "ahead")
+    if course is None or not course.is_only or course.rate is None:
         return
-    ranges = in_examples(batches, situation.places[1])
-    what = describe_ranges(ranges) if ranges else f"{batches[1] - batches[0]:,} batches"
+    count = course.moved - course.rate * (situation.move.steps or 0)
     first, second = situation.at
-    text = f"{what} left the iterator between {first} and {second} without a step for them"
-    yield Alarm("DATA_SKIPPED", text, skipped=ranges)
+    what = f"at least {count:,} {course.unit}" if count > 1 else f"at least one of the {course.unit}"
+    yield Alarm("DATA_SKIPPED", f"{what} left the iterator between {first} and {second} without a step for it")
 
 
 def _frozen(situation: Situation) -> Iterator[Alarm]:

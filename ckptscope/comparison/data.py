@@ -1,79 +1,62 @@
-"""How far the data moved between two checkpoints of a run, and what was read twice or never on the way."""
+"""How far the data moved between two checkpoints of a run, whether its place was lost, and what was trained on twice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from ckptscope.comparison.iterators import pipeline_differs, position_of
 from ckptscope.comparison.model import SourceMove
+from ckptscope.comparison.places import Place, places_of, same_reading_pass
+from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import Position, SourcePosition
-from ckptscope.resume.facts import Facts, IteratorFact
+from ckptscope.iterator.tree import IteratorTree, Stage
+from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import EpochRange, epoch_ranges
 
-_STEADY = ("agrees", "whole_passes_behind")
-_ORDER_KNOWN = ("proven", "whole")
+__all__ = [
+    "Course",
+    "Move",
+    "Place",
+    "course_of",
+    "first_examples",
+    "move_between",
+    "pipeline_change",
+    "pipeline_differs",
+    "places_of",
+    "same_op",
+    "title_of",
+]
+
+CourseKind = Literal["in_step", "renewed", "regained", "lost", "ahead", "unknown"]
+Unit = Literal["batches", "examples"]
+_MOST_RATES = 1000
+_RENEWED = (
+    "it cannot be told whether the iterator went on or a loop made a new one for another pass (give --epoch-size)"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one checkpoint's training data stands, on its own account.
+class Course:
+    """Whether the data of the later checkpoint goes on from that of the earlier one.
 
     Attributes:
-        steady: the iterator is where the step counter says.
-        ordered: the order of the elements is fixed, or proven to follow from seeds.
-        position: the run's position, or the iterator's own where it disagrees with the step; None where unknown.
+        kind: ``in_step``: by what the steps took. ``renewed``: likewise, over ``passes`` ends of passes at which a new
+            iterator was made. ``regained``: the later one is where its step says, the earlier one was not. ``lost``: by
+            less, and no end of a pass explains it. ``ahead``: by more. ``unknown``: it cannot be told.
+        unit: what the numbers count.
+        moved: the difference of the two counts.
+        rate: of the unit for each step.
+        is_shown: the earlier count is that rate times its step, so its iterator was there from the start.
+        is_only: no other rate fits the two counts.
     """
 
-    step: int | None
-    position: Position | None
-    iterator: IteratorFact | None
-    steady: bool
-    ordered: bool
-    batches_per_update: int
-
-    @property
-    def batches(self) -> int | None:
-        """Batches that left the iterator since it was created."""
-        return None if self.position is None else self.position.batches_consumed
-
-    @property
-    def examples(self) -> int | None:
-        """Examples inside them."""
-        return None if self.position is None else self.position.examples_consumed
-
-    @property
-    def batch_size(self) -> int | None:
-        """Examples of a full batch."""
-        return None if self.position is None else self.position.batch_size
-
-
-def place_of(facts: Facts, like: str | None = None) -> Place:
-    """The place of one checkpoint; ``like`` names the iterator to take where it is not clear which one trains."""
-    iterator = facts.training
-    if iterator is None and like is not None:
-        iterator = next((it for it in facts.iterators if it.key == like), None)
-    position: Position | None = facts.position
-    if position is None or (position.batches_consumed is None and position.examples_consumed is None):
-        position = None if iterator is None else position_of(iterator, facts.step.value)
-    agreement = iterator.agreement if iterator is not None else None
-    return Place(
-        step=facts.step.value,
-        position=position,
-        iterator=iterator,
-        steady=agreement is not None and agreement.kind in _STEADY,
-        ordered=iterator is not None and all(proof.status in _ORDER_KNOWN for proof in iterator.proofs),
-        batches_per_update=(agreement.batches_per_update or 1) if agreement is not None else 1,
-    )
-
-
-def places_of(a: Facts, b: Facts) -> tuple[Place, Place]:
-    """Both places, of the same iterator."""
-    first, second = place_of(a), place_of(b)
-    if first.iterator is None and second.iterator is not None:
-        first = place_of(a, second.iterator.key)
-    if second.iterator is None and first.iterator is not None:
-        second = place_of(b, first.iterator.key)
-    return first, second
+    kind: CourseKind
+    unit: Unit = "batches"
+    moved: int = 0
+    rate: int | None = None
+    is_shown: bool = False
+    is_only: bool = False
+    passes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +64,18 @@ class Move:
     """What lies between two places; every number is None where it cannot be derived, with its reason.
 
     Attributes:
-        steps, batches, examples, epochs: differences, B minus A.
-        expected: batches that the steps took.
-        repeated, skipped: half-open ranges of batches, counted from the start of the stream.
+        steps: B minus A.
+        batches, examples, epochs: B's place minus A's: negative where the data was started over.
+        course: from the older one (by step) to the other.
+        repeated: the first so many batches were trained on before A and again after it; None where that is not shown.
     """
 
     steps: int | None
     batches: int | None
     examples: int | None
     epochs: int | None
-    expected: int | None
-    repeated: tuple[int, int] | None
-    skipped: tuple[int, int] | None
+    course: Course
+    repeated: int | None
     sources: tuple[SourceMove, ...]
     reasons: dict[str, str]
 
@@ -104,54 +87,246 @@ def _minus(new: int | None, old: int | None) -> int | None:
 def move_between(a: Place, b: Place) -> Move:
     """How far the data moved from A to B."""
     steps = _minus(b.step, a.step)
-    old, new = a.position, b.position
-    batches, examples = _minus(b.batches, a.batches), _minus(b.examples, a.examples)
-    epochs = _minus(new.epoch if new else None, old.epoch if old else None)
-    expected = None if steps is None else steps * b.batches_per_update
-    reasons = {}
-    for name, value, field in (
-        ("batches", batches, "batches_consumed"), ("examples", examples, "examples_consumed"), ("epochs", epochs, "epoch")
-    ):  # fmt: skip
-        if value is None:
-            reasons[name] = _why_unknown(field, old, new)
+    backwards = steps is not None and steps < 0
+    course = course_of(b, a) if backwards else course_of(a, b)
+    batches, examples, epochs = _deltas(a, b, course, -course.passes if backwards else course.passes)
+    numbers = {
+        "batches": (batches, "batches_consumed"), "examples": (examples, "examples_consumed"), "epochs": (epochs, "epoch")
+    }  # fmt: skip
+    reasons = {name: _why_unknown(field, a, b) for name, (number, field) in numbers.items() if number is None}
     if steps is None:
         reasons["steps"] = f"{'A' if a.step is None else 'B'} stores no step, or several that differ"
-    repeated, skipped = _crossed(a, b, expected)
-    sources = _sources(old, new, same_pass=epochs == 0)
-    return Move(steps, batches, examples, epochs, expected, repeated, skipped, sources, reasons)
+    sources = _sources(a.position, b.position, epochs == 0 and same_reading_pass(a, b))
+    repeated = None if backwards else _repeated(a, b, course)
+    return Move(steps, batches, examples, epochs, course, repeated, sources, reasons)
 
 
-def _why_unknown(field: str, old: Position | None, new: Position | None) -> str:
-    for name, position in (("A", old), ("B", new)):
+def _deltas(a: Place, b: Place, course: Course, passes: int) -> tuple[int | None, int | None, int | None]:
+    """(batches, examples, epochs) from A's place to B's."""
+    if course.kind == "unknown" and not (a.endless and b.endless):
+        return None, None, None
+    batches, examples, epochs = _minus(b.batches, a.batches), _minus(b.examples, a.examples), _minus(b.epoch, a.epoch)
+    if _other_batch_size(a, b):
+        batches = None
+    if passes:
+        batches = _with_passes(batches, b.pass_batches or a.pass_batches, passes)
+        examples = _with_passes(examples, b.pass_examples or a.pass_examples, passes)
+        epochs = _with_passes(epochs, 1, passes)
+    return batches, examples, epochs
+
+
+def _with_passes(delta: int | None, size: int | None, passes: int) -> int | None:
+    return None if delta is None or size is None else delta + size * passes
+
+
+def _why_unknown(field: str, a: Place, b: Place) -> str:
+    for name, position in (("A", a.position), ("B", b.position)):
         if position is None:
             return f"{name}: no place in the data is stored"
         if getattr(position, field) is None:
             return f"{name}: {position.reasons.get(field, 'it cannot be derived')}"
-    return "it cannot be derived"
+    if a.iterator is None and b.iterator is None and a.position is not None and a.position.kind == "stored":
+        return "which iterator feeds the training is not clear: the two checkpoints differ in it"
+    if _other_batch_size(a, b):
+        return "the batch size is another one"
+    return _RENEWED
 
 
-def _crossed(a: Place, b: Place, expected: int | None) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """(repeated, skipped) batches: the training of B's last stretch began ``expected`` batches before its end."""
-    if expected is None or expected <= 0 or a.batches is None or b.batches is None or (a.steady and b.steady):
-        return None, None
-    start = max(0, b.batches - expected)
-    if start > a.batches:
-        return None, (a.batches, start)
-    last = min(a.batches, b.batches)
-    return ((start, last), None) if start < last else (None, None)
+# ---------------------------------------------------------------------------------------------------- course
 
 
-def in_examples(batches: tuple[int, int], place: Place) -> tuple[EpochRange, ...]:
-    """A range of batches as ranges of examples in their epochs; empty where that cannot be derived."""
-    position = place.position
-    if position is None or not place.ordered or not position.batch_size:
+def _other_batch_size(a: Place, b: Place) -> bool:
+    return a.batch_size is not None and b.batch_size is not None and a.batch_size != b.batch_size
+
+
+def course_of(a: Place, b: Place) -> Course:
+    """Whether the later place follows from the earlier one.
+
+    Batches are counted from the creation of an iterator, so what matters is how much the count grew, compared with the
+    steps. How many batches make a step is not stored, so every rate is allowed that the earlier checkpoint does not
+    exclude: an alarm must hold for all of them.
+    """
+    unit: Unit = "batches"
+    if _other_batch_size(a, b) or a.batches is None or b.batches is None:
+        unit = "examples"
+    old, new = _count(a, unit), _count(b, unit)
+    if a.step is None or b.step is None or old is None or new is None:
+        return Course("unknown")
+    stretch = _Stretch(a.step, b.step - a.step, old, new, unit, _rate(a, b, unit))
+    if stretch.steps == stretch.moved == 0:
+        kind, passes = _IN_STEP
+    elif _other_batch_size(a, b):
+        kind, passes = _over_batch_sizes(stretch, a.endless and b.endless)
+    elif a.endless and b.endless:
+        kind, passes = _of_endless(stretch)
+    else:
+        kind, passes = _of_passes(a, b, stretch)
+    went_on = kind == "in_step" and (not stretch.old or stretch.moved == stretch.expected)
+    return Course(kind, unit, stretch.moved, stretch.rate, stretch.is_shown or went_on, stretch.is_only_rate(), passes)
+
+
+_IN_STEP: tuple[CourseKind, int] = ("in_step", 0)
+_UNKNOWN: tuple[CourseKind, int] = ("unknown", 0)
+
+
+def _count(place: Place, unit: Unit) -> int | None:
+    return place.batches if unit == "batches" else place.examples
+
+
+def _rate(a: Place, b: Place, unit: Unit) -> int | None:
+    """Batches (or examples) for each step, as A shows them; one batch where it does not."""
+
+    def shown(count: int | None) -> int | None:
+        return count // a.step if count and a.step and count % a.step == 0 else None
+
+    if unit == "batches":
+        return shown(a.batches) or 1
+    return (shown(a.batches) or 1) * (b.batch_size or 1) if _other_batch_size(a, b) else shown(a.examples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Counts of an iterator, ``steps`` apart."""
+
+    step: int
+    steps: int
+    old: int
+    new: int
+    unit: Unit
+    rate: int | None
+
+    @property
+    def moved(self) -> int:
+        return self.new - self.old
+
+    @property
+    def expected(self) -> int | None:
+        return None if self.rate is None else self.rate * self.steps
+
+    @property
+    def is_shown(self) -> bool:
+        """The first count is the rate times its step."""
+        return self.step > 0 and self.rate is not None and self.old == self.rate * self.step
+
+    @property
+    def at_start(self) -> bool:
+        return self.step == self.old == 0
+
+    @property
+    def per_step(self) -> int | None:
+        """How much it moved for each step, where that is a whole number."""
+        return self.moved // self.steps if self.steps > 0 < self.moved and self.moved % self.steps == 0 else None
+
+    def fits(self, rate: int) -> bool:
+        """Whether an iterator made at some step before may have given its first count at that rate."""
+        return self.old % rate == 0 and self.old // rate <= self.step
+
+    def is_only_rate(self) -> bool:
+        """Whether no other rate explains the second count, from the first or from the start."""
+        if self.steps <= 0 or not self.is_shown or self.new // self.steps > _MOST_RATES:
+            return self.steps == 0
+        others = (rate for rate in range(1, self.new // self.steps + 1) if rate != self.rate and self.fits(rate))
+        return not any(rate * self.steps <= self.moved or rate * self.steps == self.new for rate in others)
+
+    def out_of_step(self) -> tuple[CourseKind, int]:
+        """The kind where nothing explains how much it moved."""
+        if self.expected is None:
+            return _UNKNOWN
+        if self.moved > 0 and self.new == (self.rate or 0) * (self.step + self.steps):
+            return "regained", 0
+        return "lost" if self.moved < self.expected else "ahead", 0
+
+
+def _over_batch_sizes(stretch: _Stretch, endless: bool) -> tuple[CourseKind, int]:
+    """Where the batch size is another one: only examples can be compared."""
+    if stretch.moved == stretch.expected:
+        return _IN_STEP
+    return ("lost", 0) if endless and stretch.moved <= 0 < stretch.steps else _UNKNOWN
+
+
+def _of_endless(stretch: _Stretch) -> tuple[CourseKind, int]:
+    """Where the iterator never ends: nothing but a loss makes a new one."""
+    one_batch = stretch.is_shown and (stretch.unit, stretch.rate) == ("batches", 1)
+    if stretch.is_shown and stretch.moved == stretch.expected:
+        return _IN_STEP
+    if stretch.per_step is not None:
+        if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches"):
+            return _IN_STEP
+        if not one_batch or stretch.fits(stretch.per_step):
+            return _UNKNOWN
+    if stretch.rate is None:
+        return ("lost", 0) if stretch.moved <= 0 < stretch.steps else _UNKNOWN
+    return stretch.out_of_step()
+
+
+def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
+    """Where the iterator ends with its pass, and a loop makes the next one: one or two batches for each step."""
+    if stretch.unit != "batches":
+        return _IN_STEP if stretch.is_shown and stretch.moved == stretch.expected else _UNKNOWN
+    sizes = {size for size in (a.pass_batches, b.pass_batches) if size}
+    if len(sizes) > 1:
+        return _UNKNOWN
+    size = sizes.pop() if sizes else None
+    # A pass has at least as many as either of the two has seen of one.
+    least = max(stretch.old + a.ahead, stretch.new + b.ahead)
+
+    def whole_passes(count: int) -> bool:
+        return count == 0 or (count >= least if size is None else count > 0 and count % size == 0)
+
+    behind = {rate: rate * stretch.step - stretch.old for rate in (1, 2)}
+    steady = behind[1] == 0 or (size is not None and whole_passes(behind[1]))
+    missing = {
+        rate: rate * stretch.steps - stretch.moved for rate in (1, 2) if not steady or whole_passes(behind[rate])
+    }
+    explained = [rate for rate, count in missing.items() if whole_passes(count)]
+    if steady and explained == [1]:
+        if missing[1] == 0:
+            return _IN_STEP
+        return _UNKNOWN if size is None else ("renewed", missing[1] // size)
+    if explained or stretch.at_start or (stretch.per_step is not None and stretch.fits(stretch.per_step)):
+        return _UNKNOWN
+    return stretch.out_of_step()
+
+
+# ---------------------------------------------------------------------------------------------------- repeated
+
+
+def _repeated(a: Place, b: Place, course: Course) -> int | None:
+    """How many batches from the start were trained on before A and again since, where the data started over at A.
+
+    That shows where A has trained on all batches that its iterator gave, B on as many as its steps since A took, and
+    where no end of a pass explains it (``lost``).
+    """
+    if course.kind != "lost" or (course.unit, course.rate) != ("batches", 1) or not course.is_shown:
+        return None
+    if a.step is None or b.step is None or not a.batches or not b.batches:
+        return None
+    return min(a.batches, b.batches) if b.batches == b.step - a.step else None
+
+
+def first_examples(a: Place, b: Place) -> tuple[EpochRange, ...]:
+    """What the iterators of both have given from their start, as examples of epochs; empty where that is not known."""
+    first, second = a.examples, b.examples
+    if first is None or second is None:
         return ()
-    size, epoch_size = position.batch_size, position.epoch_size
-    if place.examples != (None if place.batches is None else place.batches * size):
-        return ()  # short batches lie between
-    if not epoch_size and not (position.epoch == 0 and batches[1] * size <= (place.examples or 0)):
+    nearer = a if first <= second else b
+    if nearer.epoch == 0:
+        return epoch_ranges(0, min(first, second), None)
+    sizes = {_epoch_size(place) for place in (a, b)} - {None}
+    if nearer.epoch is None or len(sizes) != 1:
         return ()
-    return epoch_ranges(batches[0] * size, batches[1] * size, epoch_size)
+    found = epoch_ranges(0, min(first, second), sizes.pop())
+    return found if sum(item.stop - item.start for item in found) == min(first, second) else ()
+
+
+def _epoch_size(place: Place) -> int | None:
+    reading = None if place.iterator is None else place.iterator.reading
+    if place.position is None or reading is None or any(item.needs_step for item in reading.assumptions):
+        return None
+    return place.position.epoch_size
+
+
+# ---------------------------------------------------------------------------------------------------- sources
 
 
 def _sources(old: Position | None, new: Position | None, same_pass: bool) -> tuple[SourceMove, ...]:
@@ -185,6 +360,9 @@ def _source_move(old: SourcePosition | None, new: SourcePosition | None, same_pa
     )  # fmt: skip
 
 
+# ---------------------------------------------------------------------------------------------------- pipelines
+
+
 def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | None:
     """What shows that the two were made by different pipelines; None where nothing does."""
     first, second = places
@@ -203,7 +381,41 @@ def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | No
         found = pipeline_differs(first.iterator.tree, second.iterator.tree)
         if found is not None:
             return found
-    sizes = first.batch_size, second.batch_size
-    if None not in sizes and sizes[0] != sizes[1]:
-        return f"the batch size became {sizes[1]}, from {sizes[0]}"
+    if _other_batch_size(first, second):
+        return f"the batch size became {second.batch_size}, from {first.batch_size}"
     return None
+
+
+def pipeline_differs(a: IteratorTree, b: IteratorTree) -> str | None:
+    """What shows that two states come from different pipelines; None where nothing does.
+
+    A stage that has no input in a state has not started or is at its end: that shows nothing.
+    """
+    return None if a.root is None or b.root is None else _differs(a.root, b.root)
+
+
+def _differs(a: Stage, b: Stage) -> str | None:
+    if not same_op(a, b):
+        return f"{title_of(a)} became {title_of(b)}"
+    old, new = dict(a.inputs), dict(b.inputs)
+    shared = [(old[slot], new[slot]) for slot in old if slot in new]
+    if not shared and old and new and None not in old and None not in new and not _is_sequence(a):
+        shared = [(next(iter(old.values())), next(iter(new.values())))]
+    return next((found for x, y in shared if (found := _differs(x, y)) is not None), None)
+
+
+def _is_sequence(stage: Stage) -> bool:
+    """Its inputs are different datasets, one after the other."""
+    return stage.op.startswith("Concatenate")
+
+
+def same_op(a: Stage, b: Stage) -> bool:
+    """Whether two stages are of one kind, whatever releases call it."""
+    first, second = OPS.get(a.op), OPS.get(b.op)
+    return a.op == b.op if first is None or second is None else first is second
+
+
+def title_of(stage: Stage) -> str:
+    """What users call a stage."""
+    spec = OPS.get(stage.op)
+    return spec.title if spec is not None else stage.op

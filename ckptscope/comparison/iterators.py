@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ckptscope.comparison.data import Move, move_between, pipeline_differs, same_op, title_of
 from ckptscope.comparison.model import IteratorChange, StageChange
+from ckptscope.comparison.places import SOURCES, Place, feeding, places_in, same_reading_pass
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.held import Held, map_results, prefetch_entries
 from ckptscope.iterator.ops import OPS
-from ckptscope.iterator.position import Position, TreeEvaluator
+from ckptscope.iterator.position import TreeEvaluator
 from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.state import StateItem, StateTensor
-from ckptscope.iterator.tree import IteratorTree, Stage, decode
-from ckptscope.resume.agreement import own_position
+from ckptscope.iterator.tree import Stage, decode
 from ckptscope.resume.facts import Facts, IteratorFact
 
 # Keys that fix the order of what follows.
@@ -24,14 +25,9 @@ _ANEW_EACH_PASS = ("Repeat",)
 _ANEW_EACH_ELEMENT = ("FlatMap", "Interleave", "GroupByWindow", "GroupByReducer")
 _READS_AHEAD = frozenset(("Prefetch", "ParallelMap", "ParallelMapV2"))
 _COUNTER_WORDS = {"i": "at", "index": "at", "next": "at", "offset": "at byte", "current_pos": "at byte"}
+# Two stages that are one stage in both states, and whether all that they hold is the same.
+Pair = tuple[Stage | None, Stage | None, bool]
 _POSITION_FIELDS = ("batches_consumed", "examples_consumed", "epoch", "examples_into_epoch")
-
-
-def position_of(iterator: IteratorFact, step: int | None) -> Position | None:
-    """An iterator's own place, as far as it can be told; None where it was not decoded."""
-    if iterator.reading is None:
-        return None
-    return own_position(iterator.reading, iterator.agreement, step)
 
 
 def compare_iterators(a: Facts, b: Facts, wanted: Iterable[str] | None = None) -> tuple[IteratorChange, ...]:
@@ -68,27 +64,32 @@ def _decoded(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: 
     assert old.tree is not None and new.tree is not None
     pairs = list(_stage_pairs(old.tree.root, new.tree.root))
     contents = [(x, y, x is not None and y is not None and _same_contents(x, y)) for x, y in pairs]
-    first, second = position_of(old, a.step.value), position_of(new, b.step.value)
+    places, move = _moved(old, new, a, b)
     evaluators = (
         TreeEvaluator(old.tree, DataFiles(a.hints.data_root)),
         TreeEvaluator(new.tree, DataFiles(b.hints.data_root)),
     )
-    same_pass = first is not None and second is not None and first.epoch is not None and first.epoch == second.epoch
+    # What was read in between is the difference of two counts only where the iterator of the one became that of the other.
+    went_on = move.course.kind == "in_step" and move.course.is_shown
+    same_pass = same_reading_pass(*places)
     restarted = _restarting(old.tree.root, same_pass) | _restarting(new.tree.root, same_pass)
     stages = tuple(
-        _stage_change(x, y, same, None if _path(x, y) in restarted else evaluators) for x, y, same in contents
+        _stage_change(x, y, same, evaluators if went_on and _present(x, y).path not in restarted else None)
+        for x, y, same in contents
     )
     same, why = _same_future(old, new, contents)
-    delta = {
-        name: y - x
-        for name in ("batches_consumed", "examples_consumed", "epoch")
-        if first is not None and second is not None
-        and (x := getattr(first, name)) is not None and (y := getattr(second, name)) is not None
-    }  # fmt: skip
     return IteratorChange(
-        new.key, old_key, "same" if same else "moved", same, why,
-        delta.get("batches_consumed"), delta.get("examples_consumed"), delta.get("epoch"), stages,
-    )  # fmt: skip
+        new.key, old_key, "same" if same else "moved", same, why, move.batches, move.examples, move.epochs, stages
+    )
+
+
+def _moved(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts) -> tuple[tuple[Place, Place], Move]:
+    """Places and difference; only the iterator that feeds the training is compared with the steps."""
+    pair = feeding(a, b)
+    places = places_in(a, b, old, new)
+    if pair is None or pair[0] is not old or pair[1] is not new:
+        places = replace(places[0], step=None), replace(places[1], step=None)
+    return places, move_between(*places)
 
 
 # ---------------------------------------------------------------------------------------------------- stages
@@ -118,43 +119,10 @@ def _inputs(a: Stage | None, b: Stage | None) -> list[tuple[Stage | None, Stage 
     return [(old.get(slot), new.get(slot)) for slot in dict.fromkeys((*old, *new))]
 
 
-def same_op(a: Stage, b: Stage) -> bool:
-    """Whether two stages are of one kind, whatever releases call it."""
-    first, second = OPS.get(a.op), OPS.get(b.op)
-    return a.op == b.op if first is None or second is None else first is second
-
-
-def pipeline_differs(a: IteratorTree, b: IteratorTree) -> str | None:
-    """What shows that two states come from different pipelines; None where nothing does.
-
-    A stage that has no input in a state has not started or is at its end: that shows nothing.
-    """
-    return None if a.root is None or b.root is None else _differs(a.root, b.root)
-
-
-def _differs(a: Stage, b: Stage) -> str | None:
-    if not same_op(a, b):
-        return f"{_title(a)} became {_title(b)}"
-    old, new = dict(a.inputs), dict(b.inputs)
-    shared = [(old[slot], new[slot]) for slot in old if slot in new]
-    if not shared and old and new and None not in old and None not in new and not _is_sequence(a):
-        shared = [(next(iter(old.values())), next(iter(new.values())))]
-    return next((found for x, y in shared if (found := _differs(x, y)) is not None), None)
-
-
-def _is_sequence(stage: Stage) -> bool:
-    """Its inputs are different datasets, one after the other."""
-    return stage.op.startswith("Concatenate")
-
-
-def _title(stage: Stage) -> str:
-    spec = OPS.get(stage.op)
-    return spec.title if spec is not None else stage.op
-
-
-def _path(a: Stage | None, b: Stage | None) -> str:
+def _present(a: Stage | None, b: Stage | None) -> Stage:
     present = b if b is not None else a
-    return present.path if present is not None else ""
+    assert present is not None
+    return present
 
 
 def _restarting(root: Stage | None, same_pass: bool) -> set[str]:
@@ -172,12 +140,11 @@ def _restarting(root: Stage | None, same_pass: bool) -> set[str]:
 def _stage_change(
     a: Stage | None, b: Stage | None, same: bool, evaluators: tuple[TreeEvaluator, TreeEvaluator] | None
 ) -> StageChange:
-    present = b if b is not None else a
-    assert present is not None
+    present = _present(a, b)
     held = tuple(None if stage is None else _held(stage) for stage in (a, b))
     if a is None or b is None:
         return StageChange(
-            present.path, _title(present), "removed" if b is None else "added", (held[0], held[1]), None,
+            present.path, title_of(present), "removed" if b is None else "added", (held[0], held[1]), None,
             f"{'in A only' if b is None else 'in B only'}{_held_words(held)}",
         )  # fmt: skip
     before, after = (
@@ -186,10 +153,10 @@ def _stage_change(
     more = None if before is None or after is None else after - before
     if same and not more:
         held_in_both = f"; {held[1]:,} held in both" if held[1] else ""
-        return StageChange(present.path, _title(present), "same", (held[0], held[1]), more, f"the same{held_in_both}")
+        return StageChange(present.path, title_of(present), "same", (held[0], held[1]), more, f"the same{held_in_both}")
     words = [text for text in (_held_words(held).lstrip("; "), _read_words(more)) if text]
     text = "; ".join(words) or _counter_words(a, b)
-    return StageChange(present.path, _title(present), "moved", (held[0], held[1]), more, text)
+    return StageChange(present.path, title_of(present), "moved", (held[0], held[1]), more, text)
 
 
 def _held(stage: Stage) -> int | None:
@@ -275,15 +242,15 @@ def _same_tensor(a: StateTensor | None, b: StateTensor | None) -> bool:
     return bool(a.payload.SerializeToString(deterministic=True) == b.payload.SerializeToString(deterministic=True))
 
 
-def _same_future(
-    old: IteratorFact, new: IteratorFact, contents: Sequence[tuple[Stage | None, Stage | None, bool]]
-) -> tuple[bool, str]:
+def _same_future(old: IteratorFact, new: IteratorFact, contents: Sequence[Pair]) -> tuple[bool, str]:
     """Whether both go on with the same elements, and what shows it."""
     if all(same for _, _, same in contents):
-        return True, "every counter and every held element is the same"
-    if any(x is None or y is None for x, y, _ in contents):
+        return True, f"every counter and every held element is the same{_until_the_pass_ends(new)}"
+    # What is read may belong to another file by now; any other stage must be there on both sides.
+    assert old.reading is not None and new.reading is not None and old.tree is not None and new.tree is not None
+    lacking = any((x is None or y is None) and _present(x, y).op not in SOURCES for x, y, _ in contents)
+    if lacking or pipeline_differs(old.tree, new.tree) is not None:
         return False, "the stages differ"
-    assert old.reading is not None and new.reading is not None
     first, second = old.reading.position, new.reading.position
     for name in _POSITION_FIELDS:
         x, y = getattr(first, name), getattr(second, name)
@@ -293,7 +260,14 @@ def _same_future(
     assumed = [item.text for item in (*old.reading.assumptions, *new.reading.assumptions) if item.needs_step]
     if unknown or assumed:
         return False, "counters or held elements differ, and where they stand cannot be derived"
-    return _differ_by_reading_ahead([(x, y, same) for x, y, same in contents if x is not None and y is not None])
+    same, why = _differ_by_reading_ahead([(x, y, same) for x, y, same in contents if x is not None and y is not None])
+    return same, f"{why}{_until_the_pass_ends(new)}" if same else why
+
+
+def _until_the_pass_ends(iterator: IteratorFact) -> str:
+    """What limits that two iterators go on alike."""
+    unproven = [proof.op for proof in iterator.proofs if proof.status in ("unproven", "unseeded", "given_mismatch")]
+    return f"; the {unproven[0]} is not proven seeded, so each process orders later passes anew" if unproven else ""
 
 
 def _differ_by_reading_ahead(contents: Sequence[tuple[Stage, Stage, bool]]) -> tuple[bool, str]:

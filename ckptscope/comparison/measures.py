@@ -397,7 +397,7 @@ class _FastKernel:
         np.subtract(b, a, out=d)
         dd, aa, bb = float(d.dot(d)), float(a.dot(a)), float(b.dot(b))
         np.abs(d, out=d)
-        peak = float(d[d.argmax()])
+        peak = d.item(d.argmax())
         # Finite sums mean finite elements; NaN fails every comparison. Where nothing differs dd is 0.
         least = _SMALL_SQUARE * size
         if not (least <= aa < math.inf and least <= bb < math.inf and (least <= dd < math.inf or dd == peak == 0.0)):
@@ -406,7 +406,7 @@ class _FastKernel:
         total.num_elements += size
         total.num_finite += size
         # Elements without a difference are counted only where there are some: most updates leave none.
-        self.all_changed = self.all_changed and bool(d[d.argmin()])
+        self.all_changed = self.all_changed and d.item(d.argmin()) != 0.0
         changed = size if self.all_changed else self._count(bits, start, size)
         self.all_changed = changed == size
         total.num_changed += changed
@@ -429,7 +429,7 @@ class _FastKernel:
         np.add(a, b, out=s)
         np.abs(s, out=s)
         np.divide(distance, s, out=s)
-        top = float(s[s.argmax()])
+        top = s.item(s.argmax())
         if math.isnan(top):  # 0/0, which counts as 0
             top = float(np.fmax.reduce(s))
         if top > total.rough_rel:
