@@ -126,13 +126,14 @@ def to_float64(values: Array, dtype: DType) -> Array:
     if dtype.name == "bfloat16":
         words = values.view(np.uint16).astype(np.uint32) << np.uint32(16)
         values = np.asarray(words).view(np.float32)
-    return values.astype(np.float64)
+    converted: Array = values.astype(np.float64)
+    return converted
 
 
 def close(a: Array, b: Array, rule: Rule) -> Array:
     """Elementwise |a - b| <= atol + rtol * |b| as ``numpy.isclose`` defines it; infinities equal only themselves."""
     with np.errstate(all="ignore"):
-        near = np.abs(a - b) <= (rule.atol or 0.0) + (rule.rtol or 0.0) * np.abs(b)
+        near: Array = np.abs(a - b) <= (rule.atol or 0.0) + (rule.rtol or 0.0) * np.abs(b)
         near &= np.isfinite(b)
         near |= a == b
         if rule.equal_nan:

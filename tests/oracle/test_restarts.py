@@ -6,6 +6,7 @@ Ids are logged, so what was trained on twice is known.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,7 @@ def train(drill: Drill, directory: Path, files: list[str]) -> list[tuple[int, li
             weight.assign_add(1.0 + float(step))
             step.assign_add(1)
             if int(step) % drill.save_every == 0:
+                time.sleep(0.02)  # what waits in the prefetch buffer shows that the pass has not ended
                 manager.save(checkpoint_number=step)
     return log
 
