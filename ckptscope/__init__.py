@@ -26,6 +26,8 @@ _LAZY = {
     "inspect": ("ckptscope.inspection", "inspect"),
     "inspect_all": ("ckptscope.history", "inspect_all"),
     "diff": ("ckptscope.comparison.compare", "diff"),
+    "history": ("ckptscope.history", "inspect_all"),
+    "record": ("ckptscope.recording.session", "record"),
     "open": ("ckptscope.inspection", "open_checkpoint"),
     "Inspection": ("ckptscope.inspection", "Inspection"),
     "RunHistory": ("ckptscope.history", "RunHistory"),
@@ -40,6 +42,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: the command line needs only a part."""
+    if name == "keras":  # a module of ours, which imports Keras
+        import importlib
+
+        return importlib.import_module("ckptscope.keras")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -17,6 +17,7 @@ from ckptscope.formats.dtypes import STRING, dtype_of
 from ckptscope.formats.tensor_proto import shape_of, tensor_values
 
 if TYPE_CHECKING:
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
@@ -163,11 +164,9 @@ def read_meta_graph(prefix: str) -> tuple[MetaGraph | None, str | None]:
 class _Graph:
     """Nodes by name, with functions."""
 
-    def __init__(self, proto: MetaGraphDef) -> None:
-        self.nodes: dict[str, NodeDef] = {node.name: node for node in proto.graph_def.node}
-        self.functions = {
-            function.signature.name: list(function.node_def) for function in proto.graph_def.library.function
-        }
+    def __init__(self, graph: GraphDef) -> None:
+        self.nodes: dict[str, NodeDef] = {node.name: node for node in graph.node}
+        self.functions = {function.signature.name: list(function.node_def) for function in graph.library.function}
 
     def inputs(self, node: NodeDef) -> Iterator[NodeDef]:
         for name in node.input:
@@ -244,7 +243,7 @@ def _in_initializer(node: NodeDef) -> bool:
 
 
 def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
-    graph = _Graph(proto)
+    graph = _Graph(proto.graph_def)
     collections = proto.collection_def
     train_ops = [
         graph.nodes[_node_name(name)] for name in _node_list(collections, "train_op") if _node_name(name) in graph.nodes
@@ -329,8 +328,40 @@ def _pipeline(graph: _Graph, reached: set[str]) -> GraphPipeline | None:
             chosen = graph.argument(node, 0)
             if feeds_training:
                 break
-    if chosen is None:
+    return None if chosen is None else _pipeline_below(graph, chosen)
+
+
+def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | None:
+    """(facts, data files) of a dataset's own graph, a serialized ``GraphDef`` whose ``_Retval`` is the dataset.
+
+    Files are the constants that sources of records and lines read, also where an outer dataset hands them on.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto import graph_pb2
+
+    try:
+        graph = _Graph(graph_pb2.GraphDef.FromString(data))
+    except DecodeError:
         return None
+    returned = next((node for node in graph.nodes.values() if node.op == "_Retval"), None)
+    chosen = graph.argument(returned, 0) if returned is not None else None
+    if chosen is None or "Dataset" not in chosen.op:
+        return None
+    everything = graph.reach([chosen], lambda node: False)
+    reads = any(node.op.startswith(_FILE_SOURCES) for node in everything)
+    texts = (
+        value for node in everything if reads and node.op.startswith((*_FILE_SOURCES, "TensorSliceDataset"))
+        for value in graph.constant(node, 0) or () if isinstance(value, bytes)
+    )  # fmt: skip
+    return _pipeline_below(graph, chosen), tuple(
+        dict.fromkeys(text.decode("utf-8", "backslashreplace") for text in texts)
+    )
+
+
+_FILE_SOURCES = ("TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
+
+
+def _pipeline_below(graph: _Graph, chosen: NodeDef) -> GraphPipeline:
     everything = graph.reach([chosen], lambda node: False)
     datasets = [node for node in everything if "Dataset" in node.op]
     batch = next((node for node in _chain(graph, chosen) if "BatchDataset" in node.op), None)

@@ -1,0 +1,103 @@
+"""``<prefix>.ckptscope.json``: what the program knew when it saved, and no checkpoint holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ckptscope.checkpoint.meta_graph import GraphPipeline
+
+SUFFIX = ".ckptscope.json"
+FORMAT_VERSION = "1.0"
+_MAX_NBYTES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Facts of the program beside one checkpoint.
+
+    Attributes:
+        attempt: of the recorder that wrote it.
+        step: of the run when the checkpoint was saved.
+        pipeline: of the training data; None where it could not be read.
+        files: (path, bytes, records) of the data files.
+        random_layers: (name, class) of layers that draw random numbers; None where no model was given.
+        counted_batches: that had left the iterator, by the recorder's count.
+    """
+
+    path: str
+    attempt: str
+    step: int
+    pipeline: GraphPipeline | None
+    files: tuple[tuple[str, int | None, int | None], ...]
+    batch_size: int | None
+    epoch_size: int | None
+    random_layers: tuple[tuple[str, str], ...] | None
+    versions: Mapping[str, str]
+    counted_batches: int | None = None
+
+
+def sha256_of(path: str) -> str:
+    """Hash of a small file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
+    """(record, problem) beside a checkpoint; (None, None) where there is none.
+
+    A record of another checkpoint is refused: its hash of the index must be that of the file.
+    """
+    path = f"{prefix}{SUFFIX}"
+    if not os.path.isfile(path):
+        return None, None
+    try:
+        if os.path.getsize(path) > _MAX_NBYTES:
+            return None, "the run record is too large to be one"
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+        if str(value["format_version"]).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+            return None, f"the run record has format {value['format_version']}, which this version does not read"
+        if value["index_sha256"] != sha256_of(f"{prefix}.index"):
+            return None, "the run record belongs to another checkpoint: its hash of the index differs"
+        return _record(path, value), None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return None, f"the run record cannot be read: {type(error).__name__}: {error}"
+
+
+def _record(path: str, value: Mapping[str, Any]) -> RunRecord:
+    layers = value.get("random_layers")
+    return RunRecord(
+        path=path, attempt=str(value["attempt"]), step=int(value["step"]), pipeline=_pipeline(value.get("pipeline")),
+        files=tuple((str(file["path"]), _count(file.get("nbytes")), _count(file.get("num_records"))) for file in value.get("files") or ()),
+        batch_size=_count(value.get("batch_size")), epoch_size=_count(value.get("epoch_size")),
+        random_layers=None if layers is None else tuple((str(layer["name"]), str(layer["class"])) for layer in layers),
+        versions={str(name): str(text) for name, text in (value.get("versions") or {}).items()},
+        counted_batches=_count((value.get("position") or {}).get("counted_batches")),
+    )  # fmt: skip
+
+
+def _count(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
+def _pipeline(value: Any) -> GraphPipeline | None:
+    if value is None:
+        return None
+    known = {item.name for item in dataclasses.fields(GraphPipeline)}
+    chosen = {name: item for name, item in value.items() if name in known}
+    for name in ("ops", "nondeterministic", "random_ops", "python_ops"):
+        chosen[name] = tuple(str(item) for item in chosen[name])
+    chosen["seeds"] = tuple((int(first), int(second)) for first, second in chosen["seeds"])
+    chosen["batch_size"], chosen["epoch_size"] = _count(chosen.get("batch_size")), _count(chosen.get("epoch_size"))
+    chosen["range_from_zero"] = bool(chosen["range_from_zero"])
+    return GraphPipeline(**chosen)

@@ -1,0 +1,283 @@
+"""Recorded attempts out of event files, without TensorBoard."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ckptscope.errors import CkptscopeError, UnsupportedFormatError
+from ckptscope.formats.event_file import RecordedBytes, read_bytes_of
+from ckptscope.iterator.position import Hints
+from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
+from ckptscope.recording.journal import DIRECTORY
+from ckptscope.recording.live_iterator import decode_bundle, start_of
+from ckptscope.recording.model import SCHEMA_VERSION, Attempt, Gap, SavedCheckpoint, SourceFile, Start
+
+_PREFIX = "ckptscope/"
+_MAX_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class RecordedAttempt:
+    """One attempt with all its rows.
+
+    Attributes:
+        columns: by name, one entry for each step in the order of writing; :data:`UNKNOWN` where not known.
+        missing: rows that were written and could not be read, or never were.
+        problems: what could not be read, in words.
+    """
+
+    attempt: Attempt
+    columns: Mapping[str, Column]
+    checkpoints: tuple[SavedCheckpoint, ...] = ()
+    states: tuple[Mapping[str, Any], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    missing: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def num_rows(self) -> int:
+        """Steps that were recorded."""
+        return len(self.columns["step"])
+
+
+@dataclass
+class _Collected:
+    headers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    chunks: dict[tuple[int, int], Chunk] = field(default_factory=dict)
+    notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def recordings_in(directory: str) -> list[str]:
+    """Directories below ``directory`` that hold recordings, itself included."""
+    found = []
+    for here, below, _ in os.walk(directory):
+        depth = os.path.relpath(here, directory).count(os.sep) + (here != directory)
+        below[:] = sorted(name for name in below if not name.startswith(".")) if depth < _MAX_DEPTH else []
+        if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in os.listdir(here)):
+            found.append(here)
+    return found
+
+
+def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:
+    """All attempts that were recorded in or below a directory, in the order in which they started.
+
+    What is damaged becomes a problem of its attempt; what TensorBoard would not show is read all the same.
+    """
+    collected: dict[str, _Collected] = {}
+    for place in recordings_in(directory):
+        for name in sorted(name for name in os.listdir(place) if ".tfevents." in name):
+            path = os.path.join(place, name)
+            last = ""
+            try:
+                for item in read_bytes_of(path, _PREFIX):
+                    last = _collect(item, collected) or last
+            except (CkptscopeError, OSError) as error:
+                # The writer's attempt is in the file's name, wherever the damage lies.
+                collected.setdefault(last or name.split(".")[-2], _Collected()).problems.append(str(error))
+    return from_collected(collected)
+
+
+def collect_tensors(items: Iterator[RecordedBytes]) -> tuple[RecordedAttempt, ...]:
+    """Attempts from tensors that somebody else has read: TensorBoard's data provider."""
+    collected: dict[str, _Collected] = {}
+    for item in items:
+        _collect(item, collected)
+    return from_collected(collected)
+
+
+def from_collected(collected: Mapping[str, _Collected]) -> tuple[RecordedAttempt, ...]:
+    """Attempts in the order in which they started."""
+    attempts = [
+        _attempt(name, found) for name, found in collected.items() if found.headers or found.chunks or found.problems
+    ]
+    attempts.sort(key=lambda found: (found.attempt.started_s, found.attempt.id))
+    return tuple(_with_parents(list(_with_raw_starts(collected, attempts))))
+
+
+def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | None:
+    """Put one tensor where it belongs; returns its attempt."""
+    parts = item.tag.removeprefix(_PREFIX).split("/")
+    if len(parts) < 2:
+        return None
+    kind, name = parts[0], parts[1]
+    found = collected.setdefault(name, _Collected())
+    try:
+        if kind in ("pos", "tail"):
+            chunk = decode(item.data)
+            if chunk.attempt == name and chunk.num_rows:
+                found.chunks[chunk.first, chunk.num_rows] = chunk
+        else:
+            value = json.loads(item.data)
+            if not isinstance(value, dict):
+                raise ValueError("no object")
+            if kind == "run":
+                found.headers.append((item.step, value))
+            else:
+                found.notes.setdefault(kind, []).append(value)
+    except (CkptscopeError, ValueError) as error:
+        found.problems.append(f"{item.tag} at step {item.step}: {error}")
+    return name
+
+
+def _attempt(name: str, found: _Collected) -> RecordedAttempt:
+    problems = list(found.problems)
+    header = max(found.headers, key=lambda pair: pair[0], default=(0, {}))[1]
+    if header.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
+        problems.append(str(UnsupportedFormatError("recorded by a later version; update ckptscope")))
+    attempt = _made(Attempt, {"id": name, "started_s": 0.0, **header}, problems)
+    columns, missing = _joined(found.chunks)
+    if attempt.started_s == 0.0 and len(columns["wall_time_ms"]):
+        attempt = dataclasses.replace(attempt, started_s=float(columns["wall_time_ms"][0]) / 1000)
+    return RecordedAttempt(
+        attempt=attempt,
+        columns=columns,
+        checkpoints=tuple(_made(SavedCheckpoint, note, problems) for note in _notes(found, "ckpt", SavedCheckpoint)),
+        states=tuple(found.notes.get("state", ())),
+        gaps=tuple(_made(Gap, note, problems) for note in _notes(found, "gap", Gap)),
+        missing=missing,
+        problems=tuple(problems),
+    )
+
+
+def _with_raw_start(attempt: Attempt, raw: Mapping[str, Any], fresh: bytes | None, problems: list[str]) -> Attempt:
+    """The start of an attempt whose writer could store the iterator's state, but not decode it.
+
+    Args:
+        fresh: the state of a new iterator of this run, if one is known.
+    """
+    try:
+        files = {os.path.basename(name): base64.b64decode(data) for name, data in dict(raw["files"]).items()}
+        if fresh is not None and _state_data(files) == fresh:
+            return dataclasses.replace(attempt, start=Start(0, 0, 0, 0, "fresh"))
+        with tempfile.TemporaryDirectory(prefix="ckptscope-") as directory:
+            for name, data in files.items():
+                with open(os.path.join(directory, name), "wb") as file:
+                    file.write(data)
+            hints = Hints(attempt.batch_size, attempt.epoch_size)
+            decoded = decode_bundle(os.path.join(directory, "state"), hints, attempt.restored_step)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        problems.append(f"the stored iterator state: {error}")
+        return attempt
+    return dataclasses.replace(attempt, start=start_of(decoded))
+
+
+def _state_data(files: Mapping[str, bytes]) -> bytes:
+    return b"".join(data for name, data in sorted(files.items()) if ".data-" in name)
+
+
+def _with_raw_starts(collected: Mapping[str, _Collected], attempts: list[RecordedAttempt]) -> Iterator[RecordedAttempt]:
+    """Attempts with the starts that their raw states tell; an iterator like that of step 0 is new."""
+    raws = {
+        name: note
+        for name, found in collected.items()
+        for note in found.notes.get("raw", ())
+        if note.get("when") == "start"
+    }
+    fresh: bytes | None = None
+    for found in attempts:
+        raw = raws.get(found.attempt.id)
+        if raw is not None and found.attempt.start.source == "fresh":
+            try:
+                fresh = _state_data({name: base64.b64decode(data) for name, data in dict(raw["files"]).items()})
+            except (KeyError, TypeError, ValueError):
+                fresh = None
+        if raw is None or found.attempt.start.batches is not None:
+            yield found
+            continue
+        problems = list(found.problems)
+        attempt = _with_raw_start(found.attempt, raw, fresh, problems)
+        # Its writer did not know the start, and counted from 0.
+        batches = found.columns["batches"] + (attempt.start.batches or 0)
+        yield dataclasses.replace(
+            found, attempt=attempt, columns={**found.columns, "batches": batches}, problems=tuple(problems)
+        )
+
+
+def _notes(found: _Collected, kind: str, made: type) -> list[dict[str, Any]]:
+    needed = {item.name for item in dataclasses.fields(made) if item.default is dataclasses.MISSING}
+    return [note for note in found.notes.get(kind, ()) if needed <= note.keys()]
+
+
+def _made(kind: Any, value: Mapping[str, Any], problems: list[str]) -> Any:
+    """A dataclass from JSON; keys that it does not know are left out."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    chosen = {key: item for key, item in value.items() if key in known}
+    try:
+        if isinstance(chosen.get("start"), dict):
+            chosen["start"] = _made(Start, chosen["start"], problems)
+        if "files" in chosen:
+            chosen["files"] = tuple(_made(SourceFile, item, problems) for item in chosen["files"])
+        return kind(**chosen)
+    except (TypeError, AttributeError) as error:
+        problems.append(f"{kind.__name__}: {error}")
+        return kind(**{item.name: chosen.get(item.name) for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING})  # fmt: skip
+
+
+def _joined(chunks: Mapping[tuple[int, int], Chunk]) -> tuple[dict[str, Column], int]:
+    """Columns of all rows, each once, by sequence number; and how many are missing between them."""
+    pieces: dict[str, list[Column]] = {name: [] for name in COLUMNS}
+    position = missing = 0
+    for (first, count), chunk in sorted(chunks.items(), key=lambda item: (item[0][0], -item[0][1])):
+        if first + count <= position:
+            continue
+        missing += max(0, first - position)
+        skip = max(0, position - first)
+        for name, column in pieces.items():
+            values = chunk.columns.get(name)
+            column.append(values[skip:] if values is not None else np.full(count - skip, UNKNOWN, np.int64))
+        position = first + count
+    return {
+        name: np.concatenate(column) if column else np.zeros(0, np.int64) for name, column in pieces.items()
+    }, missing
+
+
+def _with_parents(attempts: list[RecordedAttempt]) -> Iterator[RecordedAttempt]:
+    """Parents by the checkpoint that was restored; where only the step is known, the newest that came so far."""
+    done: list[RecordedAttempt] = []
+    for found in attempts:
+        attempt = found.attempt
+        if attempt.restored_step is None and attempt.restored_from is None and found.num_rows:
+            first = int(found.columns["step"][0])
+            attempt = dataclasses.replace(attempt, restored_step=first - 1 if first > 1 else None)
+        if attempt.parent is None:
+            told, guessed = _writer_of(attempt, done), _reached(attempt, done)
+            parent = told if told is not None else guessed
+            if parent is not None:
+                attempt = dataclasses.replace(attempt, parent=parent, parent_inferred=told is None)
+        found = dataclasses.replace(found, attempt=attempt)
+        done.append(found)
+        yield found
+
+
+def _writer_of(attempt: Attempt, before: list[RecordedAttempt]) -> str | None:
+    """The newest attempt that wrote the checkpoint which was restored."""
+    name = os.path.basename(attempt.restored_from or "")
+    writers = (
+        found.attempt.id
+        for found in reversed(before)
+        for saved in found.checkpoints
+        if os.path.basename(saved.path) == name
+    )
+    return next(writers, None) if name else None
+
+
+def _reached(attempt: Attempt, before: list[RecordedAttempt]) -> str | None:
+    """The newest attempt of the same kind and process that reached the step from which this one goes on."""
+    step = attempt.restored_step
+    if step is None:
+        return None
+    for found in reversed(before):
+        same = (found.attempt.kind, found.attempt.process) == (attempt.kind, attempt.process)
+        if same and found.num_rows and int(found.columns["step"][-1]) >= step >= int(found.columns["step"][0]) - 1:
+            return found.attempt.id
+    return None
