@@ -18,19 +18,19 @@ from ckptscope.version import VERSION as __version__
 if TYPE_CHECKING:
     from ckptscope.comparison.compare import Diff, diff
     from ckptscope.comparison.model import CheckpointDiff
-    from ckptscope.history import RunHistory, inspect_all
     from ckptscope.inspection import Inspection, inspect
     from ckptscope.inspection import open_checkpoint as open
+    from ckptscope.run_history import RunHistory, inspect_all
 
 _LAZY = {
     "inspect": ("ckptscope.inspection", "inspect"),
-    "inspect_all": ("ckptscope.history", "inspect_all"),
+    "inspect_all": ("ckptscope.run_history", "inspect_all"),
     "diff": ("ckptscope.comparison.compare", "diff"),
-    "history": ("ckptscope.history", "inspect_all"),
+    "history": ("ckptscope.run_history", "inspect_all"),
     "record": ("ckptscope.recording.session", "record"),
     "open": ("ckptscope.inspection", "open_checkpoint"),
     "Inspection": ("ckptscope.inspection", "Inspection"),
-    "RunHistory": ("ckptscope.history", "RunHistory"),
+    "RunHistory": ("ckptscope.run_history", "RunHistory"),
     "Diff": ("ckptscope.comparison.compare", "Diff"),
     "CheckpointDiff": ("ckptscope.comparison.model", "CheckpointDiff"),
     "CkptscopeError": ("ckptscope.errors", "CkptscopeError"),

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import typer
 
     from ckptscope.comparison.model import CheckpointDiff
-    from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
+    from ckptscope.run_history import RunHistory
 
 _JSON_WORDS = frozenset(("--json", "json", "ndjson"))
 _HINTS = ("batch_size", "epoch_size", "global_seed", "shuffle_seed", "data_root")
@@ -45,7 +45,7 @@ def inspect(options: dict[str, Any]) -> int:
         _write(options["output"], lambda file: _tensor(options, chosen, file))
         return 0
     if options["all"]:
-        from ckptscope.history import inspect_all
+        from ckptscope.run_history import inspect_all
 
         history = inspect_all(path, **hints)
         _write(options["output"], lambda file: _render_history(history, chosen, color, file))

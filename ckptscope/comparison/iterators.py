@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ckptscope.comparison.data import Move, move_between, pipeline_differs, same_op, title_of
 from ckptscope.comparison.model import IteratorChange, StageChange
-from ckptscope.comparison.places import SOURCES, Place, feeding, places_in, same_reading_pass
+from ckptscope.comparison.places import SOURCES, Place, feeding, places_in, same_reading_pass, shared_order
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.held import Held, map_results, prefetch_entries
@@ -77,7 +77,7 @@ def _decoded(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: 
         _stage_change(x, y, same, evaluators if went_on and _present(x, y).path not in restarted else None)
         for x, y, same in contents
     )
-    same, why = _same_future(old, new, contents)
+    same, why = _same_future(old, new, contents, places)
     return IteratorChange(
         new.key, old_key, "same" if same else "moved", same, why, move.batches, move.examples, move.epochs, stages
     )
@@ -242,7 +242,9 @@ def _same_tensor(a: StateTensor | None, b: StateTensor | None) -> bool:
     return bool(a.payload.SerializeToString(deterministic=True) == b.payload.SerializeToString(deterministic=True))
 
 
-def _same_future(old: IteratorFact, new: IteratorFact, contents: Sequence[Pair]) -> tuple[bool, str]:
+def _same_future(
+    old: IteratorFact, new: IteratorFact, contents: Sequence[Pair], places: tuple[Place, Place]
+) -> tuple[bool, str]:
     """Whether both go on with the same elements, and what shows it."""
     if all(same for _, _, same in contents):
         return True, f"every counter and every held element is the same{_until_the_pass_ends(new)}"
@@ -260,7 +262,8 @@ def _same_future(old: IteratorFact, new: IteratorFact, contents: Sequence[Pair])
     assumed = [item.text for item in (*old.reading.assumptions, *new.reading.assumptions) if item.needs_step]
     if unknown or assumed:
         return False, "counters or held elements differ, and where they stand cannot be derived"
-    same, why = _differ_by_reading_ahead([(x, y, same) for x, y, same in contents if x is not None and y is not None])
+    in_both = [(x, y, same) for x, y, same in contents if x is not None and y is not None]
+    same, why = _differ_by_reading_ahead(in_both, is_fixed=shared_order(*places) == ())
     return same, f"{why}{_until_the_pass_ends(new)}" if same else why
 
 
@@ -270,8 +273,12 @@ def _until_the_pass_ends(iterator: IteratorFact) -> str:
     return f"; the {unproven[0]} is not proven seeded, so each process orders later passes anew" if unproven else ""
 
 
-def _differ_by_reading_ahead(contents: Sequence[tuple[Stage, Stage, bool]]) -> tuple[bool, str]:
-    """Both stand at the same place: only how much was read ahead may differ, in one order, with one data."""
+def _differ_by_reading_ahead(contents: Sequence[tuple[Stage, Stage, bool]], is_fixed: bool) -> tuple[bool, str]:
+    """Both stand at the same place: only how much was read ahead may differ, in one order, with one data.
+
+    Args:
+        is_fixed: the order is fixed, or proven to follow from the same seeds.
+    """
     outermost = next((number for number, (x, _, _) in enumerate(contents) if x.op in _READS_AHEAD), None)
     if outermost is None or not all(same for _, _, same in contents[:outermost]):
         return False, "the same place, but counters or held elements differ"
@@ -282,6 +289,8 @@ def _differ_by_reading_ahead(contents: Sequence[tuple[Stage, Stage, bool]]) -> t
             return False, "the same place, but the seeds of what follows differ"
     held_a, held_b = _ahead(contents[outermost][0]), _ahead(contents[outermost][1])
     common = min(len(held_a), len(held_b))
+    if common == 0 and is_fixed:
+        return True, "the same place in the same fixed order, only read-ahead differs"
     if common == 0 or not all(_same_held(x, y) for x, y in zip(held_a, held_b, strict=False)):
         return False, "the same place, but it cannot be shown that the next elements are the same"
     return True, f"the same place; the next {common:,} held are the same, only read-ahead differs"

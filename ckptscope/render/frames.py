@@ -11,8 +11,8 @@ from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsona
 
 if TYPE_CHECKING:
     from ckptscope.comparison.model import CheckpointDiff
-    from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
+    from ckptscope.run_history import RunHistory
 
 
 def inspection_frame(inspection: Inspection) -> pandas.DataFrame:

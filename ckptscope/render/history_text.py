@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,10 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ckptscope.render import words
-from ckptscope.render.screen import VERDICT_STYLE, item, row, trimmed
+from ckptscope.render.screen import VERDICT_STYLE, heading, item, row, trimmed
+from ckptscope.resume.model import describe_ranges
 
 if TYPE_CHECKING:
-    from ckptscope.history import HistoryRow, RunHistory
+    from ckptscope.recording.lineage import Restart
+    from ckptscope.recording.model import Attempt
+    from ckptscope.run_history import HistoryRow, RunHistory
 
 
 def print_history(history: RunHistory, console: Console) -> None:
@@ -23,7 +27,7 @@ def print_history(history: RunHistory, console: Console) -> None:
         console.print(
             Text(words.printable(f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}"), style="bold")
         )
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=bool(history.rows))
         table.add_column("checkpoint", overflow="ellipsis", no_wrap=True, max_width=24)
         for name in ("step", "batches", "moved", "examples", "epoch"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -35,6 +39,7 @@ def print_history(history: RunHistory, console: Console) -> None:
         for checkpoint in history.rows:
             if checkpoint.error is not None:
                 item(console, f"{os.path.basename(checkpoint.path)}: {checkpoint.error}")
+        _print_attempts(history, console)
 
 
 def _cells(checkpoint: HistoryRow) -> list[str | Text]:
@@ -67,3 +72,51 @@ def _print_alarms(history: RunHistory, console: Console) -> None:
         for alarm in checkpoint.alarms:
             name = words.printable(os.path.basename(checkpoint.path))
             item(console, Text.assemble((alarm.code, "bold red"), f" at {name}: {words.printable(alarm.text)}"))
+
+
+def _print_attempts(history: RunHistory, console: Console) -> None:
+    """Recorded processes, and what each restart cost."""
+    if not history.attempts:
+        return
+    heading(console, f"Recorded: {words.plural(len(history.attempts), 'attempt')}")
+    numbers = {found.attempt.id: number for number, found in enumerate(history.attempts, 1)}
+    restarts = {restart.attempt: restart for restart in history.restarts}
+    for found in history.attempts:
+        attempt, steps = found.attempt, found.columns["step"]
+        reached = f"steps {steps[0]:,} to {steps[-1]:,}" if found.num_rows else "no step"
+        kind = "" if attempt.kind == "train" else f" ({attempt.kind})"
+        told = [f"{numbers[attempt.id]}{kind}: {reached}", _origin(attempt, restarts.get(attempt.id), numbers)]
+        item(console, ", ".join(text for text in told if text))
+        for line in _losses(restarts.get(attempt.id)):
+            item(console, line, 5)
+        told = [*(saved.disagreement for saved in found.checkpoints if saved.disagreement), *found.problems]
+        told += [f"steps {gap.first:,} to {gap.last:,} were not written: {gap.reason}" for gap in found.gaps]
+        for problem in told:
+            item(console, problem, 5)
+
+
+def _origin(attempt: Attempt, restart: Restart | None, numbers: dict[str, int]) -> str:
+    name = os.path.basename(attempt.restored_from or "")
+    if restart is None:
+        return f"from {name}" if name else ""
+    parent = numbers.get(restart.parent, 0)
+    start = name or (f"step {restart.step:,}" if restart.step is not None else "")
+    inferred = ", as its steps suggest" if attempt.parent_inferred else ""
+    many = "is" if restart.dead_steps == 1 else "are"
+    gone = f"; {words.plural(restart.dead_steps, 'step')} of it {many} gone" if restart.dead_steps else ""
+    return f"from {start} of attempt {parent}{inferred}{gone}"
+
+
+def _losses(restart: Restart | None) -> Iterator[str]:
+    if restart is None:
+        return
+    if restart.reason is not None:
+        yield f"what it repeated or skipped is not known: {restart.reason}"
+        return
+    frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
+    if restart.repeated:
+        yield f"repeated {describe_ranges(restart.repeated)}{frontier}"
+    if restart.skipped:
+        yield f"skipped {describe_ranges(restart.skipped)}{frontier}"
+    if not restart.repeated and not restart.skipped:
+        yield f"went on where its checkpoint was saved{frontier}"

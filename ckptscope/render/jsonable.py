@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from ckptscope.checkpoint.roles import Variable
     from ckptscope.comparison.model import Alarm
     from ckptscope.errors import CkptscopeError
-    from ckptscope.history import HistoryRow, RunHistory
     from ckptscope.inspection import CheckpointInfo, Inspection, IteratorInfo, StageInfo
+    from ckptscope.recording.lineage import Restart
+    from ckptscope.recording.reader import RecordedAttempt
     from ckptscope.resume.report import ResumeReport
+    from ckptscope.run_history import HistoryRow, RunHistory
 
 Json = dict[str, Any]
 _encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode  # rows hold scalars
@@ -204,7 +206,38 @@ def alarm_to_jsonable(alarm: Alarm) -> Json:
 
 def history_to_jsonable(history: RunHistory) -> Json:
     """``inspect DIR --all --json``."""
-    return {**envelope("inspect"), "history": [history_row_to_jsonable(row) for row in history.rows]}
+    return {
+        **envelope("inspect"),
+        "history": [history_row_to_jsonable(row) for row in history.rows],
+        "attempts": [attempt_to_jsonable(found) for found in history.attempts],
+        "restarts": [restart_to_jsonable(restart) for restart in history.restarts],
+    }
+
+
+def attempt_to_jsonable(found: RecordedAttempt) -> Json:
+    """One recorded process of a run."""
+    attempt, steps = found.attempt, found.columns["step"]
+    return {
+        "id": attempt.id, "kind": attempt.kind, "host": attempt.host, "process": attempt.process, "hosts": attempt.hosts,
+        "started_s": attempt.started_s, "restored_from": attempt.restored_from, "restored_step": attempt.restored_step,
+        "parent": attempt.parent, "parent_inferred": attempt.parent_inferred, "counting": attempt.counting,
+        "order": attempt.order, "held_elements": attempt.held, "batch_size": attempt.batch_size,
+        "epoch_size": attempt.epoch_size, "num_steps": found.num_rows,
+        "first_step": int(steps[0]) if found.num_rows else None, "last_step": int(steps[-1]) if found.num_rows else None,
+        "num_missing": found.missing, "checkpoints": [saved.path for saved in found.checkpoints],
+        "disagreements": [saved.disagreement for saved in found.checkpoints if saved.disagreement is not None],
+        "gaps": [{"first": gap.first, "last": gap.last, "reason": gap.reason} for gap in found.gaps],
+        "problems": list(found.problems),
+    }  # fmt: skip
+
+
+def restart_to_jsonable(restart: Restart) -> Json:
+    """What one restart cost."""
+    return {
+        "attempt": restart.attempt, "parent": restart.parent, "restored_from": restart.restored_from, "step": restart.step,
+        "dead_steps": restart.dead_steps, "repeated_elements": ranges_to_jsonable(restart.repeated),
+        "skipped_elements": ranges_to_jsonable(restart.skipped), "exact_ranges": restart.exact_ranges, "reason": restart.reason,
+    }  # fmt: skip
 
 
 def history_row_to_jsonable(row: HistoryRow) -> Json:

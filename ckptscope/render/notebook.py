@@ -9,8 +9,8 @@ from ckptscope.render import diff_words, words
 
 if TYPE_CHECKING:
     from ckptscope.comparison.model import CheckpointDiff
-    from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
+    from ckptscope.run_history import RunHistory
 
 _COLORS = {"exact": "#1a7f37", "approximate": "#9a6700", "impossible": "#cf222e"}
 

@@ -11,8 +11,8 @@ from ckptscope.render import words
 from ckptscope.render.jsonable import history_row_to_jsonable, variable_to_jsonable
 
 if TYPE_CHECKING:
-    from ckptscope.history import RunHistory
     from ckptscope.inspection import Inspection
+    from ckptscope.run_history import RunHistory
 
 _VARIABLE_COLUMNS = (
     "key",

@@ -1,7 +1,11 @@
-"""All checkpoints of a run in step order: where each stood, its verdict, and what went wrong since the one before."""
+"""All checkpoints of a run in step order: where each stood, its verdict, and what went wrong since the one before.
+
+Where the run was recorded, also its attempts, and what each restart cost.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +13,13 @@ from ckptscope.checkpoint.discover import Location, all_in
 from ckptscope.comparison.data import move_between, places_of
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.sides import Side, quick_alarms
-from ckptscope.errors import CkptscopeError
+from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
+from ckptscope.recording.lineage import Positions, Restart, coverage, effective, positions_of, reads_of, restarts_of
+from ckptscope.recording.reader import RecordedAttempt, read_recording
 from ckptscope.resume.facts import gather
+from ckptscope.resume.model import EpochRange
 from ckptscope.resume.report import evaluate
 
 if TYPE_CHECKING:
@@ -46,10 +53,38 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class RunHistory:
-    """All checkpoints of a directory in step order."""
+    """All checkpoints of a directory in step order, and what was recorded of the run.
+
+    Attributes:
+        attempts: recorded processes, in the order in which they started; empty where nothing was recorded.
+        restarts: what each attempt that went on from another's checkpoint repeated or skipped.
+    """
 
     directory: str
     rows: tuple[HistoryRow, ...]
+    attempts: tuple[RecordedAttempt, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+
+    def positions(self, attempt: str) -> Positions:
+        """Where the data stood after each step of a recorded attempt.
+
+        Raises:
+            KeyError: no such attempt.
+        """
+        found = next((item for item in self.attempts if item.attempt.id == attempt), None)
+        if found is None:
+            raise KeyError(attempt)
+        return positions_of(found)
+
+    def coverage(self, *, effective_only: bool = True) -> tuple[tuple[EpochRange, int], ...]:
+        """How often each part of each pass was read.
+
+        Args:
+            effective_only: reads that survive in the weights of the last attempt; else all that happened.
+        """
+        training = [found for found in self.attempts if found.attempt.kind == "train"]
+        chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
+        return coverage([item for found, rows in chain for item in reads_of(found, rows)])
 
     def to_json(self) -> str:
         """The contract's JSON object, as text."""
@@ -83,7 +118,8 @@ def inspect_all(
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
     rows = []
     before: Side | None = None
-    for location in all_in(str(path)):
+    attempts = read_recording(str(path)) if os.path.isdir(path) else ()
+    for location in _checkpoints(str(path), bool(attempts)):
         try:
             side = _judged(location, hints, verify)
         except CkptscopeError as error:
@@ -91,7 +127,17 @@ def inspect_all(
             continue
         rows.append(_row(location, side, before))
         before = side
-    return RunHistory(str(path), tuple(rows))
+    return RunHistory(str(path), tuple(rows), attempts, restarts_of(attempts))
+
+
+def _checkpoints(path: str, recorded: bool) -> list[Location]:
+    """All checkpoints; none is an error unless there is a recording."""
+    try:
+        return all_in(path)
+    except CheckpointNotFoundError:
+        if recorded:
+            return []
+        raise
 
 
 def _judged(location: Location, hints: Hints, verify: bool) -> Side:
