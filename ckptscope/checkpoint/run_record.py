@@ -13,8 +13,28 @@ from typing import Any
 from ckptscope.checkpoint.meta_graph import GraphPipeline
 
 SUFFIX = ".ckptscope.json"
+_ENDS_NBYTES = 1 << 16
 FORMAT_VERSION = "1.0"
 _MAX_NBYTES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """One data file as it was when the checkpoint was saved; ``fingerprint`` is that of :func:`fingerprint_of`."""
+
+    path: str
+    nbytes: int | None
+    num_records: int | None
+    fingerprint: str | None
+
+    @property
+    def has_changed(self) -> bool:
+        """It is there, and another one."""
+        if not os.path.isfile(self.path):
+            return False
+        if self.nbytes is not None and os.path.getsize(self.path) != self.nbytes:
+            return True
+        return self.fingerprint is not None and fingerprint_of(self.path) != self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +45,7 @@ class RunRecord:
         attempt: of the recorder that wrote it.
         step: of the run when the checkpoint was saved.
         pipeline: of the training data; None where it could not be read.
-        files: (path, bytes, records) of the data files.
+        files: the data files, in reading order.
         random_layers: (name, class) of layers that draw random numbers; None where no model was given.
         counted_batches: that had left the iterator, by the recorder's count.
     """
@@ -34,7 +54,7 @@ class RunRecord:
     attempt: str
     step: int
     pipeline: GraphPipeline | None
-    files: tuple[tuple[str, int | None, int | None], ...]
+    files: tuple[RecordedFile, ...]
     batch_size: int | None
     epoch_size: int | None
     random_layers: tuple[tuple[str, str], ...] | None
@@ -46,6 +66,16 @@ def sha256_of(path: str) -> str:
     """Hash of a small file, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
+
+
+def fingerprint_of(path: str) -> str:
+    """Hash of a data file's size, beginning and end: cheap, and blind to changes in the middle."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(str(size).encode() + file.read(_ENDS_NBYTES))
+        file.seek(max(0, size - _ENDS_NBYTES))
+        digest.update(file.read(_ENDS_NBYTES))
+    return digest.hexdigest()[:32]
 
 
 def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
@@ -74,7 +104,10 @@ def _record(path: str, value: Mapping[str, Any]) -> RunRecord:
     layers = value.get("random_layers")
     return RunRecord(
         path=path, attempt=str(value["attempt"]), step=int(value["step"]), pipeline=_pipeline(value.get("pipeline")),
-        files=tuple((str(file["path"]), _count(file.get("nbytes")), _count(file.get("num_records"))) for file in value.get("files") or ()),
+        files=tuple(
+            RecordedFile(str(file["path"]), _count(file.get("nbytes")), _count(file.get("num_records")), file.get("fingerprint"))
+            for file in value.get("files") or ()
+        ),
         batch_size=_count(value.get("batch_size")), epoch_size=_count(value.get("epoch_size")),
         random_layers=None if layers is None else tuple((str(layer["name"]), str(layer["class"])) for layer in layers),
         versions={str(name): str(text) for name, text in (value.get("versions") or {}).items()},

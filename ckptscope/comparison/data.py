@@ -366,15 +366,14 @@ def _source_move(old: SourcePosition | None, new: SourcePosition | None, same_pa
 def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | None:
     """What shows that the two were made by different pipelines; None where nothing does."""
     first, second = places
-    if a.meta is not None and b.meta is not None and a.meta.pipeline and b.meta.pipeline:
-        old, new = a.meta.pipeline, b.meta.pipeline
-        if old.ops != new.ops:
-            gone = [op for op in old.ops if op not in new.ops]
-            come = [op for op in new.ops if op not in old.ops]
-            what = "; ".join(
-                text for text in (f"gone: {', '.join(gone)}" if gone else "", f"new: {', '.join(come)}" if come else "") if text
-            )  # fmt: skip
-            return what or "the same stages in another order"
+    old, new = a.pipeline, b.pipeline
+    if old is not None and new is not None and old.ops != new.ops:
+        gone = [op for op in old.ops if op not in new.ops]
+        come = [op for op in new.ops if op not in old.ops]
+        what = "; ".join(
+            text for text in (f"gone: {', '.join(gone)}" if gone else "", f"new: {', '.join(come)}" if come else "") if text
+        )  # fmt: skip
+        return what or "the same stages in another order"
     if first.iterator is None or second.iterator is None:
         return None
     if first.iterator.tree is not None and second.iterator.tree is not None:

@@ -15,11 +15,13 @@ class SourceFile:
 
     Attributes:
         num_records: None where they were not counted.
+        fingerprint: of its size, beginning and end.
     """
 
     path: str
     nbytes: int | None = None
     num_records: int | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

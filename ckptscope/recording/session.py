@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.discover import read_state_file
+from ckptscope.checkpoint.run_record import fingerprint_of
 from ckptscope.errors import CkptscopeError
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.iterator.records import DataFiles
@@ -125,7 +126,7 @@ def _counted(names: list[str]) -> list[SourceFile]:
         count = reader.num_records(name, "record") if walk and size is not None else None
         if count is None and walk and size is not None:
             count = reader.num_records(name, "line")
-        found.append(SourceFile(os.path.abspath(name), size, count))
+        found.append(SourceFile(os.path.abspath(name), size, count, fingerprint_of(name) if size is not None else None))
     return found
 
 

@@ -32,7 +32,7 @@ def _standing(_: Facts) -> Iterator[str]:
 
 
 def _dropout(facts: Facts) -> Iterator[str]:
-    if facts.plain_layers:
+    if facts.plain_layers and (facts.run_record is None or facts.run_record.random_layers is None):
         count = len(facts.plain_layers)
         yield (
             f"None of the {count} layer{'s' if count > 1 else ''} without variables ({', '.join(facts.plain_layers[:3])}{' …' if count > 3 else ''}) draws random numbers: "
@@ -42,23 +42,19 @@ def _dropout(facts: Facts) -> Iterator[str]:
 
 def _deterministic(facts: Facts) -> Iterator[str]:
     titles = _titles(facts, "is_parallel")
-    if titles:
+    if titles and (facts.run_record is None or facts.run_record.pipeline is None):
         yield f"The parallel stages ({titles}) run with deterministic=True, which is the default; the state does not say."
 
 
 def _pure(facts: Facts) -> Iterator[str]:
     titles = _titles(facts, "runs_function")
-    if titles and not (
-        facts.meta is not None
-        and facts.meta.pipeline is not None
-        and not facts.meta.pipeline.python_ops
-        and not facts.meta.pipeline.random_ops
-    ):
+    pipeline = facts.pipeline
+    if titles and (pipeline is None or pipeline.python_ops or pipeline.random_ops):
         yield f"The functions in {titles} draw no random numbers and keep no state (an external-state policy of WARN or IGNORE hides such ones)."
 
 
 def _python(facts: Facts) -> Iterator[str]:
-    pipeline = facts.meta.pipeline if facts.meta is not None else None
+    pipeline = facts.pipeline
     if pipeline is not None and pipeline.python_ops:
         yield f"The Python functions in the pipeline ({', '.join(sorted(set(pipeline.python_ops)))}) give the same output for the same input."
 

@@ -9,9 +9,10 @@ from typing import Literal
 
 from ckptscope.checkpoint.discover import Location, Partner, partners_of, unfinished_input
 from ckptscope.checkpoint.layers import layers_without_variables
-from ckptscope.checkpoint.meta_graph import MetaGraph, read_meta_graph
+from ckptscope.checkpoint.meta_graph import GraphPipeline, MetaGraph, read_meta_graph
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.roles import Inventory, take_inventory
+from ckptscope.checkpoint.run_record import RunRecord, read_run_record
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.position import Hints, Position, Reading, read_position
@@ -92,6 +93,8 @@ class Facts:
     checksums_read: bool
     meta: MetaGraph | None
     meta_problem: str | None
+    run_record: RunRecord | None
+    record_problem: str | None
     framework: Framework
     step: StepFact
     counters: Mapping[str, int]
@@ -104,6 +107,13 @@ class Facts:
     hints: Hints
     user_hints: Hints
     position: Position
+
+    @property
+    def pipeline(self) -> GraphPipeline | None:
+        """The training pipeline as a stored graph or a run record has it."""
+        if self.meta is not None and self.meta.pipeline is not None:
+            return self.meta.pipeline
+        return self.run_record.pipeline if self.run_record is not None else None
 
     @property
     def is_damaged(self) -> bool:
@@ -128,6 +138,7 @@ def gather(
         checksum_limit_nbytes: up to this size they are read without being asked.
     """
     meta, meta_problem = read_meta_graph(location.prefix)
+    record, record_problem = read_run_record(location.prefix)
     inventory = take_inventory(checkpoint, meta)
     data_nbytes = sum(entry.nbytes for entry in checkpoint.entries.values())
     checksums = verify or data_nbytes <= checksum_limit_nbytes
@@ -137,7 +148,7 @@ def gather(
     counters = _counters(checkpoint, inventory, damage)
     step = _step(checkpoint, inventory, meta, counters)
     partners = tuple(partners_of(location))
-    filled = _with_graph(hints, meta)
+    filled = _with_record(_with_graph(hints, meta.pipeline if meta is not None else None), record)
     files = DataFiles(hints.data_root)
     broken = {item.key for item in damage if item.fatal}
     iterators = [
@@ -150,7 +161,7 @@ def gather(
     training = _training(iterators)
     facts = Facts(
         location=location, checkpoint=checkpoint, inventory=inventory, damage=tuple(damage), checksums_read=checksums,
-        meta=meta, meta_problem=meta_problem, framework=_framework(location, checkpoint, meta, partners, counters),
+        meta=meta, meta_problem=meta_problem, run_record=record, record_problem=record_problem, framework=_framework(location, checkpoint, meta, partners, counters),
         step=step, counters=counters, iterators=tuple(iterators), training=training, partners=partners, unfinished_input=unfinished_input(location),
         data_index=_data_index(checkpoint, inventory, counters),
         plain_layers=tuple(layers_without_variables(checkpoint.graph)) if checkpoint.graph is not None else (),
@@ -163,9 +174,20 @@ def gather(
     ))  # fmt: skip
 
 
-def _with_graph(hints: Hints, meta: MetaGraph | None) -> Hints:
+def _with_record(hints: Hints, record: RunRecord | None) -> Hints:
+    """What neither the user nor a stored graph say, from the run record."""
+    if record is None:
+        return hints
+    found = _with_graph(hints, record.pipeline) if not hints.op_seeds else hints
+    return replace(
+        found,
+        batch_size=found.batch_size if found.batch_size is not None else record.batch_size,
+        epoch_size=found.epoch_size if found.epoch_size is not None else record.epoch_size,
+    )
+
+
+def _with_graph(hints: Hints, pipeline: GraphPipeline | None) -> Hints:
     """What the user did not say, from the stored graph."""
-    pipeline = meta.pipeline if meta is not None else None
     if pipeline is None:
         return hints
     epoch_size = pipeline.epoch_size

@@ -21,9 +21,10 @@ from ckptscope.resume.model import (
     worst,
 )
 from ckptscope.resume.rules_data import DATA_RULES
+from ckptscope.resume.rules_record import RECORD_RULES
 from ckptscope.resume.rules_state import STATE_RULES
 
-RULES: tuple[Rule, ...] = (*STATE_RULES, *DATA_RULES)
+RULES: tuple[Rule, ...] = (*STATE_RULES, *DATA_RULES, *RECORD_RULES)
 # How findings are told: what breaks the verdict first, what is in order last.
 _ORDER = ("damaged", "missing", "partial", "inconsistent", "unknown", "not_needed", "saved")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ckptscope.checkpoint.model import Damage
 from ckptscope.checkpoint.roles import Optimizer
+from ckptscope.checkpoint.run_record import SUFFIX
 from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, STEP_NAMES, Facts
 from ckptscope.resume.model import Component, Evidence, Outcome, Rule
 
@@ -326,14 +327,19 @@ def _random_ops(facts: Facts) -> Iterator[Outcome]:
 
 
 def _random_input_ops(facts: Facts) -> Iterator[Outcome]:
-    pipeline = facts.meta.pipeline if facts.meta is not None else None
-    if pipeline is None or not pipeline.random_ops or facts.meta is None:
+    pipeline = facts.pipeline
+    if pipeline is None or not pipeline.random_ops:
         return
+    source = (
+        facts.meta.path
+        if facts.meta is not None and facts.meta.pipeline is pipeline
+        else f"{facts.location.prefix}{SUFFIX}"
+    )
     if facts.step.value == 0 and facts.step.source == "own":
         return
     yield Outcome(
         "missing", f"functions of the input pipeline draw random numbers ({', '.join(sorted(set(pipeline.random_ops)))}); their state is in no checkpoint",
-        verdict="approximate", evidence=(Evidence(facts.meta.path, value=pipeline.random_ops[0]),),
+        verdict="approximate", evidence=(Evidence(source, value=pipeline.random_ops[0]),),
     )  # fmt: skip
 
 
@@ -342,7 +348,7 @@ def _no_random_ops(facts: Facts) -> Iterator[Outcome]:
         facts.meta is not None
         and facts.meta.has_train_op
         and not facts.meta.random_ops
-        and not (facts.meta.pipeline and facts.meta.pipeline.random_ops)
+        and not (facts.pipeline and facts.pipeline.random_ops)
     ):
         yield Outcome(
             "not_needed",
