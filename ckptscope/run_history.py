@@ -16,14 +16,16 @@ from ckptscope.comparison.sides import Side, quick_alarms
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
-from ckptscope.recording.lineage import Positions, Restart, coverage, effective, positions_of, reads_of, restarts_of
-from ckptscope.recording.reader import RecordedAttempt, read_recording
+from ckptscope.recording.journal_files import recordings_in
 from ckptscope.resume.facts import gather
 from ckptscope.resume.model import EpochRange
 from ckptscope.resume.report import evaluate
 
 if TYPE_CHECKING:
     import pandas
+
+    from ckptscope.recording.lineage import Positions, Restart
+    from ckptscope.recording.reader import RecordedAttempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class RunHistory:
         Raises:
             KeyError: no such attempt.
         """
+        from ckptscope.recording.lineage import positions_of
+
         found = next((item for item in self.attempts if item.attempt.id == attempt), None)
         if found is None:
             raise KeyError(attempt)
@@ -82,6 +86,8 @@ class RunHistory:
         Args:
             effective_only: reads that survive in the weights of the last attempt; else all that happened.
         """
+        from ckptscope.recording.lineage import coverage, effective, reads_of
+
         training = [found for found in self.attempts if found.attempt.kind == "train"]
         chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
         return coverage([item for found, rows in chain for item in reads_of(found, rows)])
@@ -118,7 +124,7 @@ def inspect_all(
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
     rows = []
     before: Side | None = None
-    attempts = read_recording(str(path)) if os.path.isdir(path) else ()
+    attempts, restarts = _recorded(str(path))
     for location in _checkpoints(str(path), bool(attempts)):
         try:
             side = _judged(location, hints, verify)
@@ -127,7 +133,18 @@ def inspect_all(
             continue
         rows.append(_row(location, side, before))
         before = side
-    return RunHistory(str(path), tuple(rows), attempts, restarts_of(attempts))
+    return RunHistory(str(path), tuple(rows), attempts, restarts)
+
+
+def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ...]]:
+    """Attempts and restarts below a directory; reading them needs NumPy, so it is done only where there are some."""
+    if not os.path.isdir(path) or not recordings_in(path):
+        return (), ()
+    from ckptscope.recording.lineage import restarts_of
+    from ckptscope.recording.reader import read_recording
+
+    attempts = read_recording(path)
+    return attempts, restarts_of(attempts)
 
 
 def _checkpoints(path: str, recorded: bool) -> list[Location]:

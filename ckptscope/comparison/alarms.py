@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ckptscope.comparison.data import Course, CourseKind, Move, Unit, first_examples
+from ckptscope.comparison.data import Course, CourseKind, Move, first_examples
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.places import Place, shared_order
 from ckptscope.resume.model import VERDICTS, Verdict, describe_ranges
@@ -64,28 +64,17 @@ def _course(situation: Situation, *kinds: CourseKind) -> Course | None:
     return move.course if move.course.kind in kinds and move.steps is not None and move.steps >= 0 else None
 
 
-def _counts(situation: Situation, unit: Unit) -> tuple[int, int]:
-    a, b = situation.places
-    old, new = (a.batches, b.batches) if unit == "batches" else (a.examples, b.examples)
-    return old or 0, new or 0
-
-
 def _stalled(situation: Situation) -> Iterator[Alarm]:
     course = _course(situation, "lost")
     if course is not None and course.moved == 0:
-        at = _counts(situation, course.unit)[1]
-        yield Alarm("DATA_STALLED", f"{situation.steps_words}, and the data stayed at {at:,} {course.unit}")
+        yield Alarm("DATA_STALLED", f"{situation.steps_words}, and the data {course.words}")
 
 
 def _back(situation: Situation) -> Iterator[Alarm]:
     course = _course(situation, "lost")
-    if course is None or course.moved >= 0:
-        return
-    old, new = _counts(situation, course.unit)
-    text = f"{situation.steps_words}, and the data from {old:,} to {new:,} {course.unit}"
-    if situation.move.repeated is not None:
-        text += ": the run started its data over"
-    yield Alarm("DATA_BACK", text)
+    if course is not None and course.moved < 0:
+        over = ": the run started its data over" if situation.move.repeated is not None else ""
+        yield Alarm("DATA_BACK", f"{situation.steps_words}, and the data {course.words}{over}")
 
 
 def _rate(situation: Situation) -> Iterator[Alarm]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ckptscope.comparison.model import SourceMove
-from ckptscope.comparison.places import Place, places_of, same_reading_pass
+from ckptscope.comparison.places import Place, places_of, reading_epoch, same_reading_pass
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import Position, SourcePosition
 from ckptscope.iterator.tree import IteratorTree, Stage
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 CourseKind = Literal["in_step", "renewed", "regained", "lost", "ahead", "unknown"]
-Unit = Literal["batches", "examples"]
+Unit = Literal["batches", "examples", "epochs"]
 _MOST_RATES = 1000
 _RENEWED = (
     "it cannot be told whether the iterator went on or a loop made a new one for another pass (give --epoch-size)"
@@ -48,6 +48,7 @@ class Course:
         rate: of the unit for each step.
         is_shown: the earlier count is that rate times its step, so its iterator was there from the start.
         is_only: no other rate fits the two counts.
+        words: from where to where it moved.
     """
 
     kind: CourseKind
@@ -57,6 +58,7 @@ class Course:
     is_shown: bool = False
     is_only: bool = False
     passes: int = 0
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ def move_between(a: Place, b: Place) -> Move:
 
 def _deltas(a: Place, b: Place, course: Course, passes: int) -> tuple[int | None, int | None, int | None]:
     """(batches, examples, epochs) from A's place to B's."""
-    if course.kind == "unknown" and not (a.endless and b.endless):
+    # A loop may have made iterators before A's, unless that one gave all batches of the run.
+    told = course.kind in ("in_step", "renewed") or (course.kind != "unknown" and _has_trained_all(course))
+    if not told and not (a.endless and b.endless):
         return None, None, None
     batches, examples, epochs = _minus(b.batches, a.batches), _minus(b.examples, a.examples), _minus(b.epoch, a.epoch)
     if _other_batch_size(a, b):
@@ -113,6 +117,11 @@ def _deltas(a: Place, b: Place, course: Course, passes: int) -> tuple[int | None
         examples = _with_passes(examples, b.pass_examples or a.pass_examples, passes)
         epochs = _with_passes(epochs, 1, passes)
     return batches, examples, epochs
+
+
+def _has_trained_all(course: Course) -> bool:
+    """The earlier iterator has given one batch for each step of the run."""
+    return course.is_shown and (course.unit, course.rate) == ("batches", 1)
 
 
 def _with_passes(delta: int | None, size: int | None, passes: int) -> int | None:
@@ -150,8 +159,10 @@ def course_of(a: Place, b: Place) -> Course:
     if _other_batch_size(a, b) or a.batches is None or b.batches is None:
         unit = "examples"
     old, new = _count(a, unit), _count(b, unit)
-    if a.step is None or b.step is None or old is None or new is None:
+    if a.step is None or b.step is None:
         return Course("unknown")
+    if old is None or new is None:
+        return _by_epochs(a, b) if a.endless and b.endless and a.step < b.step else Course("unknown")
     stretch = _Stretch(a.step, b.step - a.step, old, new, unit, _rate(a, b, unit))
     if stretch.steps == stretch.moved == 0:
         kind, passes = _IN_STEP
@@ -162,7 +173,29 @@ def course_of(a: Place, b: Place) -> Course:
     else:
         kind, passes = _of_passes(a, b, stretch)
     went_on = kind == "in_step" and (not stretch.old or stretch.moved == stretch.expected)
-    return Course(kind, unit, stretch.moved, stretch.rate, stretch.is_shown or went_on, stretch.is_only_rate(), passes)
+    return Course(
+        kind, unit, stretch.moved, stretch.rate, stretch.is_shown or went_on, stretch.is_only_rate(), passes,
+        f"stayed at {new:,} {unit}" if old == new else f"went from {old:,} to {new:,} {unit}",
+    )  # fmt: skip
+
+
+def _by_epochs(a: Place, b: Place) -> Course:
+    """Where totals are not known: an iterator without an end never comes back to an earlier epoch."""
+    epochs, into = (a.epoch, b.epoch), (a.into_epoch, b.into_epoch)
+    if None in epochs:
+        # Of what was read, not of what was handed on: that goes on only, too.
+        epochs, into = (reading_epoch(a), reading_epoch(b)), (None, None)
+    if epochs[0] is None or epochs[1] is None or epochs[1] > epochs[0]:
+        return Course("unknown")
+    if epochs[1] < epochs[0]:
+        return Course(
+            "lost", "epochs", epochs[1] - epochs[0], words=f"went from epoch {epochs[0]:,} to epoch {epochs[1]:,}"
+        )
+    if into[0] is None or into[1] is None or into[1] > into[0]:
+        return Course("unknown")
+    if into[1] == into[0]:
+        return Course("lost", "epochs", 0, words=f"stayed at {into[1]:,} examples of epoch {epochs[1]:,}")
+    return Course("lost", "epochs", -1, words=f"went from {into[0]:,} to {into[1]:,} examples of epoch {epochs[1]:,}")
 
 
 _IN_STEP: tuple[CourseKind, int] = ("in_step", 0)
@@ -262,7 +295,7 @@ def _of_endless(stretch: _Stretch) -> tuple[CourseKind, int]:
 def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
     """Where the iterator ends with its pass, and a loop makes the next one: one or two batches for each step."""
     if stretch.unit != "batches":
-        return _IN_STEP if stretch.is_shown and stretch.moved == stretch.expected else _UNKNOWN
+        return _UNKNOWN
     sizes = {size for size in (a.pass_batches, b.pass_batches) if size}
     if len(sizes) > 1:
         return _UNKNOWN
@@ -275,9 +308,8 @@ def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
 
     behind = {rate: rate * stretch.step - stretch.old for rate in (1, 2)}
     steady = behind[1] == 0 or (size is not None and whole_passes(behind[1]))
-    missing = {
-        rate: rate * stretch.steps - stretch.moved for rate in (1, 2) if not steady or whole_passes(behind[rate])
-    }
+    rates = [rate for rate in (1, 2) if behind[1] != 0 or whole_passes(behind[rate])]
+    missing = {rate: rate * stretch.steps - stretch.moved for rate in rates}
     explained = [rate for rate, count in missing.items() if whole_passes(count)]
     if steady and explained == [1]:
         if missing[1] == 0:
@@ -297,7 +329,7 @@ def _repeated(a: Place, b: Place, course: Course) -> int | None:
     That shows where A has trained on all batches that its iterator gave, B on as many as its steps since A took, and
     where no end of a pass explains it (``lost``).
     """
-    if course.kind != "lost" or (course.unit, course.rate) != ("batches", 1) or not course.is_shown:
+    if course.kind != "lost" or not _has_trained_all(course):
         return None
     if a.step is None or b.step is None or not a.batches or not b.batches:
         return None

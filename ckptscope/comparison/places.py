@@ -59,6 +59,11 @@ class Place:
     endless: bool = False
 
     @property
+    def into_epoch(self) -> int | None:
+        """Examples of that epoch."""
+        return None if self.position is None else self.position.examples_into_epoch
+
+    @property
     def root(self) -> Stage | None:
         """The stage nearest the trainer."""
         return None if self.iterator is None or self.iterator.tree is None else self.iterator.tree.root
@@ -234,6 +239,12 @@ def same_reading_pass(a: Place, b: Place) -> bool:
     """Whether what is being read belongs to the same pass in both, so that counters below a repeat can be compared."""
     first, second = a.root, b.root
     return first is not None and second is not None and _reading_passes(first) == _reading_passes(second)
+
+
+def reading_epoch(place: Place) -> int | None:
+    """The pass of the outermost endless repeat that is being read."""
+    stages = place.root.walk() if place.root is not None else ()
+    return next((stage.integer("i") for stage in stages if stage.op == "ForeverRepeat"), None)
 
 
 def _reading_passes(root: Stage) -> list[int | None]:

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 from ckptscope.formats.event_file import RecordedBytes, bytes_record, file_name, version_record
 from ckptscope.recording.columns import Chunk, encode
+from ckptscope.recording.journal_files import DIRECTORY
 
-DIRECTORY = "ckptscope"
 SEALED_ROWS = 4096
 PER_TAG = 8
 MAX_HEADERS = 8

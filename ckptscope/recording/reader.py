@@ -17,12 +17,11 @@ from ckptscope.errors import CkptscopeError, UnsupportedFormatError
 from ckptscope.formats.event_file import RecordedBytes, read_bytes_of
 from ckptscope.iterator.position import Hints
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
-from ckptscope.recording.journal import DIRECTORY
+from ckptscope.recording.journal_files import recordings_in
 from ckptscope.recording.live_iterator import decode_bundle, start_of
 from ckptscope.recording.model import SCHEMA_VERSION, Attempt, Gap, SavedCheckpoint, SourceFile, Start
 
 _PREFIX = "ckptscope/"
-_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,6 @@ class _Collected:
     chunks: dict[tuple[int, int], Chunk] = field(default_factory=dict)
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-
-
-def recordings_in(directory: str) -> list[str]:
-    """Directories below ``directory`` that hold recordings, itself included."""
-    found = []
-    for here, below, _ in os.walk(directory):
-        depth = os.path.relpath(here, directory).count(os.sep) + (here != directory)
-        below[:] = sorted(name for name in below if not name.startswith(".")) if depth < _MAX_DEPTH else []
-        if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in os.listdir(here)):
-            found.append(here)
-    return found
 
 
 def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:

@@ -5,7 +5,6 @@ To add a drill: a row, with the alarms of each pair of neighbours. That nothing 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any
 import pytest
 
 import ckptscope as cs
-from tests.conftest import EXPLORE
 from tests.oracle.pipelines import Lab, plus_nothing
-from tests.oracle.runs import DATA_ALARMS, Build, Run, told_of
+from tests.oracle.runs import Build, Run, told_of
 
 pytestmark = pytest.mark.tf
 

@@ -87,7 +87,7 @@ TWINS = {
     "stateless random map": Twin(True, lambda d: d.map(stateless)),
     "random map below a batch": Twin(False, lambda d: d.map(random).map(lambda x: x + 1)),
     "pure filter": Twin(True, lambda d: d.filter(lambda x: x != 50)),
-    "random filter": Twin(False, lambda d: d.filter(lambda x: tf().random.uniform([]) < 0.7)),
+    "random filter": Twin(False, lambda d: d.filter(lambda x: tf().random.uniform([]) < 0.85)),
     "random flat_map": Twin(False, lambda d: d.flat_map(lambda x: tf().data.Dataset.from_tensors(random(x)))),
     "pure flat_map": Twin(True, lambda d: d.flat_map(lambda x: tf().data.Dataset.from_tensors(x))),
     "Flatten": Twin(True, layer="Flatten"),

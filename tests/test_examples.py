@@ -1,0 +1,100 @@
+"""The examples really run, are really killed, and their history tells what they really trained on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import ckptscope as cs
+from ckptscope.recording.lineage import effective, positions_of, reads_of
+from tests.command import ROOT
+
+pytestmark = pytest.mark.tf
+# Examples of one pass, whether the order is known to the reader, and (lost steps, repeated examples) of each restart.
+EXAMPLES = {
+    "plain_loop": (48, [(3, []), (2, [(0, 0, 40)])]),
+    "keras_fit": (40, [(3, []), (2, [(2, 0, 20)])]),
+    "estimator_style": (40, [(2, []), (1, [(0, 0, 28)])]),
+}
+
+
+@pytest.fixture(scope="module", params=sorted(EXAMPLES))
+def run(request, tmp_path_factory) -> tuple[str, Path, str]:
+    directory = tmp_path_factory.mktemp(request.param)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{request.param}.py"), str(directory)], capture_output=True, text=True,
+        timeout=180, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return request.param, directory, done.stdout
+
+
+def logged(directory: Path) -> dict[int, list[tuple[int, list[int]]]]:
+    """(step, ids) of each process, in the order in which the processes ran."""
+    found: dict[int, list[tuple[int, list[int]]]] = {}
+    for line in (directory / "ids.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        found.setdefault(row["pid"], []).append((row["step"], row["ids"]))
+    return found
+
+
+def test_every_step_is_where_the_log_says(run):
+    name, directory, _ = run
+    size, _ = EXAMPLES[name]
+    attempts = cs.history(str(directory)).attempts
+    truth = list(logged(directory).values())
+    assert len(attempts) == len(truth) == 3
+    for found, rows in zip(attempts, truth, strict=True):
+        positions = positions_of(found)
+        assert positions.reason is None
+        assert found.columns["step"].tolist() == [step for step, _ in rows]
+        # In a fixed order the last id of a batch is the place in its pass.
+        assert [into % size for into in positions.into.tolist()] == [(ids[-1] + 1) % size for _, ids in rows]
+
+
+def test_restarts_cost_what_the_log_says(run):
+    name, directory, _ = run
+    _, expected = EXAMPLES[name]
+    history = cs.history(str(directory))
+    told = [(r.dead_steps, [(item.epoch, item.start, item.stop) for item in r.repeated]) for r in history.restarts]
+    assert told == expected
+    assert all(not restart.skipped for restart in history.restarts)
+    processes = list(logged(directory).values())
+    for number, restart in enumerate(history.restarts, 1):
+        kept = [row for rows in processes[:number] for row in rows if row[0] <= (restart.step or 0)]
+        lost = [row for row in processes[number - 1] if row[0] > (restart.step or 0)]
+        assert restart.dead_steps == len(lost)
+        if restart.repeated:
+            again = {identity for _, ids in processes[number] for identity in ids}
+            (item,) = restart.repeated
+            assert set(range(item.start, item.stop)) <= again & {identity for _, ids in kept for identity in ids}
+
+
+def test_effective_reads_are_those_of_the_weights(run):
+    """Every id as often as it was trained on in steps that survive."""
+    name, directory, _ = run
+    size, _ = EXAMPLES[name]
+    processes, survived = list(logged(directory).values()), []
+    for number, rows in enumerate(processes):
+        next_start = processes[number + 1][0][0] if number + 1 < len(processes) else 10**9
+        survived += [identity for step, ids in rows if step < next_start for identity in ids]
+    told: Counter[int] = Counter()
+    for found, rows in effective(cs.history(str(directory)).attempts):
+        for item in reads_of(found, rows):
+            told.update(position % size for position in range(item.start, item.stop))
+    assert told == Counter(survived)
+
+
+def test_the_command_prints_the_history(run):
+    _, directory, printed = run
+    assert "Recorded: 3 attempts" in printed
+    assert "went on where its checkpoint was saved" in printed
+    assert "repeated examples" in printed
+    from tests.test_output import validator
+
+    validator("history").validate(json.loads(cs.history(str(directory)).to_json()))
