@@ -1,11 +1,11 @@
 """``ckptscope diff`` on large checkpoints: against TensorFlow, and against the least that reading and comparing costs.
 
-    python benchmarks/bench_diff.py            all figures: 8 GB of disk, 10 GB of memory and page cache, minutes
-    python benchmarks/bench_diff.py --small    a pair of 200 MB each, without TensorFlow: under a minute
+    python benchmarks/bench_diff.py            all figures: minutes, 8 GB of disk, 17 GB of memory
+    python benchmarks/bench_diff.py --small    200 MB on each side, without TensorFlow: under a minute
     python benchmarks/bench_diff.py --gate     exit 1 where a target is missed, 2 where the machine is too noisy
 
-The pairs are written by make_pair.py into a temporary directory (TMPDIR chooses the disk). "Whole processes" have all
-their CPU; "the work alone" is measured by the programs themselves, after their imports.
+The pairs are written by make_pair.py into a temporary directory (TMPDIR chooses the disk). The memory is for the page
+cache, and for TensorFlow's arrays. "The work alone" is what programs measure of themselves, after their imports.
 """
 
 import argparse

@@ -172,9 +172,11 @@ def course_of(a: Place, b: Place) -> Course:
         kind, passes = _of_endless(stretch)
     else:
         kind, passes = _of_passes(a, b, stretch)
-    went_on = kind == "in_step" and (not stretch.old or stretch.moved == stretch.expected)
+    shown = stretch.is_shown
+    if kind == "in_step":  # at that very rate, or from the start
+        shown = not stretch.old or (shown and stretch.moved == stretch.expected)
     return Course(
-        kind, unit, stretch.moved, stretch.rate, stretch.is_shown or went_on, stretch.is_only_rate(), passes,
+        kind, unit, stretch.moved, stretch.rate, shown, stretch.is_only_rate(), passes,
         f"stayed at {new:,} {unit}" if old == new else f"went from {old:,} to {new:,} {unit}",
     )  # fmt: skip
 
@@ -279,14 +281,10 @@ def _over_batch_sizes(stretch: _Stretch, endless: bool) -> tuple[CourseKind, int
 
 def _of_endless(stretch: _Stretch) -> tuple[CourseKind, int]:
     """Where the iterator never ends: nothing but a loss makes a new one."""
-    one_batch = stretch.is_shown and (stretch.unit, stretch.rate) == ("batches", 1)
     if stretch.is_shown and stretch.moved == stretch.expected:
         return _IN_STEP
     if stretch.per_step is not None:
-        if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches"):
-            return _IN_STEP
-        if not one_batch or stretch.fits(stretch.per_step):
-            return _UNKNOWN
+        return _IN_STEP if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches") else _UNKNOWN
     if stretch.rate is None:
         return ("lost", 0) if stretch.moved <= 0 < stretch.steps else _UNKNOWN
     return stretch.out_of_step()
@@ -315,7 +313,7 @@ def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
         if missing[1] == 0:
             return _IN_STEP
         return _UNKNOWN if size is None else ("renewed", missing[1] // size)
-    if explained or stretch.at_start or (stretch.per_step is not None and stretch.fits(stretch.per_step)):
+    if explained or stretch.at_start or stretch.per_step is not None:
         return _UNKNOWN
     return stretch.out_of_step()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -80,20 +81,20 @@ class Run:
         epoch_size: examples of one pass.
         per_step: batches for each step.
         own_step: it keeps a step counter of its own, else only the optimizer's.
-        loop: a new iterator is made when the data ends.
+        loop: examples after which the data ends and a new iterator is made; 0: it has no end, or the run ends with it.
         evaluation: another pipeline, whose iterator is saved along.
         keeps: what the checkpoint holds besides weight and optimizer.
     """
 
     def __init__(
         self, lab: Lab, directory: str, build: Build, *, epoch_size: int = 22, per_step: int = 1, own_step: bool = True,
-        loop: bool = False, evaluation: Build | None = None, keeps: tuple[str, ...] = ("step", "iterator", "evaluation"),
-        every: int = 4,
+        loop: int = 0, evaluation: Build | None = None, keeps: tuple[str, ...] = ("step", "iterator", "evaluation"),
+        every: int = 4, index_unit: int = 4,
     ) -> None:  # fmt: skip
         self.lab, self.tf, self.directory, self.build = lab, lab.tf, directory, build
         self.epoch_size, self.per_step, self.loop, self.evaluation = epoch_size, per_step, loop, evaluation
         self.keeps = keeps if own_step else tuple(name for name in keeps if name != "step")
-        self.every, self.rate, self.index_unit = every, 0.1, 0
+        self.every, self.rate, self.index_unit = every, 0.1, index_unit
         self.saves: list[Saved] = []
         self.life = Life()
         self._new_process()
@@ -138,17 +139,19 @@ class Run:
         objects = self._objects()
         if lost:
             objects.pop("iterator", None)
-            self.life = self.life.started_over()
+            between_passes = self.loop and saved.has_iterator and len(saved.life.stream) % self.loop == 0
+            self.life = self.life if between_passes else self.life.started_over()
         self.tf.train.Checkpoint(**objects).restore(saved.path).expect_partial()
         self.step.assign(saved.step)
         self.optimizer.learning_rate.assign(self.rate)
 
     def seek(self) -> None:
-        """Go to the place that ``start_index`` names, as a program does that saves no iterator."""
-        for _ in range(int(self.start_index) // 4):
+        """A new process restores the last checkpoint and goes to the place that ``start_index`` names."""
+        self.lose()
+        for _ in range(int(self.start_index) // self.index_unit):
             next(self.iterator)
-        self.life = replace(self.life, stream=self.saves[-1].life.stream, batches=self.saves[-1].life.batches,
-                            losses=self.saves[-1].life.losses)  # fmt: skip
+        before = self.saves[-1].life
+        self.life = replace(self.life, stream=before.stream, batches=before.batches, losses=before.losses)
 
     # ------------------------------------------------------------------------------------------ training
 
@@ -186,6 +189,7 @@ class Run:
             next(self.evaluator)
 
     def save(self) -> None:
+        time.sleep(0.01)  # for what is read ahead
         number = len(self.saves) + 1
         self.life = replace(self.life, saves=(*self.life.saves, number))
         path = self.tf.train.Checkpoint(**self._objects()).write(os.path.join(self.directory, f"ckpt-{number}"))

@@ -117,7 +117,9 @@ class Program:
         options = t.data.Options()
         options.experimental_external_state_policy = t.data.experimental.ExternalStatePolicy.IGNORE
         options.autotune.enabled = False
-        options.experimental_optimization.inject_prefetch = False  # it would hold what a changed file should change
+        # They would hold what a changed file should change.
+        options.experimental_optimization.inject_prefetch = False
+        options.experimental_optimization.map_parallelization = False
         for name, value in (twin.options or {}).items():
             setattr(options, name, value)
         self.dataset = self.dataset.with_options(options)
@@ -155,7 +157,11 @@ def write(file: Path, offset: int = 0) -> None:
 
 @pytest.mark.parametrize("name", TWINS)
 def test_a_record_tells_twins_apart(name, tmp_path):
+    import keras
+
     twin, file = TWINS[name], tmp_path / "train"
+    if twin.tracked and keras.__version__.startswith("2."):
+        pytest.skip("layers of Keras 2 have no seed generator that a checkpoint could track")
     write(file)
     first = Program(twin, file)
     with cs.record(
