@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,12 +62,16 @@ class RunRecord:
 
 def sha256_of(path: str) -> str:
     """Hash of a small file, in hexadecimal digits."""
+    import hashlib  # it loads OpenSSL, which most calls do not need
+
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
 def fingerprint_of(path: str) -> str:
     """Hash of a data file's size, beginning and end: cheap, and blind to changes in the middle."""
+    import hashlib
+
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(str(size).encode() + file.read(_ENDS_NBYTES))
@@ -86,6 +88,8 @@ def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
     path = f"{prefix}{SUFFIX}"
     if not os.path.isfile(path):
         return None, None
+    import json
+
     try:
         if os.path.getsize(path) > _MAX_NBYTES:
             return None, "the run record is too large to be one"

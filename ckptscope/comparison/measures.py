@@ -8,7 +8,7 @@ overflow, underflow or meet NaN are measured in float64. All types of one byte a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -358,6 +358,23 @@ _EXPAND: dict[str, Callable[[], Callable[[Array, Array], Array]]] = {
 }
 
 
+_Words = tuple[Array, Array, Array]  # the same memory as float32, int32 and uint32
+
+
+def _cut(words: _Words, size: int) -> _Words:
+    return words[0][:size], words[1][:size], words[2][:size]
+
+
+def _peak(values: Array, signed: Array, unsigned: Array) -> float:
+    """max |v| without a pass for |v|, NaN if there is one.
+
+    As signed words the greatest float is the greatest positive one, as unsigned words the least negative one; NaN is
+    beyond all of its sign.
+    """
+    above, below = values.item(signed.argmax()), -values.item(unsigned.argmax())
+    return above if above >= below else below if below > above else math.nan
+
+
 class _FastKernel:
     """Large tensors of float32 and narrower: max_abs and counts exact, other measures to six digits or more."""
 
@@ -368,7 +385,9 @@ class _FastKernel:
         self.expand = expand
         self.relative = relative
         self.all_changed = False
-        self.buffers = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(4)]
+        self.expanded = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(2)]
+        floats = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(2)]
+        self.differences, self.quotients = ((x, x.view(np.int32), x.view(np.uint32)) for x in floats)
         self.mask = scratch(BLOCK_ELEMENTS).view(np.bool_)
 
     def __call__(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
@@ -378,11 +397,13 @@ class _FastKernel:
         with np.errstate(all="ignore"):
             for start in range(0, raw_a.size, BLOCK_ELEMENTS):
                 end = start + BLOCK_ELEMENTS
-                buffers = self.buffers
+                differences, quotients, (into_a, into_b) = self.differences, self.quotients, self.expanded
                 if end > raw_a.size:
-                    buffers = [buffer[: raw_a.size - start] for buffer in buffers]
-                a, b = self.expand(raw_a[start:end], buffers[0]), self.expand(raw_b[start:end], buffers[1])
-                sums = self._block(total, a, b, bits, start, buffers)
+                    size = raw_a.size - start
+                    differences, quotients = _cut(differences, size), _cut(quotients, size)
+                    into_a, into_b = into_a[:size], into_b[:size]
+                a, b = self.expand(raw_a[start:end], into_a), self.expand(raw_b[start:end], into_b)
+                sums = self._block(total, a, b, bits, start, differences, quotients)
                 if sums is not None:
                     aa, bb, dd, ab = aa + sums[0], bb + sums[1], dd + sums[2], ab + sums[3]
         total.squares_a.add(aa)
@@ -391,14 +412,14 @@ class _FastKernel:
         total.product.add(ab)
 
     def _block(
-        self, total: Accumulator, a: Array, b: Array, bits: tuple[Array, Array], start: int, buffers: Sequence[Array]
-    ) -> tuple[float, float, float, float] | None:
+        self, total: Accumulator, a: Array, b: Array, bits: tuple[Array, Array], start: int,
+        differences: _Words, quotients: _Words,
+    ) -> tuple[float, float, float, float] | None:  # fmt: skip
         """(a.a, b.b, d.d, a.b) of one block; None where it had to be measured in float64."""
-        size, d = a.size, buffers[2]
+        size, (d, _, words) = a.size, differences
         np.subtract(b, a, out=d)
         dd, aa, bb = float(d.dot(d)), float(a.dot(a)), float(b.dot(b))
-        np.abs(d, out=d)
-        peak = d.item(d.argmax())
+        peak = _peak(*differences)
         # Finite sums mean finite elements; NaN fails every comparison. Where nothing differs dd is 0.
         least = _SMALL_SQUARE * size
         if not (least <= aa < math.inf and least <= bb < math.inf and (least <= dd < math.inf or dd == peak == 0.0)):
@@ -406,18 +427,19 @@ class _FastKernel:
             return None
         total.num_elements += size
         total.num_finite += size
-        # Elements without a difference are counted only where there are some: most updates leave none.
-        self.all_changed = self.all_changed and d.item(d.argmin()) != 0.0
+        # Elements without a difference are counted only where there are some: most updates leave none. As a word +0.0
+        # is the least; -0.0 comes from zeros of two signs only, and those differ.
+        self.all_changed = self.all_changed and d.item(words.argmin()) != 0.0
         changed = size if self.all_changed else self._count(bits, start, size)
         self.all_changed = changed == size
         total.num_changed += changed
         if peak >= total.rough_abs:
             # Rounding keeps the order, so the largest difference is among the largest rounded ones.
             total.rough_abs = peak
-            at = np.flatnonzero(d == peak)
+            at = np.flatnonzero(np.abs(d) == peak)
             total.max_abs = max(total.max_abs, float(np.abs(b[at].astype(np.float64) - a[at]).max()))
         if self.relative and peak and total.max_rel < 2.0:  # no ratio is larger
-            self._relative(total, a, b, d, buffers[3])
+            self._relative(total, a, b, d, quotients)
         # a.b = (a.a + b.b - d.d) / 2, without another pass; its error is second order where the norms are alike.
         return aa, bb, dd, (aa + bb - dd) / 2 if aa < 16 * bb < 256 * aa else float(a.dot(b))
 
@@ -425,12 +447,15 @@ class _FastKernel:
         a, b = (side[start : start + size] for side in bits)
         return int(np.count_nonzero(np.not_equal(a, b, out=self.mask[:size])))
 
-    def _relative(self, total: Accumulator, a: Array, b: Array, distance: Array, s: Array) -> None:
+    def _relative(self, total: Accumulator, a: Array, b: Array, difference: Array, quotients: _Words) -> None:
         """|d| / max(|a|, |b|) grows with |d| / |a + b|, which takes fewer passes."""
+        s = quotients[0]
         np.add(a, b, out=s)
+        np.divide(difference, s, out=s)
+        top = _peak(*quotients)
+        if top <= total.rough_rel:
+            return
         np.abs(s, out=s)
-        np.divide(distance, s, out=s)
-        top = s.item(s.argmax())
         if math.isnan(top):  # 0/0, which counts as 0
             top = float(np.fmax.reduce(s))
         if top > total.rough_rel:
