@@ -92,6 +92,26 @@ class RunHistory:
         chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
         return coverage([item for found, rows in chain for item in reads_of(found, rows)])
 
+    def file_coverage(self, *, effective_only: bool = True) -> tuple[tuple[str, int, int, int, int], ...]:
+        """(file, epoch, first record, record after the last, reads) for data files that are read in order.
+
+        Empty where the order is another, or records were not counted.
+        """
+        from ckptscope.recording.lineage import in_files
+
+        files = next((found.attempt.files for found in reversed(self.attempts) if found.attempt.files), ())
+        return tuple(
+            (name, item.epoch, first, last, count)
+            for item, count in self.coverage(effective_only=effective_only)
+            for name, first, last in in_files(item, files)
+        )
+
+    def steps_frame(self) -> pandas.DataFrame:
+        """One row for each recorded step: attempt, step, batches, examples, epoch, place in it, and whether it survives."""
+        from ckptscope.render.frames import steps_frame
+
+        return steps_frame(self)
+
     def to_json(self) -> str:
         """The contract's JSON object, as text."""
         from ckptscope.render.jsonable import dumps, history_to_jsonable

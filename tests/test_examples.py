@@ -98,3 +98,18 @@ def test_the_command_prints_the_history(run):
     from tests.test_output import validator
 
     validator("history").validate(json.loads(cs.history(str(directory)).to_json()))
+
+
+def test_frames_and_files(run):
+    name, directory, _ = run
+    history = cs.history(str(directory))
+    frame = history.steps_frame()
+    rows = [row for rows in logged(directory).values() for row in rows]
+    assert frame["step"].tolist() == [step for step, _ in rows]
+    assert int((~frame["is_effective"]).sum()) == sum(restart.dead_steps for restart in history.restarts)
+    files = history.file_coverage(effective_only=False)
+    if name == "plain_loop":  # three files of sixteen records, the first ones read by all attempts
+        assert {Path(file).name for file, *_ in files} == {f"train-{n:05d}.tfrecord" for n in range(3)}
+        assert sum((last - first) * count for _, _, first, last, count in files) == sum(len(ids) for _, ids in rows)
+    else:
+        assert files == ()

@@ -59,3 +59,21 @@ def diff_frame(found: CheckpointDiff) -> pandas.DataFrame:
         row["shape"] = tuple(row["shape"])
         rows.append({**row, **stats})
     return pandas.DataFrame(rows)
+
+
+def steps_frame(history: RunHistory) -> pandas.DataFrame:
+    """One row for each recorded step; what is not known is missing (pandas' nullable integers)."""
+    from ckptscope.recording.columns import UNKNOWN
+    from ckptscope.recording.lineage import effective, positions_of
+
+    kept = {found.attempt.id: rows for found, rows in effective(history.attempts)}
+    frames = []
+    for found in history.attempts:
+        positions = positions_of(found)
+        columns = {name: getattr(positions, name) for name in ("step", "batches", "examples", "epoch", "into")}
+        frame = pandas.DataFrame({name: pandas.array(values, dtype="Int64") for name, values in columns.items()})
+        frame = frame.mask(frame == UNKNOWN).rename(columns={"into": "examples_into_epoch"})
+        frame.insert(0, "attempt", found.attempt.id)
+        frame["is_effective"] = [number < kept.get(found.attempt.id, 0) for number in range(found.num_rows)]
+        frames.append(frame)
+    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
