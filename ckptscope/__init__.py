@@ -27,7 +27,7 @@ _LAZY = {
     "inspect_all": ("ckptscope.run_history", "inspect_all"),
     "diff": ("ckptscope.comparison.compare", "diff"),
     "history": ("ckptscope.run_history", "inspect_all"),
-    "record": ("ckptscope.recording.session", "record"),
+    "record": ("ckptscope.recording.run_recorder", "record"),
     "open": ("ckptscope.inspection", "open_checkpoint"),
     "Inspection": ("ckptscope.inspection", "Inspection"),
     "RunHistory": ("ckptscope.run_history", "RunHistory"),

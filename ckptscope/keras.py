@@ -12,7 +12,7 @@ import keras
 
 from ckptscope.recording.model import Start
 from ckptscope.recording.recorder import FLUSH_INTERVAL_S
-from ckptscope.recording.session import RunRecorder, look_at_safely
+from ckptscope.recording.run_recorder import RunRecorder, look_at_safely
 
 
 class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
