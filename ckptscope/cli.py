@@ -49,8 +49,9 @@ def inspect(options: dict[str, Any]) -> int:
 
         history = inspect_all(path, **hints)
         _write(options["output"], lambda file: _render_history(history, chosen, color, file))
-        verdict = history.rows[-1].verdict or "impossible"
-        evidence = history.rows[-1].has_evidence_conditions
+        newest = history.rows[-1] if history.rows else None  # a recording without checkpoints has none
+        verdict = (newest.verdict if newest is not None else None) or "impossible"
+        evidence = newest is not None and newest.has_evidence_conditions
     else:
         with progress("checking") as bar:
             found = library.inspect(

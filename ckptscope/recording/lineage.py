@@ -261,6 +261,8 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, attempts: Sequence
     known = [reads_of(item, rows) for item, rows in chain]
     before = [item for reads in known[:-1] for item in reads]
     reason = next((p.reason for item, _ in chain if (p := positions_of(item)).reason is not None), None)
+    if reason is None:
+        reason = _incomplete(chain)
     repeated: tuple[EpochRange, ...] = ()
     skipped: tuple[EpochRange, ...] = ()
     if reason is None:
@@ -272,6 +274,17 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, attempts: Sequence
         attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, repeated, skipped,
         all(item.attempt.order == "fixed" for item, _ in chain), reason,
     )  # fmt: skip
+
+
+def _incomplete(chain: Sequence[tuple[RecordedAttempt, int]]) -> str | None:
+    """Why the recording does not hold all that the weights have seen: nothing may be called skipped then."""
+    for number, (found, rows) in enumerate(chain):
+        if found.missing or found.problems or found.gaps:
+            return f"the recording of attempt {found.attempt.id} is damaged or has gaps"
+        until = chain[number + 1][0].attempt.restored_step if number + 1 < len(chain) else None
+        if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
+            return f"the last steps of attempt {found.attempt.id} before step {until:,} were not written"
+    return None
 
 
 def merged(reads: Iterable[EpochRange]) -> list[EpochRange]:

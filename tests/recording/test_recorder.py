@@ -239,3 +239,25 @@ def test_closing_twice_and_stepping_after_it_do_no_harm(tmp_path):
     found.close()
     found.step(2)
     found.close()
+
+
+def test_nothing_is_called_skipped_where_the_recording_has_holes(tmp_path):
+    """The first attempt reached its checkpoint, but its last rows were never written."""
+    with recorder(tmp_path) as first:
+        for step in range(1, 6):
+            first.step(step)
+    start = Start(10, 40, 0, 40, "decoded")
+    with recorder(
+        tmp_path, restored_from=str(tmp_path / "ckpt-10"), restored_step=10, start=start, parent=first.attempt.id
+    ) as second:
+        second.step(11)
+    (restart,) = restarts_of(read_recording(str(tmp_path)))
+    assert (restart.repeated, restart.skipped) == ((), ())
+    assert "not written" in restart.reason
+
+
+def test_a_recording_without_checkpoints_is_shown(tmp_path, call):
+    with recorder(tmp_path) as found:
+        found.step(1)
+    assert "Recorded: 1 attempt" in call("inspect", tmp_path, "--all").out
+    assert call("inspect", tmp_path, "--all", "--require", "exact").status == 1
