@@ -330,11 +330,7 @@ def _random_input_ops(facts: Facts) -> Iterator[Outcome]:
     pipeline = facts.pipeline
     if pipeline is None or not pipeline.random_ops:
         return
-    source = (
-        facts.meta.path
-        if facts.meta is not None and facts.meta.pipeline is pipeline
-        else f"{facts.location.prefix}{SUFFIX}"
-    )
+    source = facts.meta.path if facts.meta is not None else f"{facts.location.prefix}{SUFFIX}"
     if facts.step.value == 0 and facts.step.source == "own":
         return
     yield Outcome(
