@@ -134,3 +134,40 @@ def test_a_manager_s_checkpoints_are_noticed(tmp_path):
     assert [(saved.step, saved.sequence) for saved in found.checkpoints] == [(3, 3), (6, 6)]
     assert all(saved.decoded["batches_consumed"] == saved.step for saved in found.checkpoints)
     assert (tmp_path / "ckpt-6.ckptscope.json").exists()
+
+
+@pytest.mark.parametrize("name", ["fixed", "shuffled", "interleaved", "finite, short batches"])
+def test_what_a_lost_place_repeats_is_what_was_trained_on_twice(name, tmp_path):
+    """As sets of ids; for other than fixed orders the range is that of the frontier, and says so."""
+    make = pipelines()[name]
+    first = steps(make(), tmp_path, count=5)
+    dataset = make()
+    iterator, second = iter(dataset), []
+    with cs.record(str(tmp_path), dataset=dataset, iterator=iterator) as recorder:
+        for step in range(6, 9):
+            second.append(next(iterator).numpy().tolist())
+            recorder.step(step)
+    (restart,) = cs.history(str(tmp_path)).restarts
+    delivered = [identity for batch in first for identity in batch]
+    again = {identity for batch in second for identity in batch}
+    (item,) = restart.repeated
+    assert item.epoch == 0
+    assert set(delivered[item.start : item.stop]) == again & set(delivered)
+    assert (restart.skipped, restart.dead_steps) == ((), 0)
+    assert restart.exact_ranges is (name in ("fixed", "finite, short batches"))
+
+
+def test_batches_taken_without_a_step_are_skipped(tmp_path):
+    dataset = pipelines()["fixed"]()
+    iterator = iter(dataset)
+    with cs.record(str(tmp_path), dataset=dataset, iterator=iterator) as recorder:
+        for step in range(1, 4):
+            next(iterator)
+            recorder.step(step)
+    next(iterator)  # read by nobody that records
+    with cs.record(str(tmp_path), dataset=dataset, iterator=iterator) as recorder:
+        next(iterator)
+        recorder.step(4)
+    (restart,) = cs.history(str(tmp_path)).restarts
+    assert [(item.epoch, item.start, item.stop) for item in restart.skipped] == [(0, 12, 16)]
+    assert restart.repeated == ()
