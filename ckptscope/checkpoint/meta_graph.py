@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ _RATE_INPUT = {
     "ApplyAdaMax": 4, "ApplyAdagrad": 2, "ApplyAdagradV2": 2, "ApplyAdadelta": 3, "ApplyRMSProp": 3, "ApplyCenteredRMSProp": 4,
     "ApplyFtrl": 4, "ApplyFtrlV2": 4,
 }  # fmt: skip
+_KEEPS_STATE = re.compile(
+    r"(Read|Assign|VarHandle|Variable|Resource(Scatter|Gather)|Mutable|LookupTable|Queue|Stack(Push|Pop)|Barrier)"
+)
 _PY_OPS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
 _SAME_NUMBER = frozenset(
     (
@@ -101,6 +105,7 @@ class GraphPipeline:
         nondeterministic: ops with ``sloppy`` or ``deterministic=false``.
         random_ops: random ops inside its functions.
         python_ops: Python functions inside it.
+        stateful_ops: ops inside it that read or write variables, tables or queues.
     """
 
     ops: tuple[str, ...]
@@ -112,6 +117,7 @@ class GraphPipeline:
     nondeterministic: tuple[str, ...]
     random_ops: tuple[str, ...]
     python_ops: tuple[str, ...]
+    stateful_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +383,7 @@ def _pipeline_below(graph: _Graph, chosen: NodeDef) -> GraphPipeline:
         nondeterministic=tuple(node.op for node in datasets if _is_nondeterministic(graph, node)),
         random_ops=tuple(node.op for node in everything if node.op in RANDOM_OPS),
         python_ops=tuple(node.op for node in everything if node.op in _PY_OPS),
+        stateful_ops=tuple(dict.fromkeys(node.op for node in everything if _KEEPS_STATE.match(node.op))),
     )
 
 

@@ -134,6 +134,7 @@ def _pipeline(value: Any) -> GraphPipeline | None:
     chosen = {name: item for name, item in value.items() if name in known}
     for name in ("ops", "nondeterministic", "random_ops", "python_ops"):
         chosen[name] = tuple(str(item) for item in chosen[name])
+    chosen["stateful_ops"] = tuple(str(item) for item in chosen.get("stateful_ops", ()))
     chosen["seeds"] = tuple((int(first), int(second)) for first, second in chosen["seeds"])
     chosen["batch_size"], chosen["epoch_size"] = _count(chosen.get("batch_size")), _count(chosen.get("epoch_size"))
     chosen["range_from_zero"] = bool(chosen["range_from_zero"])

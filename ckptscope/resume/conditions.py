@@ -49,7 +49,7 @@ def _deterministic(facts: Facts) -> Iterator[str]:
 def _pure(facts: Facts) -> Iterator[str]:
     titles = _titles(facts, "runs_function")
     pipeline = facts.pipeline
-    if titles and (pipeline is None or pipeline.python_ops or pipeline.random_ops):
+    if titles and (pipeline is None or pipeline.python_ops or pipeline.random_ops or pipeline.stateful_ops):
         yield f"The functions in {titles} draw no random numbers and keep no state (an external-state policy of WARN or IGNORE hides such ones)."
 
 

@@ -201,3 +201,16 @@ def test_a_record_of_another_checkpoint_is_refused(tmp_path):
     judged = cs.inspect(prefixes[1]).resume
     assert "FILE010" in [finding.code for finding in judged.findings]
     assert judged.verdict == "exact"
+
+
+def test_a_function_that_reads_a_variable_is_not_called_pure(tmp_path):
+    t, file = tf(), tmp_path / "train"
+    write(file)
+    counter = t.Variable(1.0)
+    program = Program(Twin(True, lambda data: data.map(lambda x: x * counter)), file)
+    with cs.record(str(tmp_path / "log"), dataset=program.dataset, model=program.model) as recorder:
+        program.train(STEPS)
+        prefix = program.checkpoint.write(str(tmp_path / "ckpt-5"))
+        recorder.saved(prefix, STEPS)
+        assert recorder.flush()
+    assert "COND103" in [condition.code for condition in cs.inspect(prefix).resume.conditions]
