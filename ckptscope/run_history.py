@@ -6,6 +6,7 @@ Where the run was recorded, also its attempts, and what each restart cost.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.journal_files import recordings_in
-from ckptscope.resume.facts import gather
+from ckptscope.resume.commands import resume_command
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, gather
 from ckptscope.resume.model import EpochRange
 from ckptscope.resume.report import evaluate
 
@@ -38,6 +40,10 @@ class HistoryRow:
         place: the iterator's own position, whether or not it is in step.
         batches_moved: since the readable checkpoint before; None where not known.
         alarms: against the readable checkpoint before.
+        why: what forces the verdict, where it is not ``exact``.
+        fix: what to change so that it would be.
+        command: how to go on from it; None where that is impossible.
+        saved_s: when its index was written (Unix seconds).
     """
 
     checkpoint: CheckpointInfo | None
@@ -51,6 +57,14 @@ class HistoryRow:
     place: Position | None = None
     batches_moved: int | None = None
     alarms: tuple[Alarm, ...] = ()
+    why: str | None = None
+    fix: str | None = None
+    command: str | None = None
+    saved_s: float | None = None
+
+
+# A row depends on a checkpoint and on the readable one before it: (prefix, fingerprint) of both.
+RowKey = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +156,40 @@ def inspect_all(
         CheckpointNotFoundError: there is none.
     """
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    rows = []
-    before: Side | None = None
     attempts, restarts = _recorded(str(path))
-    for location in _checkpoints(str(path), bool(attempts)):
-        try:
-            side = _judged(location, hints, verify)
-        except CkptscopeError as error:
-            rows.append(HistoryRow(None, location.prefix, location.number, None, None, None, str(error)))
-            continue
-        rows.append(_row(location, side, before))
-        before = side
-    return RunHistory(str(path), tuple(rows), attempts, restarts)
+    locations = _checkpoints(str(path), bool(attempts))
+    rows = tuple(row for _, row in history_rows(locations, hints, verify=verify))
+    return RunHistory(str(path), rows, attempts, restarts)
+
+
+def history_rows(
+    locations: Iterable[Location], hints: Hints, *, verify: bool = False, known: Mapping[RowKey, HistoryRow] | None = None,
+    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
+) -> Iterator[tuple[RowKey, HistoryRow]]:  # fmt: skip
+    """One row for each checkpoint, in the order given, as soon as it is judged.
+
+    Args:
+        known: rows of an earlier call by their keys; only what is new or was replaced is opened again.
+        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being asked.
+    """
+    before: Side | Location | None = None  # a location where its row was known
+    for location in locations:
+        here = (location.prefix, location.fingerprint())
+        previous = before.facts.location if isinstance(before, Side) else before
+        key: RowKey = (*here, *(() if previous is None else (previous.prefix, previous.fingerprint())))
+        row = (known or {}).get(key)
+        side: Side | Location = location
+        if row is None:
+            try:
+                if isinstance(before, Location):
+                    before = _judged(before, hints, verify, checksum_limit_nbytes)
+                side = _judged(location, hints, verify, checksum_limit_nbytes)
+                row = _row(location, side, before)
+            except CkptscopeError as error:
+                row = HistoryRow(None, location.prefix, location.number, None, None, None, str(error))
+        if row.error is None:
+            before = side
+        yield key, row
 
 
 def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ...]]:
@@ -177,9 +213,9 @@ def _checkpoints(path: str, recorded: bool) -> list[Location]:
         raise
 
 
-def _judged(location: Location, hints: Hints, verify: bool) -> Side:
+def _judged(location: Location, hints: Hints, verify: bool, checksum_limit_nbytes: int) -> Side:
     with location.open() as checkpoint:
-        facts = gather(location, checkpoint, hints, verify=verify)
+        facts = gather(location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes)
         return Side(location.prefix, checkpoint, facts, evaluate(facts))
 
 
@@ -187,9 +223,18 @@ def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
     report, facts = side.report, side.facts
     places = places_of(facts if before is None else before.facts, facts)
     moved = None if before is None else move_between(*places).batches
+    forcing = next((finding for finding in report.findings if finding.verdict is not None), None)
     return HistoryRow(
         checkpoint=checkpoint_info(facts), path=location.prefix, number=location.number, position=report.position,
         verdict=report.verdict, headline=report.headline, error=None,
         has_evidence_conditions=any(condition.source == "evidence" for condition in report.conditions),
         place=places[1].position, batches_moved=moved, alarms=() if before is None else quick_alarms(before, side),
+        why=None if forcing is None else forcing.message, fix=None if forcing is None else forcing.remedy,
+        command=None if report.verdict == "impossible" else resume_command(facts.framework, location.prefix),
+        saved_s=_written_s(location),
     )  # fmt: skip
+
+
+def _written_s(location: Location) -> float | None:
+    fingerprint = location.fingerprint()
+    return None if fingerprint is None else fingerprint[2] / 1e9

@@ -26,7 +26,7 @@ from ckptscope.formats.sstable import FOOTER_NBYTES, MAGIC
 _MEMBER = re.compile(r"^(?P<prefix>.+?)(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
 _NUMBER = re.compile(r"(?:^|[-_.])(\d+)$")
 _PARTNER = re.compile(r"^(?P<base>input(?:_\w+?_\d+)?\.ckpt)-(?P<step>\d+)$")
-_STEP_DIRECTORY = re.compile(r"^(?:checkpoint[-_.]|ckpt[-_.]|step[-_.])?(\d+)$")
+STEP_DIRECTORY = re.compile(r"^(?:checkpoint[-_.]|ckpt[-_.]|step[-_.])?(\d+)$")
 _LATER = (".keras", ".h5", ".hdf5")
 STATE_FILE = "checkpoint"
 
@@ -196,13 +196,18 @@ def _nothing_at(path: str) -> str:
     )
 
 
+def is_index(name: str) -> bool:
+    """Whether a file of that name is a checkpoint's index; those of input partners and unfinished saves are not."""
+    return name.endswith(".index") and "_temp_" not in name and not _PARTNER.match(name[: -len(".index")])
+
+
 def checkpoints_in(directory: str) -> list[Location]:
     """Checkpoints whose index lies in this directory, in step order; input partners and temporary files left out."""
     found = []
     for name in sorted(os.listdir(directory)):
-        if name.endswith(".index") and "_temp_" not in name:
+        if name.endswith(".index"):
             prefix = os.path.join(directory, name[: -len(".index")])
-            if not _PARTNER.match(os.path.basename(prefix)):
+            if is_index(name):
                 found.append(Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix)))
         elif _NUMBER.search(name) and not _MEMBER.match(name) and _is_v1(os.path.join(directory, name)):
             found.append(
@@ -242,7 +247,7 @@ def all_in(path: str) -> list[Location]:
 def _step_directories(directory: str) -> list[tuple[int, str]]:
     found = []
     for name in os.listdir(directory):
-        match = _STEP_DIRECTORY.match(name)
+        match = STEP_DIRECTORY.match(name)
         if match and os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name)):
             found.append((int(match[1]), name))
     return sorted(found)

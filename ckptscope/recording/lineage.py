@@ -141,12 +141,23 @@ def reads_of(found: RecordedAttempt, stop: int | None = None) -> list[EpochRange
         return []
     start = start_of(found.attempt)
     ends = np.flatnonzero(np.append(np.diff(epoch) != 0, True))
+    if found.attempt.spans and start is not None and found.attempt.epoch_size:
+        return _passed(start, (int(epoch[-1]), int(into[-1])), found.attempt.epoch_size)
     ranges = []
     for number, last in enumerate(ends):
         first = start[1] if number == 0 and start is not None and start[0] == epoch[last] else 0
         if into[last] > first:
             ranges.append(EpochRange(int(epoch[last]), first, int(into[last])))
     return ranges
+
+
+def _passed(start: tuple[int, int], stop: tuple[int, int], epoch_size: int) -> list[EpochRange]:
+    """All of a stream between two places: where batches run across the end of a pass, no row stands at that end."""
+    ranges = [
+        EpochRange(epoch, start[1] if epoch == start[0] else 0, stop[1] if epoch == stop[0] else epoch_size)
+        for epoch in range(start[0], stop[0] + 1)
+    ]
+    return [item for item in ranges if item.stop > item.start]
 
 
 def effective(attempts: Sequence[RecordedAttempt], last: str | None = None) -> list[tuple[RecordedAttempt, int]]:
@@ -199,6 +210,25 @@ def holes(reads: Iterable[EpochRange], epoch_size: int | None) -> tuple[EpochRan
         if epoch < last and epoch_size is not None and position < epoch_size:
             missing.append(EpochRange(epoch, position, epoch_size))
     return tuple(missing)
+
+
+def without(ranges: Iterable[EpochRange], others: Iterable[EpochRange]) -> tuple[EpochRange, ...]:
+    """What lies in ``ranges`` and in none of ``others``."""
+    by_epoch: dict[int, list[EpochRange]] = defaultdict(list)
+    for item in merged(others):
+        by_epoch[item.epoch].append(item)
+    rest = []
+    for item in ranges:
+        position = item.start
+        for other in by_epoch.get(item.epoch, ()):
+            if other.stop <= position or other.start >= item.stop:
+                continue
+            if other.start > position:
+                rest.append(EpochRange(item.epoch, position, other.start))
+            position = other.stop
+        if position < item.stop:
+            rest.append(EpochRange(item.epoch, position, item.stop))
+    return tuple(rest)
 
 
 def _swept(reads: Iterable[EpochRange]) -> list[tuple[EpochRange, int]]:
@@ -268,8 +298,7 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, attempts: Sequence
     if reason is None:
         own = known[-1]
         repeated = tuple(item for item in overlaps([*merged(before), *merged(own)]))
-        gone = set(holes(before, attempt.epoch_size))
-        skipped = tuple(item for item in holes([*before, *own], attempt.epoch_size) if item not in gone)
+        skipped = without(holes([*before, *own], attempt.epoch_size), holes(before, attempt.epoch_size))
     return Restart(
         attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, repeated, skipped,
         all(item.attempt.order == "fixed" for item, _ in chain), reason,

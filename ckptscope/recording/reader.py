@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,8 +61,13 @@ def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:
 
     What is damaged becomes a problem of its attempt; what TensorBoard would not show is read all the same.
     """
+    return read_places(recordings_in(directory))
+
+
+def read_places(places: Iterable[str]) -> tuple[RecordedAttempt, ...]:
+    """As :func:`read_recording`, of event files in these very directories."""
     collected: dict[str, _Collected] = {}
-    for place in recordings_in(directory):
+    for place in places:
         for name in sorted(name for name in os.listdir(place) if ".tfevents." in name):
             path = os.path.join(place, name)
             last = ""

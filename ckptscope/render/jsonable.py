@@ -61,9 +61,9 @@ def error_to_jsonable(error: CkptscopeError) -> Json:
     return {"format_version": FORMAT_VERSION, "error": {"code": error.code, "message": str(error), "path": error.path}}
 
 
-def inspection_to_jsonable(inspection: Inspection) -> Json:
-    """``inspect --json``."""
-    return {**_without_variables(inspection), "variables": list(_variables(inspection))}
+def inspection_to_jsonable(inspection: Inspection, *, with_variables: bool = True) -> Json:
+    """``inspect --json``; without the list of variables, which may be long, it is null."""
+    return {**_without_variables(inspection), "variables": list(_variables(inspection)) if with_variables else None}
 
 
 def inspection_pieces(inspection: Inspection) -> Iterator[str]:

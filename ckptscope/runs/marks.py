@@ -1,0 +1,111 @@
+"""What stands beside the lines of a plot: checkpoints, restarts with their bands, beginnings of epochs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ckptscope.recording.columns import UNKNOWN
+from ckptscope.recording.lineage import merged
+from ckptscope.runs.axes import XMode, YAxis, epoch_size_of, y_of, y_of_checkpoint, y_of_range
+from ckptscope.runs.model import Run
+from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
+from ckptscope.runs.restarts import RestartCost, start_examples
+
+_MAX_SKIPPED_BANDS = 12
+_MAX_EPOCH_LINES = 60
+
+
+def checkpoint_marks(run: Run, axis: YAxis, x: XMode) -> tuple[CheckpointMark, ...]:
+    """Checkpoints whose place on x is known."""
+    marks = []
+    for row in run.checkpoints:
+        at = row.saved_s if x == "time" else row.step if row.step is not None else row.row.number
+        if at is not None:
+            name = os.path.basename(row.row.path)
+            attempt = row.saved.attempt if row.saved is not None else None
+            y = y_of_checkpoint(run, row, axis)
+            marks.append(CheckpointMark(row.id, float(at), y, row.row.verdict, name, attempt, row.step))
+    return tuple(marks)
+
+
+def _origin(item: Traced, cost: RestartCost, x: XMode) -> float | None:
+    """Where on x an attempt began."""
+    if x == "time":
+        return item.found.attempt.started_s
+    if cost.restart.step is not None:
+        return float(cost.restart.step)
+    return float(item.x[0]) if len(item.x) else None
+
+
+def restart_marks(
+    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode
+) -> tuple[RestartMark, ...]:
+    """Where attempts began that went on from another."""
+    by_id = {item.found.attempt.id: item for item in traced}
+    marks = []
+    for cost in costs:
+        item = by_id[cost.restart.attempt]
+        start, size = item.found.attempt.start, epoch_size_of(item.found.attempt)
+        y = y_of(axis, start_examples(item.found), start.epoch, start.into, size)
+        if y is None and len(item.y) and np.isfinite(item.y[0]):
+            y = float(item.y[0])
+        marks.append(RestartMark(cost, _origin(item, cost, x), y))
+    return tuple(marks)
+
+
+def bands_of(
+    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode
+) -> tuple[tuple[Band, ...], list[str]]:
+    """What restarts repeated and skipped, and sentences on what cannot be drawn."""
+    by_id = {item.found.attempt.id: item for item in traced}
+    bands, notes = [], []
+    for cost in costs:
+        item = by_id[cost.restart.attempt]
+        if cost.repeat_rows is not None:
+            first, last = cost.repeat_rows
+            # The reads of a step happen after the step before it.
+            start = float(item.x[first - 1]) if first else _origin(item, cost, x)
+            start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
+            bands.append(
+                Band("repeated", cost.number, "x", start, float(item.x[last]), f"↺ {cost.num_repeated:,} repeated")
+            )
+        if axis.mode == "record" and len({found.epoch for found in cost.restart.skipped}) > 1:
+            notes.append(
+                f"restart {cost.number}: what it skipped lies in several epochs; see it against examples or epochs"
+            )
+            continue
+        skipped = [y_of_range(axis, found, epoch_size_of(item.found.attempt)) for found in merged(cost.restart.skipped)]
+        ranges = _joined([pair for pair in skipped if pair is not None])
+        for low, high in sorted(ranges, key=lambda pair: pair[0] - pair[1])[:_MAX_SKIPPED_BANDS]:
+            bands.append(Band("skipped", cost.number, "y", low, high, f"⇥ {cost.num_skipped:,} skipped"))
+        if len(ranges) > _MAX_SKIPPED_BANDS:
+            notes.append(
+                f"restart {cost.number}: the {_MAX_SKIPPED_BANDS} largest of {len(ranges):,} skipped ranges are drawn"
+            )
+    return tuple(bands), notes
+
+
+def _joined(ranges: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Ranges that touch, as one: the end of a pass is the beginning of the next."""
+    joined: list[tuple[float, float]] = []
+    for start, stop in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def epoch_lines(traced: Sequence[Traced]) -> tuple[tuple[int, float], ...]:
+    """Where passes begin, over the steps that survive; every k-th if there are many."""
+    found: dict[int, float] = {}
+    for item in traced:
+        epoch = item.positions.epoch[: item.kept]
+        for row in np.flatnonzero(np.diff(epoch, prepend=UNKNOWN)).tolist():
+            if epoch[row] > 0:
+                found.setdefault(int(epoch[row]), float(item.x[max(0, row - 1)]))
+    every = -(-len(found) // _MAX_EPOCH_LINES) or 1
+    return tuple(sorted(found.items())[::every])

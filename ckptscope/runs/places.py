@@ -1,0 +1,130 @@
+"""Where runs lie below a directory: recordings, and directories with checkpoints. Bounded in depth, number and time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ckptscope.checkpoint.discover import STEP_DIRECTORY, is_index
+from ckptscope.recording.journal_files import DIRECTORY
+
+MAX_DEPTH = 8
+MAX_DIRECTORIES = 20_000
+MAX_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where one run lies.
+
+    Attributes:
+        name: relative to the root, ``.`` for the root itself.
+        directory: absolute.
+        recordings: directories with the recorder's event files.
+        stores: directories whose checkpoints are the run's.
+    """
+
+    name: str
+    directory: str
+    recordings: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came upon.
+
+    Attributes:
+        recordings: by the directory of the run that they belong to.
+        stores: directories with checkpoints, in order.
+        limit: why the search ended early, None if it did not.
+    """
+
+    root: str
+    recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stores: tuple[str, ...] = ()
+    num_directories: int = 0
+    limit: str | None = None
+
+
+def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = False) -> Found:
+    """Look for recordings and checkpoints below ``root``. Links to directories are not followed.
+
+    Args:
+        first_only: stop at the first one.
+    """
+    root = os.path.abspath(root)
+    recordings: dict[str, list[str]] = {}
+    singles: dict[str, int] = {}
+    count, limit, deadline = 0, None, time.monotonic() + max_seconds
+    for here, below, names in os.walk(root):
+        count += 1
+        depth = 0 if here == root else os.path.relpath(here, root).count(os.sep) + 1
+        below[:] = sorted(name for name in below if not name.startswith(".")) if depth < MAX_DEPTH else []
+        if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in names):
+            recordings.setdefault(os.path.dirname(here) if here != root else here, []).append(here)
+        elif "_temp_" not in os.path.basename(here) and (num_stored := _num_stored(names)):
+            singles[here] = num_stored
+        if first_only and (recordings or singles):
+            break
+        if count >= MAX_DIRECTORIES or time.monotonic() > deadline:
+            limit = f"the search for runs ended after {count:,} directories; start further down to see the rest"
+            break
+    kept = {home: tuple(places) for home, places in recordings.items()}
+    stores = dict.fromkeys(_store_of(here, singles, kept, root) for here in sorted(singles))
+    return Found(root, kept, tuple(stores), count, limit)
+
+
+def _num_stored(names: Iterable[str]) -> int:
+    """Checkpoints among file names: indexes, and V1 files by their .meta."""
+    listed = set(names)
+    return sum(
+        is_index(name) or (name.endswith(".meta") and name[: -len(".meta")] in listed)
+        for name in listed
+    )  # fmt: skip
+
+
+def _store_of(here: str, singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> str:
+    """The directory that a user would name: above ``variables``, ``chief``, and directories of one step each."""
+    for inner in ("variables", "chief"):
+        parent = os.path.dirname(here)
+        if os.path.basename(here) == inner and here != root and parent not in singles:
+            here = parent
+            break
+    parent = os.path.dirname(here)
+    is_step = bool(STEP_DIRECTORY.match(os.path.basename(here))) and singles.get(here, 1) == 1
+    return parent if is_step and here != root and parent not in singles and here not in recordings else here
+
+
+def runs_of(found: Found, claims: Mapping[str, str], name: str | None = None) -> tuple[RunPlace, ...]:
+    """Runs out of what was found: a store belongs to the recording that wrote to it, or that lies above it.
+
+    Args:
+        claims: directories that recordings say they wrote checkpoints to, with the directory of that run.
+        name: what runs are named below, as in TensorBoard's ``--logdir_spec``.
+    """
+    stores: dict[str, list[str]] = {home: [] for home in found.recordings}
+    for store in found.stores:
+        home = claims.get(os.path.realpath(store)) or _above(store, found) or store
+        stores.setdefault(home, []).append(store)
+    return tuple(
+        RunPlace(_name(home, found.root, name), home, found.recordings.get(home, ()), tuple(mine))
+        for home, mine in sorted(stores.items())
+    )
+
+
+def _above(store: str, found: Found) -> str | None:
+    while store not in found.recordings:
+        if store == found.root or os.path.dirname(store) == store:
+            return None
+        store = os.path.dirname(store)
+    return store
+
+
+def _name(home: str, root: str, prefix: str | None) -> str:
+    relative = os.path.relpath(home, root)
+    if prefix is None:
+        return relative
+    return prefix if relative == "." else f"{prefix}/{relative}"

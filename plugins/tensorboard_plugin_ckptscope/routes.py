@@ -1,0 +1,211 @@
+"""The routes of http_api.md: from arguments to the library's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ckptscope.errors import (
+    CheckpointChangedError,
+    CheckpointNotFoundError,
+    CkptscopeError,
+    UnsupportedFormatError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
+
+Arguments = Mapping[str, str]
+Answer = Callable[["CkptscopePlugin", Arguments], Any]
+_MOST_POINTS = 20_000
+# Beyond this size of both checkpoints elements are counted, not measured.
+_MEASURED_NBYTES = 1 << 28
+
+
+class Refused(Exception):
+    """A request that cannot be answered."""
+
+    def __init__(self, status: int, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.hint = status, message, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an error becomes on the wire."""
+
+    status: int
+    message: str
+    hint: str | None = None
+
+
+_STATUSES: tuple[tuple[type[CkptscopeError], int, str | None], ...] = (
+    (CheckpointChangedError, 410, "try again in a moment"), (CheckpointNotFoundError, 410, "reload: it was removed"),
+    (UsageError, 400, None), (UnsupportedFormatError, 422, None), (CkptscopeError, 422, "ckptscope verify tells which bytes are damaged"),
+)  # fmt: skip
+
+
+def failure_of(error: Exception) -> Failure:
+    """Status, message and hint of an error."""
+    if isinstance(error, Refused):
+        return Failure(error.status, error.message, error.hint)
+    for kind, status, hint in _STATUSES:
+        if isinstance(error, kind):
+            return Failure(status, str(error), hint)
+    if isinstance(error, OSError):
+        return Failure(422, f"cannot be read: {error.strerror or error}")
+    return Failure(500, f"{type(error).__name__}: {error}", "please report this, with TensorBoard's output")
+
+
+def _text(arguments: Arguments, name: str) -> str:
+    value = arguments.get(name)
+    if value is None or value == "":
+        raise Refused(400, f"the argument {name} is missing")
+    return value
+
+
+def _choice(arguments: Arguments, name: str, choices: tuple[str, ...]) -> Any:
+    value = arguments.get(name, choices[0])
+    if value not in choices:
+        raise Refused(400, f"{name} is one of {', '.join(choices)}")
+    return value
+
+
+def _number(arguments: Arguments, name: str, default: float | None = None) -> float | None:
+    value = arguments.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        raise Refused(400, f"{name} is a number") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise Refused(400, f"{name} is a finite number")
+    return number
+
+
+def _integer(arguments: Arguments, name: str, default: int | None, least: int, most: int) -> int:
+    value = _number(arguments, name, default)
+    if value is None:
+        raise Refused(400, f"the argument {name} is missing")
+    if value != int(value) or value < least:
+        raise Refused(400, f"{name} is an integer from {least} on")
+    return min(int(value), most)
+
+
+def _run(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    name = _text(arguments, "run")
+    try:
+        return plugin.store.run(name)
+    except KeyError:
+        raise Refused(404, f"no run is named {name}", "it may have been removed; reload the page") from None
+
+
+def _path(plugin: CkptscopePlugin, arguments: Arguments, name: str) -> str:
+    try:
+        path: str = plugin.store.path(_text(arguments, name))
+    except KeyError:
+        raise Refused(404, "no such checkpoint", "it may have been removed; reload the page") from None
+    return path
+
+
+def overview(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """All runs; looks for new ones in the background."""
+    from ckptscope.render.run_json import overview_to_jsonable
+
+    del arguments
+    plugin.store.refresh()
+    scan = plugin.store.scan_state().to_jsonable()
+    return overview_to_jsonable(plugin.store.summaries(), logdir=plugin.logdir, scan=scan, notes=plugin.notes)
+
+
+def series(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """What the plot shows."""
+    from ckptscope.render.run_json import plot_to_jsonable
+    from ckptscope.runs.plot import POINTS, position_plot
+
+    first, last = _number(arguments, "from"), _number(arguments, "to")
+    visible = None
+    if first is not None or last is not None:
+        visible = (first if first is not None else float("-inf"), last if last is not None else float("inf"))
+        if visible[0] > visible[1]:
+            raise Refused(400, "from is greater than to")
+    run = _run(plugin, arguments)
+    plot = position_plot(
+        run, y=_choice(arguments, "y", ("examples", "epoch", "record")), x=_choice(arguments, "x", ("step", "time")),
+        reads=_choice(arguments, "reads", ("effective", "all")), visible=visible,
+        points=_integer(arguments, "n", POINTS, 2, _MOST_POINTS),
+    )  # fmt: skip
+    return plot_to_jsonable(run.name, plot)
+
+
+def coverage(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """How often each part of the data was read."""
+    from ckptscope.render.run_json import coverage_to_jsonable
+    from ckptscope.runs.coverage import MANY_FILES, coverage_table
+
+    reads = _choice(arguments, "reads", ("effective", "all"))
+    limit = _integer(arguments, "limit", MANY_FILES, 1, 2000)
+    run = _run(plugin, arguments)
+    return coverage_to_jsonable(run.name, coverage_table(run, reads=reads, limit=limit))
+
+
+def checkpoints(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """The contract's history of a run."""
+    from ckptscope.render.run_json import checkpoints_to_jsonable
+    from ckptscope.runs.summary import summary_of
+
+    run = _run(plugin, arguments)
+    summary = summary_of(run)
+    return checkpoints_to_jsonable(run, summary.attempts, summary.costs)
+
+
+def inspect(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """The contract's object of one checkpoint."""
+    from ckptscope.inspection import inspect as look
+    from ckptscope.render.jsonable import inspection_to_jsonable
+
+    wanted = _choice(arguments, "variables", ("true", "false"))
+    found = look(_path(plugin, arguments, "id"))
+    return inspection_to_jsonable(found, with_variables=wanted == "true")
+
+
+def diff(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """The contract's object of two checkpoints."""
+    from ckptscope.comparison.compare import diff as compare
+    from ckptscope.inspection import open_checkpoint
+    from ckptscope.render.diff_json import diff_to_jsonable
+
+    a, b = _path(plugin, arguments, "a"), _path(plugin, arguments, "b")
+    with open_checkpoint(a) as first, open_checkpoint(b) as second:
+        measured = first.nbytes + second.nbytes <= _MEASURED_NBYTES
+    with compare(a, b, measured=measured) as comparison:
+        return diff_to_jsonable(comparison.collect())
+
+
+def state(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+    """Where the data stood after one step."""
+    from ckptscope.inspection import inspect as look
+    from ckptscope.render.run_json import moment_to_jsonable
+    from ckptscope.runs.moment import moment_of, training_stages
+
+    attempt = _text(arguments, "attempt")
+    step = _integer(arguments, "step", None, 0, 1 << 62)
+    run = _run(plugin, arguments)
+    try:
+        moment = moment_of(run, attempt, step)
+    except KeyError:
+        raise Refused(404, f"attempt {attempt} has no step up to {step:,}") from None
+    try:
+        stages = () if moment.checkpoint is None else training_stages(look(moment.checkpoint.row.path))
+    except CkptscopeError:  # it was judged unreadable; its row says why
+        stages = ()
+    return moment_to_jsonable(run.name, moment, stages)
+
+
+ROUTES: dict[str, Answer] = {
+    "overview": overview, "series": series, "coverage": coverage, "checkpoints": checkpoints, "inspect": inspect,
+    "diff": diff, "state": state,
+}  # fmt: skip

@@ -1,0 +1,253 @@
+"""Runs below the logdir: read by one thread in the background, kept in bounded memory.
+
+Local directories are read by the library itself, as the command line reads them: nothing is thinned out, nothing waits
+for TensorBoard to reload, and damage is told. What is not on this machine comes from TensorBoard's data provider.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ckptscope.runs.model import Run
+from ckptscope.runs.places import Found, RunPlace, runs_of, search
+from ckptscope.runs.reading import Known, claimed_by, read_attempts, read_run, stamp_of
+from ckptscope.runs.summary import RunSummary, summary_of
+from tensorboard_plugin_ckptscope.provided import ProvidedRuns
+from tensorboard_plugin_ckptscope.roots import Root
+
+MEMORY_NBYTES = 64 << 20
+RESCAN_S = 2.0
+FIRST_ANSWER_S = 0.4
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Entry:
+    """What is known of one run.
+
+    Attributes:
+        stamp: of its directories when it was read.
+        claims: directories that its recordings say they wrote checkpoints to, and the stamp of those recordings.
+        run: None where it was given up for others' sake.
+    """
+
+    place: RunPlace
+    root: str
+    stamp: object = None
+    claims: tuple[object, frozenset[str]] = (None, frozenset())
+    known: Known = field(default_factory=Known)
+    run: Run | None = None
+    summary: RunSummary | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanState:
+    """How far the search is, as the overview tells it."""
+
+    state: str
+    text: str | None
+    num_directories: int
+    num_checkpoints: int
+    num_checkpoints_read: int
+
+    def to_jsonable(self) -> dict[str, Any]:
+        """The overview's ``scan``."""
+        return {
+            "state": self.state, "text": self.text, "num_directories": self.num_directories,
+            "num_checkpoints": self.num_checkpoints, "num_checkpoints_read": self.num_checkpoints_read,
+        }  # fmt: skip
+
+
+class Store:
+    """All runs. Methods may be called from any thread."""
+
+    def __init__(
+        self, roots: tuple[Root, ...], provided: ProvidedRuns | None, memory_nbytes: int = MEMORY_NBYTES
+    ) -> None:
+        self._roots = [root for root in roots if root.is_local]
+        self._provided = provided
+        self._memory_nbytes = memory_nbytes
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._recent: OrderedDict[str, int] = OrderedDict()
+        self._paths: dict[str, str] = {}
+        self._wake, self._idle = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._last_scan_s = -1e9
+        self._directories = self._read = 0
+        self._limit: str | None = None
+        self.trouble: str | None = None
+
+    # ------------------------------------------------------------------------------------------ asked by routes
+
+    def refresh(self, wait_s: float = FIRST_ANSWER_S) -> None:
+        """Look for what is new, in the background; wait a moment, so that a quick search is in the answer."""
+        with self._lock:
+            due = time.monotonic() - self._last_scan_s > RESCAN_S
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="ckptscope-scan", daemon=True)
+                self._thread.start()
+            if due and not self._wake.is_set():
+                self._idle.clear()
+                self._wake.set()
+        self._idle.wait(wait_s)
+
+    def summaries(self) -> list[RunSummary]:
+        """Of the runs that were read so far."""
+        with self._lock:
+            return [entry.summary for entry in self._entries.values() if entry.summary is not None]
+
+    def scan_state(self) -> ScanState:
+        """How far the search is."""
+        with self._lock:
+            running = not self._idle.is_set()
+            found = sum(entry.summary.num_checkpoints for entry in self._entries.values() if entry.summary is not None)
+            unread = sum(entry.summary is None for entry in self._entries.values())
+            text = self.trouble or self._limit
+            if running:
+                left = f"; {unread:,} runs are not read yet" if unread else ""
+                text = f"Looking for runs and judging checkpoints: {self._read:,} read so far{left}."
+            state = "running" if running else "limited" if text else "done"
+            return ScanState(state, text, self._directories, found, self._read)
+
+    def run(self, name: str) -> Run:
+        """One run with its steps.
+
+        Raises:
+            KeyError: no such run.
+        """
+        with self._lock:
+            entry = self._entries.get(name)
+        if entry is None:
+            self.refresh(wait_s=5.0)
+            with self._lock:
+                entry = self._entries[name]
+        with entry.lock:
+            run = entry.run if entry.run is not None else self._read_entry(entry)
+        self._keep(name, run)
+        return run
+
+    def path(self, identity: str) -> str:
+        """Prefix of a checkpoint.
+
+        Raises:
+            KeyError: no such checkpoint.
+        """
+        with self._lock:
+            if identity in self._paths:
+                return self._paths[identity]
+        self.refresh(wait_s=5.0)
+        with self._lock:
+            return self._paths[identity]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that runs take, about."""
+        with self._lock:
+            return sum(self._recent.values())
+
+    # ------------------------------------------------------------------------------------------ in the thread
+
+    def _work(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                self._scan()
+                self.trouble = None
+            except Exception as error:  # the thread must live; the page says what happened
+                _log.exception("looking for runs")
+                self.trouble = f"the search for runs failed: {type(error).__name__}: {error}"
+            with self._lock:
+                self._last_scan_s = time.monotonic()
+                if not self._wake.is_set():
+                    self._idle.set()
+
+    def _scan(self) -> None:
+        self._read = 0
+        searched = [(root, search(root.path)) for root in self._roots]
+        self._directories = sum(found.num_directories for _, found in searched)
+        self._limit = next((found.limit for _, found in searched if found.limit), None)
+        places = {place.name: (place, root.path) for root, found in searched for place in self._places(root, found)}
+        if self._provided is not None:
+            places.update({place.name: (place, "") for place in self._provided.places(without=set(places))})
+        with self._lock:
+            for gone in set(self._entries) - set(places):
+                del self._entries[gone]
+                self._recent.pop(gone, None)
+        entries = [self._entry(place, root) for place, root in places.values()]
+        for entry in entries:
+            with entry.lock:
+                stamp = self._stamp(entry)
+                if entry.summary is None or stamp != entry.stamp:
+                    entry.stamp = stamp
+                    self._keep(entry.place.name, self._read_entry(entry))
+
+    def _places(self, root: Root, found: Found) -> tuple[RunPlace, ...]:
+        """Runs of a root; recordings are read first, because they say which directories are theirs."""
+        claims: dict[str, str] = {}
+        for place in runs_of(found, {}, root.name):
+            if place.recordings:
+                entry = self._entry(place, root.path)
+                with entry.lock:
+                    stamp = stamp_of(place.recordings)
+                    if entry.claims[0] != stamp:
+                        entry.claims = (stamp, frozenset(claimed_by(read_attempts(place, entry.known))))
+                claims |= dict.fromkeys(entry.claims[1], place.directory)
+        return runs_of(found, claims, root.name)
+
+    def _entry(self, place: RunPlace, root: str) -> _Entry:
+        with self._lock:
+            entry = self._entries.setdefault(place.name, _Entry(place, root))
+            entry.place, entry.root = place, root
+            return entry
+
+    def _stamp(self, entry: _Entry) -> object:
+        if self._provided is not None and not entry.root:
+            return self._provided.stamp(entry.place)
+        return stamp_of((*entry.place.recordings, *entry.place.stores))
+
+    def _read_entry(self, entry: _Entry) -> Run:
+        """Read a run; its lock is held. One that cannot be read is shown with the reason."""
+        before = self._read
+        try:
+            provided = self._provided is not None and not entry.root
+            attempts = self._provided.read(entry.place) if provided and self._provided is not None else None
+            run = read_run(
+                entry.place, entry.root, entry.known, attempts=attempts,
+                progress=lambda count: self._progress(before + count),
+            )  # fmt: skip
+        except Exception as error:  # the other runs must still be shown
+            _log.exception("reading %s", entry.place.directory)
+            run = read_run(RunPlace(entry.place.name, entry.place.directory), entry.root, attempts=())
+            run = replace(run, problems=(f"cannot be read: {type(error).__name__}: {error}",))
+        entry.run, entry.summary = run, summary_of(run)
+        with self._lock:
+            self._paths.update({row.id: row.row.path for row in run.checkpoints if row.id is not None})
+        return run
+
+    def _progress(self, count: int) -> None:
+        self._read = count
+
+    def _keep(self, name: str, run: Run) -> None:
+        """Remember that a run was used; give up those that were not for longest when memory runs out."""
+        with self._lock:
+            self._recent[name] = run.nbytes
+            self._recent.move_to_end(name)
+            while len(self._recent) > 1 and sum(self._recent.values()) > self._memory_nbytes:
+                oldest, _ = self._recent.popitem(last=False)
+                entry = self._entries.get(oldest)
+                if entry is not None:
+                    entry.run, entry.known = None, Known()
+
+
+def anything_below(roots: tuple[Root, ...], max_seconds: float) -> bool:
+    """Whether there is a checkpoint or a recording: a look that ends at the first one."""
+    looks = (search(root.path, max_seconds=max_seconds, first_only=True) for root in roots if root.is_local)
+    return any(look.recordings or look.stores for look in looks)
