@@ -127,6 +127,20 @@ COMMANDS: tuple[Command, ...] = (
         (_PATH, _STEP, Argument("json", "Print JSON.", ("--json",), "flag")),
     ),
     Command(
+        "report",
+        "Everything that the TensorBoard tab shows of the runs below a directory, as one HTML file that opens offline.\n\n"
+        "Exit status: 0 written, 2 nothing found, or it cannot be written.",
+        (
+            Argument("path", "The directory of a run, or of several.", metavar="DIR"),
+            Argument(
+                "output",
+                "The file to write; standard output if that is no terminal.",
+                ("-o", "--output"),
+                metavar="FILE",
+            ),
+        ),
+    ),
+    Command(
         "explain",
         "What a finding or condition means and how to fix it, per framework.\n\nExit status: 0, or 2 for an unknown code.",
         (Argument("code", "A code, e.g. DATA002."),),

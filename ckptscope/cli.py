@@ -134,8 +134,26 @@ def explain(options: dict[str, Any]) -> int:
     return 0
 
 
+def report(options: dict[str, Any]) -> int:
+    """``ckptscope report``; returns the exit status."""
+    from ckptscope.render.progress import advance_of, progress
+    from ckptscope.render.words import plural, size
+    from ckptscope.report import make_report
+
+    output = options["output"]
+    if output is None and sys.stdout.isatty():
+        raise UsageError("name the file to write: -o report.html")
+    with progress("reading checkpoints", counts_items=True) as bar:
+        made = make_report(options["path"], progress=advance_of(bar))
+    _write(output, lambda file: print(made.html, end="", file=file))
+    if sys.stderr.isatty() and output is not None:
+        told = f"{plural(made.num_runs, 'run')}, {plural(made.num_checkpoints, 'checkpoint')}"
+        print(f"{output}: {told}, {size(len(made.html.encode()))}", file=sys.stderr)
+    return 0
+
+
 _RUN: dict[str, Callable[[dict[str, Any]], int]] = {
-    "inspect": inspect, "diff": diff, "verify": verify, "explain": explain,
+    "inspect": inspect, "diff": diff, "verify": verify, "report": report, "explain": explain,
 }  # fmt: skip
 
 

@@ -26,9 +26,14 @@ STATUS = {
     "verify": ("intact", "damaged"),
     "diff": ("same", "different"),
     "prove": ("proven exact", "proven not exact"),
+    "report": ("written", ""),
     "explain": ("explained", ""),
 }
-FAILURES = {"prove": "could not be decided", "explain": "no such code"}
+FAILURES = {
+    "prove": "could not be decided",
+    "explain": "no such code",
+    "report": "nothing found, or it cannot be written",
+}
 
 
 def _flags(spec: OpSpec) -> str:

@@ -1,4 +1,4 @@
-"""A progress bar on stderr for what takes longer than a second: bytes, rate, time left."""
+"""A progress bar on stderr for what takes longer than a second: bytes or items, rate, time left."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ _EVERY_S = 0.1
 
 @dataclass
 class Bar:
-    """Counts bytes; draws itself once a second has gone by. ``total`` may be set at any time; 0 is unknown."""
+    """Counts bytes or items; draws itself once a second has gone by. ``total`` may be set at any time; 0 is unknown."""
 
     words: str
+    counts_items: bool = False
     total: int = 0
     done: int = 0
     _started_s: float = field(default_factory=time.monotonic)
     _drawn_s: float = 0.0
     _drawing: Any = None
 
-    def advance(self, nbytes: int) -> None:
-        """So many bytes more are done."""
-        self.done += nbytes
+    def advance(self, amount: int) -> None:
+        """So much more is done."""
+        self.done += amount
         now = time.monotonic()
         if now - self._started_s < _PATIENCE_S or now - self._drawn_s < _EVERY_S:
             return
@@ -41,13 +42,15 @@ class Bar:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
+            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
-        columns = (TextColumn("{task.description}"), BarColumn(20), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
+        amount = (MofNCompleteColumn(),) if self.counts_items else (DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(20), *amount, TimeRemainingColumn())
         drawing = Progress(*columns, console=Console(file=sys.stderr), transient=True)
         drawing.add_task(self.words, total=self.total or None)
         drawing.start()
@@ -60,12 +63,12 @@ class Bar:
 
 
 @contextmanager
-def progress(words: str) -> Iterator[Bar | None]:
+def progress(words: str, *, counts_items: bool = False) -> Iterator[Bar | None]:
     """A bar while something runs; None where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    bar = Bar(words)
+    bar = Bar(words, counts_items)
     try:
         yield bar
     finally:
@@ -73,5 +76,5 @@ def progress(words: str) -> Iterator[Bar | None]:
 
 
 def advance_of(bar: Bar | None) -> Callable[[int], None] | None:
-    """What to call with bytes done."""
+    """What to call with what is done."""
     return None if bar is None else bar.advance

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import merged
+from ckptscope.recording.lineage import merged, start_of
 from ckptscope.runs.axes import XMode, YAxis, epoch_size_of, y_of, y_of_checkpoint, y_of_range
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
@@ -31,13 +32,51 @@ def checkpoint_marks(run: Run, axis: YAxis, x: XMode) -> tuple[CheckpointMark, .
     return tuple(marks)
 
 
-def _origin(item: Traced, cost: RestartCost, x: XMode) -> float | None:
-    """Where on x an attempt began."""
-    if x == "time":
-        return item.found.attempt.started_s
-    if cost.restart.step is not None:
-        return float(cost.restart.step)
-    return float(item.x[0]) if len(item.x) else None
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an attempt began: on both axes, and in what is counted (:data:`UNKNOWN` where not known)."""
+
+    x: float
+    y: float
+    step: int
+    batches: int
+    examples: int
+    epoch: int
+    into: int
+
+
+def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> Origin | None:
+    """Where an attempt began; None where its start is not known.
+
+    Args:
+        step: that it went on from; by default as it says itself, else the one before its first.
+    """
+    attempt = item.found.attempt
+    steps = item.found.columns["step"]
+    step = step if step is not None else attempt.restored_step
+    if step is None and len(steps):
+        step = max(0, int(steps[0]) - 1)
+    counts = _start_counts(item)
+    y = y_of(axis, *counts, epoch_size_of(attempt))
+    if step is None or y is None:
+        return None
+    examples, epoch, into = (UNKNOWN if value is None else value for value in counts)
+    at = attempt.started_s if x == "time" else float(step)
+    batches = UNKNOWN if attempt.start.batches is None else attempt.start.batches
+    return Origin(at, y, step, batches, examples, epoch, into)
+
+
+def _start_counts(item: Traced) -> tuple[int | None, int | None, int | None]:
+    """(examples, epoch, examples into it) before the first row."""
+    attempt, positions = item.found.attempt, item.positions
+    if attempt.counting == "epochs":
+        # Each epoch has an iterator of its own: the first one began where its first batch was taken.
+        if not item.found.num_rows:
+            return None, None, None
+        examples, into = int(positions.examples[0]), int(positions.into[0])
+        return None if UNKNOWN in (examples, into) else examples - into, int(positions.epoch[0]), 0
+    place = start_of(attempt)
+    return start_examples(item.found), *((None, None) if place is None else place)
 
 
 def restart_marks(
@@ -48,12 +87,17 @@ def restart_marks(
     marks = []
     for cost in costs:
         item = by_id[cost.restart.attempt]
-        start, size = item.found.attempt.start, epoch_size_of(item.found.attempt)
-        y = y_of(axis, start_examples(item.found), start.epoch, start.into, size)
-        if y is None and len(item.y) and np.isfinite(item.y[0]):
-            y = float(item.y[0])
-        marks.append(RestartMark(cost, _origin(item, cost, x), y))
+        origin = origin_of(item, axis, x, cost.restart.step)
+        first = float(item.y[0]) if len(item.y) and np.isfinite(item.y[0]) else None
+        marks.append(RestartMark(cost, _began(item, cost, x), first if origin is None else origin.y))
     return tuple(marks)
+
+
+def _began(item: Traced, cost: RestartCost, x: XMode) -> float | None:
+    if x == "time":
+        return item.found.attempt.started_s
+    step = cost.restart.step
+    return float(step) if step is not None else float(item.x[0]) if len(item.x) else None
 
 
 def bands_of(
@@ -67,7 +111,7 @@ def bands_of(
         if cost.repeat_rows is not None:
             first, last = cost.repeat_rows
             # The reads of a step happen after the step before it.
-            start = float(item.x[first - 1]) if first else _origin(item, cost, x)
+            start = float(item.x[first - 1]) if first else _began(item, cost, x)
             start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
             bands.append(
                 Band("repeated", cost.number, "x", start, float(item.x[last]), f"↺ {cost.num_repeated:,} repeated")

@@ -23,7 +23,7 @@ from ckptscope.runs.axes import (
     x_values,
     y_values,
 )
-from ckptscope.runs.marks import bands_of, checkpoint_marks, epoch_lines, restart_marks
+from ckptscope.runs.marks import bands_of, checkpoint_marks, epoch_lines, origin_of, restart_marks
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import CheckpointMark, Line, PositionPlot, Traced
 from ckptscope.runs.restarts import RestartCost
@@ -48,7 +48,7 @@ def position_plot(
     kept = {found.attempt.id: rows for found, rows in effective(run.history.attempts)}
     traced = [_traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts]
     costs = run.costs
-    lines = _lines(run, traced, costs, reads, visible, points)
+    lines = _lines(run, traced, axis, x, reads, visible, points)
     checkpoints = checkpoint_marks(run, axis, x)
     everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
     bands, notes = bands_of(traced, costs, axis, x)
@@ -85,7 +85,7 @@ def _reason(traced: Sequence[Traced], checkpoints: Sequence[CheckpointMark]) -> 
 
 
 def _lines(
-    run: Run, traced: Sequence[Traced], costs: Sequence[RestartCost], reads: Reads,
+    run: Run, traced: Sequence[Traced], axis: YAxis, x: XMode, reads: Reads,
     visible: tuple[float, float] | None, points: int,
 ) -> tuple[Line, ...]:  # fmt: skip
     parts: list[tuple[Traced, Literal["kept", "lost"], int, int]] = []
@@ -101,10 +101,10 @@ def _lines(
     for (item, part, first, last), span in zip(parts, spans, strict=True):
         share = max(8, points * (span[1] - span[0]) // in_view)
         outside = max(8, points * (last - first) // total // 4)
-        keep = _events(item, costs)
+        keep = _events(item, run.costs)
         keep = keep[(keep >= first) & (keep < last)] - first
-        values = np.where(np.isfinite(item.y[first:last]), item.y[first:last], -1).astype(np.int64)
-        made.append(_line(run, item, part, first + thinned(values, span, share, keep, outside)))
+        values = np.where(np.isfinite(item.y[first:last]), item.y[first:last], -1)
+        made.append(_line(run, item, part, first + thinned(values, span, share, keep, outside), axis, x))
     return tuple(made)
 
 
@@ -126,16 +126,26 @@ def _events(item: Traced, costs: Sequence[RestartCost]) -> Rows:
     return np.array([row for row in rows if 0 <= row < item.found.num_rows], np.int64)
 
 
-def _line(run: Run, item: Traced, part: Literal["kept", "lost"], rows: Any) -> Line:
+def _line(run: Run, item: Traced, part: Literal["kept", "lost"], rows: Rows, axis: YAxis, x: XMode) -> Line:
+    """One line; it begins where the attempt began, which is before its first row."""
     attempt, positions = item.found.attempt, item.positions
     number = run.numbers[attempt.id]
     chosen = Positions(
         positions.step[rows], positions.batches[rows], positions.examples[rows], positions.epoch[rows],
         positions.into[rows], positions.reason,
     )  # fmt: skip
+    xs, ys = item.x[rows], item.y[rows]
+    start = origin_of(item, axis, x) if len(rows) and rows[0] == 0 else None
+    if start is not None:
+        # Times of steps are rounded down, so that the first may lie before the beginning.
+        xs, ys = np.insert(xs, 0, min(start.x, xs[0])), np.insert(ys, 0, start.y)
+        firsts = (start.step, start.batches, start.examples, start.epoch, start.into)
+        names = ("step", "batches", "examples", "epoch", "into")
+        known = {name: np.insert(getattr(chosen, name), 0, first) for name, first in zip(names, firsts, strict=True)}
+        chosen = Positions(**known, reason=chosen.reason)
     label = attempt_label(item.found, number) + (", lost" if part == "lost" else "")
     file, record = next_records(item.found, chosen.into)
-    return Line(attempt.id, number, attempt.kind, part, label, item.x[rows], item.y[rows], chosen, file, record)
+    return Line(attempt.id, number, attempt.kind, part, label, xs, ys, chosen, file, record)
 
 
 def next_records(found: RecordedAttempt, into: Any) -> tuple[Any, Any]:

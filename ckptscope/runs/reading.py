@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ckptscope.checkpoint.discover import Location, all_in
@@ -16,7 +16,7 @@ from ckptscope.recording.model import SavedCheckpoint
 from ckptscope.recording.reader import RecordedAttempt, read_places
 from ckptscope.run_history import HistoryRow, RowKey, RunHistory, history_rows
 from ckptscope.runs.model import CheckpointRow, Run
-from ckptscope.runs.places import RunPlace
+from ckptscope.runs.places import Found, RunPlace, runs_of
 from ckptscope.runs.restarts import costs_of
 
 MAX_CHECKPOINTS = 5000
@@ -47,7 +47,7 @@ def read_run(
         root: nothing that lies outside of it is opened.
         known: kept by the caller from reading to reading.
         attempts: recorded attempts, where somebody else has read them already.
-        progress: called with the number of checkpoints read so far.
+        progress: called with 1 for each checkpoint that was read.
     """
     known = known if known is not None else Known()
     if attempts is None:
@@ -57,11 +57,27 @@ def read_run(
     for key, row in history_rows(locations, Hints(), known=known.rows, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES):
         rows[key] = row
         if progress is not None:
-            progress(len(rows))
+            progress(1)
     known.rows = rows
     history = RunHistory(place.directory, tuple(rows.values()), attempts, restarts_of(attempts))
     numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}
     return Run(place, history, _merged(history, numbers, place), numbers, costs_of(history, numbers), tuple(problems))
+
+
+def read_all(found: Found, *, progress: Callable[[int], None] | None = None) -> Iterator[Run]:
+    """All runs that a search came upon.
+
+    Args:
+        progress: as in :func:`read_run`.
+    """
+    known: dict[str, Known] = {}
+    claims: dict[str, str] = {}
+    for place in runs_of(found, {}):
+        if place.recordings:
+            known[place.directory] = Known()
+            claims |= dict.fromkeys(claimed_by(read_attempts(place, known[place.directory])), place.directory)
+    for place in runs_of(found, claims):
+        yield read_run(place, found.root, known.get(place.directory), progress=progress)
 
 
 def read_attempts(place: RunPlace, known: Known) -> tuple[RecordedAttempt, ...]:

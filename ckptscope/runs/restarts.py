@@ -88,19 +88,19 @@ def _label(repeated: int | None, skipped: int | None) -> str:
 
 
 def _text(restart: Restart, parent: int, repeated: int | None, skipped: int | None) -> str:
-    at = f" at step {restart.step:,}" if restart.step is not None else ""
-    text = f"Went on from attempt {parent}{at}"
+    frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
+    text = f"Went on from attempt {parent}" + (f" at step {restart.step:,}" if restart.step is not None else "")
+    if repeated == skipped == 0:
+        text += f", where its checkpoint was saved{frontier}"
     if restart.dead_steps:
-        text += f"; {restart.dead_steps:,} later step{'' if restart.dead_steps == 1 else 's'} of it are lost"
+        one = restart.dead_steps == 1
+        text += f"; {restart.dead_steps:,} later step{'' if one else 's'} of it {'is' if one else 'are'} lost"
     if repeated is None or skipped is None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
-    frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
     if repeated:
         text += f". It repeated {repeated:,} examples: {describe_ranges(_joined(restart.repeated))}{frontier}"
     if skipped:
         text += f". It skipped {skipped:,} examples: {describe_ranges(_joined(restart.skipped))}{frontier}"
-    if not repeated and not skipped:
-        text += f", where its checkpoint was saved{frontier}"
     return f"{text}."
 
 

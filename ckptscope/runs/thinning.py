@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
+Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def thinned(values: Rows, rows: tuple[int, int], most: int, keep: Rows, most_outside: int) -> Rows:
+def thinned(values: Values, rows: tuple[int, int], most: int, keep: Rows, most_outside: int) -> Rows:
     """Row numbers to show, in order.
 
     Each of ``most / 2`` pieces of the visible part gives its least and its greatest value, so that the drawn line
@@ -19,7 +20,8 @@ def thinned(values: Rows, rows: tuple[int, int], most: int, keep: Rows, most_out
         rows: [first, last) of the visible part.
         keep: rows that must be among them.
     """
-    first, last = max(0, rows[0]), min(len(values), rows[1])
+    first = min(max(0, rows[0]), len(values))
+    last = min(max(first, rows[1]), len(values))
     pieces = [
         _extremes(values, 0, first, most_outside // 2), _extremes(values, first, last, most),
         _extremes(values, last, len(values), most_outside // 2), keep,
@@ -28,7 +30,7 @@ def thinned(values: Rows, rows: tuple[int, int], most: int, keep: Rows, most_out
     return np.unique(np.concatenate(pieces))
 
 
-def _extremes(values: Rows, first: int, last: int, most: int) -> Rows:
+def _extremes(values: Values, first: int, last: int, most: int) -> Rows:
     """Rows of the least and the greatest value of each of ``most / 2`` pieces."""
     count = last - first
     if count <= max(most, 2):

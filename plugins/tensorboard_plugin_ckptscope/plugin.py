@@ -38,7 +38,7 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         self._store: Any = None
         self._lock = threading.Lock()
         self._chart = Chart()
-        self._modules: dict[str, tuple[bytes, str]] | None = None
+        self._modules: dict[str, tuple[str, str]] | None = None
         self._is_active = False
         self._looked_s = -1e9
 

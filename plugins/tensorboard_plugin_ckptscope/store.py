@@ -215,14 +215,10 @@ class Store:
 
     def _read_entry(self, entry: _Entry) -> Run:
         """Read a run; its lock is held. One that cannot be read is shown with the reason."""
-        before = self._read
         try:
             provided = self._provided is not None and not entry.root
             attempts = self._provided.read(entry.place) if provided and self._provided is not None else None
-            run = read_run(
-                entry.place, entry.root, entry.known, attempts=attempts,
-                progress=lambda count: self._progress(before + count),
-            )  # fmt: skip
+            run = read_run(entry.place, entry.root, entry.known, attempts=attempts, progress=self._progress)
         except Exception as error:  # the other runs must still be shown
             _log.exception("reading %s", entry.place.directory)
             run = read_run(RunPlace(entry.place.name, entry.place.directory), entry.root, attempts=())
@@ -233,7 +229,7 @@ class Store:
         return run
 
     def _progress(self, count: int) -> None:
-        self._read = count
+        self._read += count
 
     def _keep(self, name: str, run: Run) -> None:
         """Remember that a run was used; give up those that were not for longest when memory runs out."""

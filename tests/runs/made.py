@@ -1,0 +1,54 @@
+"""Recorded runs made without TensorFlow, and what they must show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ckptscope.recording.model import Attempt, SourceFile, Start
+from ckptscope.recording.recorder import Recorder, new_id
+from ckptscope.runs.model import Run
+from ckptscope.runs.places import search
+from ckptscope.runs.reading import read_all
+
+FRESH = Start(0, 0, 0, 0, "fresh")
+BATCH, EPOCH = 4, 40
+
+
+def at(examples: int, epoch_size: int = EPOCH, batch: int = BATCH) -> Start:
+    """A start after so many examples."""
+    before = max(examples - 1, 0)
+    into = before % epoch_size + 1 if examples else 0
+    return Start(examples // batch, examples, before // epoch_size, into, "decoded")
+
+
+def record(directory: Path, steps: Iterable[int], *, saves: Iterable[int] = (), start: Start = FRESH, **facts: Any) -> str:
+    """One attempt that trains the steps and notes a checkpoint ``ckpt-STEP`` after some; returns its id."""
+    told = {"batch_size": BATCH, "epoch_size": EPOCH, "spans": True, "order": "fixed", **facts}
+    attempt = Attempt(**{"id": new_id(), "started_s": time.time(), "start": start, **told})
+    noted = set(saves)
+    with Recorder(str(directory), attempt, flush_interval_s=0.02) as recorder:
+        for step in steps:
+            recorder.step(step)
+            if step in noted:
+                recorder.saved(str(directory / f"ckpt-{step}"), step)
+    return attempt.id
+
+
+def restarted(directory: Path, begin: int, kill: int, end: int, start: Start, **facts: Any) -> tuple[str, str]:
+    """A run killed at step ``kill`` that goes on from ``begin`` with its data at ``start``."""
+    first = record(directory, range(1, kill + 1), saves=[begin], **facts)
+    name = str(directory / f"ckpt-{begin}")
+    second = record(directory, range(begin + 1, end + 1), start=start, restored_from=name, restored_step=begin, **facts)
+    return first, second
+
+
+def files(*counts: int) -> tuple[SourceFile, ...]:
+    return tuple(SourceFile(f"/data/part-{number}", 100, count) for number, count in enumerate(counts))
+
+
+def only_run(directory: Path) -> Run:
+    (run,) = read_all(search(str(directory)))
+    return run
