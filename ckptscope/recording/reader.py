@@ -70,13 +70,15 @@ def read_places(places: Iterable[str]) -> tuple[RecordedAttempt, ...]:
     for place in places:
         for name in sorted(name for name in os.listdir(place) if ".tfevents." in name):
             path = os.path.join(place, name)
-            last = ""
+            last, step = "", None
             try:
                 for item in read_bytes_of(path, _PREFIX):
-                    last = _collect(item, collected) or last
+                    last, step = _collect(item, collected) or last, item.step
             except (CkptscopeError, OSError) as error:
+                rest = "nothing of this file" if step is None else f"nothing of this file after step {step:,}"
                 # The writer's attempt is in the file's name, wherever the damage lies.
-                collected.setdefault(last or name.split(".")[-2], _Collected()).problems.append(str(error))
+                found = collected.setdefault(last or name.split(".")[-2], _Collected())
+                found.problems.append(f"{error}; {rest} could be read")
     return from_collected(collected)
 
 

@@ -44,7 +44,7 @@ def chart_path() -> Path | None:
     """plotly.js; found without importing plotly, which takes a while. None where it is not installed."""
     try:
         spec = importlib.util.find_spec("plotly")
-    except (ImportError, ValueError):
+    except Exception:  # whatever a broken installation raises: tables work without a chart
         return None
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         path = Path(place) / "package_data" / "plotly.min.js"

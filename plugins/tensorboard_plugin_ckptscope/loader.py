@@ -28,10 +28,11 @@ class Loader(base_plugin.TBLoader):
         )  # fmt: skip
 
     def load(self, context: base_plugin.TBContext) -> CkptscopePlugin | None:
-        """The plugin; None, and a line in the log, where something that it needs cannot be imported."""
+        """The plugin; None, and a line in the log, where something that it needs is broken."""
         try:
             from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
+
+            return CkptscopePlugin(context)
         except Exception as error:  # whatever a broken installation raises must not reach TensorBoard
             logging.getLogger(__name__).warning("the ckptscope plugin cannot be loaded: %s", error)
             return None
-        return CkptscopePlugin(context)

@@ -24,7 +24,9 @@ def at(examples: int, epoch_size: int = EPOCH, batch: int = BATCH) -> Start:
     return Start(examples // batch, examples, before // epoch_size, into, "decoded")
 
 
-def record(directory: Path, steps: Iterable[int], *, saves: Iterable[int] = (), start: Start = FRESH, **facts: Any) -> str:
+def record(
+    directory: Path, steps: Iterable[int], *, saves: Iterable[int] = (), start: Start = FRESH, **facts: Any
+) -> str:
     """One attempt that trains the steps and notes a checkpoint ``ckpt-STEP`` after some; returns its id."""
     told = {"batch_size": BATCH, "epoch_size": EPOCH, "spans": True, "order": "fixed", **facts}
     attempt = Attempt(**{"id": new_id(), "started_s": time.time(), "start": start, **told})

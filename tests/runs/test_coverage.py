@@ -124,7 +124,13 @@ def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
         }  # fmt: skip
         steps = np.arange(begin + 1, last + 1)
         made = np.arange(1, len(steps) + 1) + examples // batch
-        columns = {"step": steps, "epoch": steps * 0 - 1, "batches": made, "examples": steps * 0 - 1, "wall_time_ms": steps}
+        columns = {
+            "step": steps,
+            "epoch": steps * 0 - 1,
+            "batches": made,
+            "examples": steps * 0 - 1,
+            "wall_time_ms": steps,
+        }
         item = _Collected(headers=[(0, header)])
         if len(steps):
             item.chunks[0, len(steps)] = Chunk(name, 0, columns)
@@ -133,7 +139,11 @@ def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
     return from_collected(collected)
 
 
-@given(st.integers(1, 7), st.integers(3, 20), st.lists(st.tuples(st.integers(0, 12), st.integers(1, 12), st.integers(0, 30)), min_size=1, max_size=4))
+@given(
+    st.integers(1, 7),
+    st.integers(3, 20),
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 12), st.integers(0, 30)), min_size=1, max_size=4),
+)
 @settings(max_examples=300)
 def test_ranges_are_what_every_example_says(batch, epoch, plan):
     """Reads, repeats and skips by intervals, against sets of (epoch, example)."""
@@ -177,7 +187,10 @@ def test_ranges_are_what_every_example_says(batch, epoch, plan):
         assert set(told(restart.skipped)) == passed(before + own) - passed(before), pieces
 
 
-RANGES = st.lists(st.builds(lambda e, a, n: EpochRange(e, a, a + n), st.integers(0, 2), st.integers(0, 20), st.integers(1, 8)), max_size=6)
+RANGES = st.lists(
+    st.builds(lambda e, a, n: EpochRange(e, a, a + n), st.integers(0, 2), st.integers(0, 20), st.integers(1, 8)),
+    max_size=6,
+)
 
 
 @given(RANGES, RANGES)

@@ -147,4 +147,6 @@ def test_claims_beat_places(tmp_path):
     found = search(str(tmp_path))
     taken = runs_of(found, {str(tmp_path / "a" / "ck"): str(tmp_path / "b")}, "spec")
     assert {place.name: len(place.stores) for place in taken} == {"spec/a": 0, "spec/b": 1}
-    assert claimed_by(read_attempts(taken[0], __import__("ckptscope.runs.reading", fromlist=["Known"]).Known())) == set()
+    assert (
+        claimed_by(read_attempts(taken[0], __import__("ckptscope.runs.reading", fromlist=["Known"]).Known())) == set()
+    )

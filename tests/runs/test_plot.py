@@ -58,7 +58,10 @@ def test_lost_steps_are_shown_only_where_all_reads_are_asked_for(tmp_path):
     restarted(tmp_path, 20, 23, 25, at(80))
     run = only_run(tmp_path)
     kept = position_plot(run)
-    assert [(line.number, line.part, int(line.positions.step[-1])) for line in kept.lines] == [(1, "kept", 20), (2, "kept", 25)]
+    assert [(line.number, line.part, int(line.positions.step[-1])) for line in kept.lines] == [
+        (1, "kept", 20),
+        (2, "kept", 25),
+    ]
     every = position_plot(run, reads="all")
     assert [(line.number, line.part) for line in every.lines] == [(1, "kept"), (1, "lost"), (2, "kept")]
     assert every.lines[1].positions.step.tolist() == [20, 21, 22, 23]
@@ -134,7 +137,10 @@ def test_an_evaluation_is_not_part_of_the_run(tmp_path):
     record(tmp_path, range(1, 4), kind="eval")
     run = only_run(tmp_path)
     assert [line.kind for line in position_plot(run).lines] == ["train"]
-    assert [(line.kind, line.label) for line in position_plot(run, reads="all").lines] == [("train", "attempt 1"), ("eval", "attempt 2 (eval), lost")]
+    assert [(line.kind, line.label) for line in position_plot(run, reads="all").lines] == [
+        ("train", "attempt 1"),
+        ("eval", "attempt 2 (eval), lost"),
+    ]
 
 
 @given(
@@ -160,11 +166,25 @@ def test_a_million_steps_and_twenty_restarts_lose_no_event(tmp_path):
     for number in range(20):
         begin = number * each
         start = FRESH if number % 2 else at(begin * 32, 50_000, 32)
-        facts = {} if last is None else {"parent": last, "restored_step": begin, "restored_from": str(tmp_path / f"ckpt-{begin}")}
+        facts = (
+            {}
+            if last is None
+            else {"parent": last, "restored_step": begin, "restored_from": str(tmp_path / f"ckpt-{begin}")}
+        )
         end = steps if number == 19 else begin + each + 500
-        last = record(tmp_path, range(begin + 1, end + 1), start=start, saves=[begin + each], batch_size=32, epoch_size=50_000, **facts)
+        last = record(
+            tmp_path,
+            range(begin + 1, end + 1),
+            start=start,
+            saves=[begin + each],
+            batch_size=32,
+            epoch_size=50_000,
+            **facts,
+        )
     plot = position_plot(only_run(tmp_path))
-    assert len(plot.restarts) == 19 and all(isinstance(mark.cost, RestartCost) and mark.x == mark.cost.restart.step for mark in plot.restarts)
+    assert len(plot.restarts) == 19 and all(
+        isinstance(mark.cost, RestartCost) and mark.x == mark.cost.restart.step for mark in plot.restarts
+    )
     drawn = {(line.number, int(step)) for line in plot.lines for step in line.positions.step}
     for mark in plot.restarts:
         assert (mark.cost.number, mark.cost.restart.step) in drawn

@@ -1,0 +1,65 @@
+"""A plugin as TensorBoard makes it, without a server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.plugins import base_plugin
+from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
+from werkzeug.test import Client, TestResponse
+
+MOUNT = "/data/plugin/ckptscope"
+Made = Callable[..., "Tab"]
+
+
+def flags(**given: Any) -> argparse.Namespace:
+    return argparse.Namespace(
+        **{"logdir": "", "logdir_spec": "", "host": None, "bind_all": False, "ckptscope_allowed_hosts": "", **given}
+    )
+
+
+class Tab:
+    """The plugin and a client of its routes, as TensorBoard mounts them."""
+
+    def __init__(self, logdir: Path | str, provider: Any = None, **given: Any) -> None:
+        told = flags(**{"logdir": str(logdir), **given})
+        self.plugin = CkptscopePlugin(base_plugin.TBContext(logdir=told.logdir, flags=told, data_provider=provider))
+        self.apps = self.plugin.get_plugin_apps()
+        self.client = Client(self._mounted)
+
+    def _mounted(self, environ: dict[str, Any], start: Any) -> Any:
+        path = environ["PATH_INFO"]
+        assert path.startswith(MOUNT), path
+        local = path[len(MOUNT) :]
+        for pattern, app in self.apps.items():
+            if pattern == local or (pattern.endswith("/*") and local.startswith(pattern[:-1])):
+                return app(environ, start)
+        start("404 NOT FOUND", [])
+        return [b""]
+
+    def get(self, route: str, **parameters: Any) -> TestResponse:
+        return self.client.get(f"{MOUNT}/{route}", query_string=parameters, headers={"Host": "localhost:6006"})
+
+    def api(self, route: str, **parameters: Any) -> Any:
+        response = self.get(f"api/v1/{route}", **parameters)
+        assert response.status_code == 200, response.get_data(as_text=True)
+        return json.loads(response.get_data())
+
+    def settled(self) -> Any:
+        """The overview when everything is read."""
+        for _ in range(200):
+            self.plugin.store.refresh(wait_s=1.0)
+            found = self.api("overview")
+            if found["scan"]["state"] != "running":
+                return found
+        raise AssertionError(found["scan"])
+
+
+@pytest.fixture
+def tab() -> Made:
+    return Tab
