@@ -10,7 +10,7 @@ import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.lineage import merged, start_of
-from ckptscope.runs.axes import XMode, YAxis, epoch_size_of, y_of, y_of_checkpoint, y_of_range
+from ckptscope.runs.axes import Reads, XMode, YAxis, epoch_size_of, y_of, y_of_checkpoint, y_of_range
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
 from ckptscope.runs.restarts import RestartCost, start_examples
@@ -101,15 +101,17 @@ def _began(item: Traced, cost: RestartCost, x: XMode) -> float | None:
 
 
 def bands_of(
-    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode
+    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode, reads: Reads
 ) -> tuple[tuple[Band, ...], list[str]]:
     """What restarts repeated and skipped, and sentences on what cannot be drawn."""
     by_id = {item.found.attempt.id: item for item in traced}
     bands, notes = [], []
     for cost in costs:
         item = by_id[cost.restart.attempt]
-        if cost.repeat_rows is not None:
-            first, last = cost.repeat_rows
+        first, last = cost.repeat_rows or (0, -1)
+        if reads == "effective":
+            last = min(last, item.kept - 1)
+        if first <= last:
             # The reads of a step happen after the step before it.
             start = float(item.x[first - 1]) if first else _began(item, cost, x)
             start = float(item.x[first]) if start is None else min(start, float(item.x[first]))

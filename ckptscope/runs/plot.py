@@ -47,11 +47,11 @@ def position_plot(
     axis = Y_AXES[y]
     kept = {found.attempt.id: rows for found, rows in effective(run.history.attempts)}
     traced = [_traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts]
-    costs = run.costs
     lines = _lines(run, traced, axis, x, reads, visible, points)
     checkpoints = checkpoint_marks(run, axis, x)
     everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
-    bands, notes = bands_of(traced, costs, axis, x)
+    shown = [cost for cost in run.costs if reads == "all" or cost.restart.attempt in kept]
+    bands, notes = bands_of(traced, shown, axis, x, reads)
     unplaced = sum(mark.y is None for mark in checkpoints)
     if unplaced:
         notes.append(
@@ -60,7 +60,7 @@ def position_plot(
     files = next((item.attempt.files for item in reversed(run.training) if item.attempt.files), ())
     return PositionPlot(
         x, X_LABELS[x], y, axis.label, _reason(traced, checkpoints), file_ticks(run) if y == "record" else (), reads,
-        tuple(file.path for file in files), lines, restart_marks(traced, costs, axis, x), bands, epoch_lines(traced),
+        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x), bands, epoch_lines(traced),
         checkpoints, (float(min(everything)), float(max(everything))) if everything else None,
         sum(found.num_rows for found in run.history.attempts), _num_drawn(traced, reads), tuple(notes),
     )  # fmt: skip

@@ -207,3 +207,22 @@ def test_plot_is_frozen(tmp_path):
     record(tmp_path, range(1, 3))
     with pytest.raises(dataclasses.FrozenInstanceError):
         position_plot(only_run(tmp_path)).num_steps = 3
+
+
+def test_bands_of_steps_that_are_lost_are_not_among_the_effective(tmp_path):
+    """The second attempt starts its data over, and is itself given up half-way: the third goes on from its step 24."""
+    first = record(tmp_path, range(1, 24), saves=[20])
+    second = record(tmp_path, range(21, 30), restored_step=20, parent=first, saves=[24], start=FRESH)
+    record(tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16))
+    run = only_run(tmp_path)
+    assert [(band.restart, band.start, band.stop) for band in position_plot(run).bands] == [(2, 20.0, 24.0), (3, 24.0, 29.0)]
+    assert [(band.restart, band.start, band.stop) for band in position_plot(run, reads="all").bands] == [(2, 20.0, 29.0), (3, 24.0, 29.0)]
+
+
+def test_a_restart_that_was_itself_given_up_keeps_its_mark(tmp_path):
+    first = record(tmp_path, range(1, 24), saves=[15, 20])
+    record(tmp_path, range(21, 30), restored_step=20, parent=first, start=FRESH)
+    record(tmp_path, range(16, 30), restored_step=15, parent=first, start=at(60))
+    plot = position_plot(only_run(tmp_path))
+    assert [mark.cost.label for mark in plot.restarts] == ["↺ 36 repeated", "in place"]
+    assert plot.bands == ()
