@@ -4,10 +4,10 @@
     tensorboard --logdir /tmp/logs               and look at "Data position"
     ckptscope report /tmp/logs -o report.html    or at one file
 
-Six TFRecord files in a fixed order. The first restart is exact. The second leaves the iterator out, so that the data
-starts over, and forgets it in its own checkpoints. The third takes the weights from an older checkpoint than the
-iterator, which skips what lies between. The last one goes on in place, and is killed while it saves, which leaves half a
-file. Every process logs the ids that it really trained on.
+Six TFRecord files in a fixed order. The first restart is exact. The second takes its weights from an older checkpoint
+than its iterator, which skips what lies between. The third restores everything but the iterator, so that the data starts
+over. The last one goes on in place, but leaves the iterator out of its own checkpoints, and is killed while it saves,
+which leaves half a file. Every process logs the ids that it really trained on.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Process:
 PROCESSES = (
     Process(last=137),
     Process(last=212, weights=125, data=125),
-    Process(last=264, weights=200, keeps_iterator=False),
-    Process(last=350, weights=175, data=200),
-    Process(last=404, weights=325, data=325, dies_saving=True),
+    Process(last=264, weights=175, data=200),
+    Process(last=350, weights=250),
+    Process(last=404, weights=325, data=325, keeps_iterator=False, dies_saving=True),
 )
 
 

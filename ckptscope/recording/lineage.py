@@ -39,7 +39,11 @@ class Restart:
 
     Attributes:
         dead_steps: steps of the parent after that checkpoint; their updates are gone.
-        repeated, skipped: examples that the run's weights saw twice, or never, because of this restart.
+        moved: examples from where the data stood at the checkpoint to where it went on: 0 in place, negative back;
+            None where not known.
+        repeated: examples that this attempt read although the run's weights had seen them. After an earlier restart
+            lost its place, an attempt that goes on in place has some, too.
+        skipped: examples that no step had read and that this attempt went past.
         exact_ranges: False where the order of elements is not fixed: the ranges then are those of the frontier.
         reason: why ranges are not known.
     """
@@ -53,6 +57,7 @@ class Restart:
     skipped: tuple[EpochRange, ...]
     exact_ranges: bool
     reason: str | None
+    moved: int | None = None
 
 
 def positions_of(found: RecordedAttempt) -> Positions:
@@ -95,6 +100,14 @@ def start_of(attempt: Attempt) -> tuple[int, int] | None:
     examples = start.examples if start.examples is not None else UNKNOWN
     found = _positions(attempt, one, one, one + start.batches, one + examples)
     return None if found.reason is not None else (int(found.epoch[0]), int(found.into[0]))
+
+
+def delivered_by(attempt: Attempt) -> int | None:
+    """Examples of a pass that reach the trainer: without the short batch at its end, where that is dropped."""
+    size, batch = attempt.epoch_size, attempt.batch_size
+    if size and batch and attempt.drops and not attempt.spans:
+        return max(1, size // batch) * batch
+    return size
 
 
 def _pass_of(attempt: Attempt, size: int, epoch_size: int) -> tuple[int, int]:
@@ -301,8 +314,33 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, attempts: Sequence
         skipped = without(holes([*before, *own], attempt.epoch_size), holes(before, attempt.epoch_size))
     return Restart(
         attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, repeated, skipped,
-        all(item.attempt.order == "fixed" for item, _ in chain), reason,
+        all(item.attempt.order == "fixed" for item, _ in chain), reason, _moved(parent, stop, found) if reason is None else None,
     )  # fmt: skip
+
+
+def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | None:
+    """Examples between the end of the parent's kept rows and the beginning of the child."""
+    left, begun = place_after(parent, rows), place_after(child, 0)
+    if left is None or begun is None:
+        return None
+    size = delivered_by(child.attempt)
+    if size is None:
+        return begun[1] - left[1] if left[0] == begun[0] else None
+    return (begun[0] - left[0]) * size + begun[1] - left[1]
+
+
+def place_after(found: RecordedAttempt, rows: int) -> tuple[int, int] | None:
+    """(epoch, examples into it) after so many rows of an attempt; None where it is not known."""
+    positions = positions_of(found)
+    if rows and rows <= found.num_rows:
+        place = int(positions.epoch[rows - 1]), int(positions.into[rows - 1])
+    elif found.attempt.counting == "stream":
+        return start_of(found.attempt)
+    elif found.num_rows:  # the first of its iterators began where its first batch was taken
+        place = int(positions.epoch[0]), 0
+    else:
+        return None
+    return None if UNKNOWN in place else place
 
 
 def _incomplete(chain: Sequence[tuple[RecordedAttempt, int]]) -> str | None:

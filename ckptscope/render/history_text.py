@@ -114,9 +114,14 @@ def _losses(restart: Restart | None) -> Iterator[str]:
         yield f"what it repeated or skipped is not known: {restart.reason}"
         return
     frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
+    if restart.moved == 0:
+        yield f"went on where its checkpoint was saved{frontier}"
+    elif restart.moved is not None and not restart.repeated and not restart.skipped:
+        yield f"its data went on {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} its checkpoint"
     if restart.repeated:
-        yield f"repeated {describe_ranges(restart.repeated)}{frontier}"
+        verb = (
+            "repeated" if restart.moved is None or restart.moved < 0 else "read again, as an earlier restart made it:"
+        )
+        yield f"{verb} {describe_ranges(restart.repeated)}{frontier}"
     if restart.skipped:
         yield f"skipped {describe_ranges(restart.skipped)}{frontier}"
-    if not restart.repeated and not restart.skipped:
-        yield f"went on where its checkpoint was saved{frontier}"

@@ -235,7 +235,7 @@ def restart_to_jsonable(restart: Restart) -> Json:
     """What one restart cost."""
     return {
         "attempt": restart.attempt, "parent": restart.parent, "restored_from": restart.restored_from, "step": restart.step,
-        "dead_steps": restart.dead_steps, "repeated_elements": ranges_to_jsonable(restart.repeated),
+        "dead_steps": restart.dead_steps, "moved_examples": restart.moved, "repeated_elements": ranges_to_jsonable(restart.repeated),
         "skipped_elements": ranges_to_jsonable(restart.skipped), "exact_ranges": restart.exact_ranges, "reason": restart.reason,
     }  # fmt: skip
 

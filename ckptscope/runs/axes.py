@@ -11,7 +11,7 @@ import numpy as np
 
 from ckptscope.iterator.position import Position
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import Positions, positions_of
+from ckptscope.recording.lineage import Positions, delivered_by, positions_of
 from ckptscope.recording.model import Attempt
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
@@ -56,18 +56,10 @@ def _floats(column: Any) -> Values:
     return np.where(column == UNKNOWN, np.nan, column).astype(np.float64)
 
 
-def epoch_size_of(attempt: Attempt) -> int | None:
-    """Examples that a pass delivers: without the short batch at its end, where that is dropped."""
-    size, batch = attempt.epoch_size, attempt.batch_size
-    if size and batch and attempt.drops and not attempt.spans:
-        return max(1, size // batch) * batch
-    return size
-
-
 def y_values(found: RecordedAttempt, positions: Positions, axis: YAxis) -> Values:
     """Where an attempt stood after each row."""
     examples, epoch, into = _floats(positions.examples), _floats(positions.epoch), _floats(positions.into)
-    return axis.column(examples, epoch, into, epoch_size_of(found.attempt))
+    return axis.column(examples, epoch, into, delivered_by(found.attempt))
 
 
 def y_of(axis: YAxis, examples: int | None, epoch: int | None, into: int | None, size: int | None) -> float | None:

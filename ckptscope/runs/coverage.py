@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ckptscope.recording.lineage import coverage, effective, positions_of, reads_of, start_of
+from ckptscope.recording.lineage import coverage, delivered_by, effective, positions_of, reads_of, start_of
 from ckptscope.recording.model import SourceFile
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
-from ckptscope.runs.axes import Reads, epoch_size_of, file_offsets
+from ckptscope.runs.axes import Reads, file_offsets
 from ckptscope.runs.model import Run
 
 Status = Literal["once", "repeated", "skipped", "mixed", "partial", "none"]
@@ -125,7 +125,7 @@ def _files(training: Sequence[RecordedAttempt]) -> tuple[tuple[SourceFile, ...],
     offsets = file_offsets(attempt)
     if offsets and offsets[-1] == attempt.epoch_size:
         return attempt.files, list(offsets)
-    size = epoch_size_of(last)
+    size = delivered_by(last)
     return (SourceFile("the data", num_records=size),), [0, size]
 
 

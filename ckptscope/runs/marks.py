@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import merged, start_of
-from ckptscope.runs.axes import Reads, XMode, YAxis, epoch_size_of, y_of, y_of_checkpoint, y_of_range
+from ckptscope.recording.lineage import delivered_by, merged, place_after
+from ckptscope.runs.axes import Reads, XMode, YAxis, y_of, y_of_checkpoint, y_of_range
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
 from ckptscope.runs.restarts import RestartCost, start_examples
@@ -19,10 +19,16 @@ _MAX_SKIPPED_BANDS = 12
 _MAX_EPOCH_LINES = 60
 
 
-def checkpoint_marks(run: Run, axis: YAxis, x: XMode) -> tuple[CheckpointMark, ...]:
-    """Checkpoints whose place on x is known."""
+def checkpoint_marks(
+    run: Run, axis: YAxis, x: XMode, reads: Reads, kept: Mapping[str, int]
+) -> tuple[CheckpointMark, ...]:
+    """Checkpoints whose place on x is known; those that are gone, of steps that are lost, only among all reads."""
     marks = []
     for row in run.checkpoints:
+        saved = row.saved
+        is_gone = row.id is None and saved is not None and saved.sequence > kept.get(saved.attempt, 0)
+        if reads == "effective" and is_gone:
+            continue
         at = row.saved_s if x == "time" else row.step if row.step is not None else row.row.number
         if at is not None:
             name = os.path.basename(row.row.path)
@@ -57,7 +63,7 @@ def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> O
     if step is None and len(steps):
         step = max(0, int(steps[0]) - 1)
     counts = _start_counts(item)
-    y = y_of(axis, *counts, epoch_size_of(attempt))
+    y = y_of(axis, *counts, delivered_by(attempt))
     if step is None or y is None:
         return None
     examples, epoch, into = (UNKNOWN if value is None else value for value in counts)
@@ -68,15 +74,12 @@ def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> O
 
 def _start_counts(item: Traced) -> tuple[int | None, int | None, int | None]:
     """(examples, epoch, examples into it) before the first row."""
-    attempt, positions = item.found.attempt, item.positions
-    if attempt.counting == "epochs":
-        # Each epoch has an iterator of its own: the first one began where its first batch was taken.
-        if not item.found.num_rows:
-            return None, None, None
-        examples, into = int(positions.examples[0]), int(positions.into[0])
-        return None if UNKNOWN in (examples, into) else examples - into, int(positions.epoch[0]), 0
-    place = start_of(attempt)
-    return start_examples(item.found), *((None, None) if place is None else place)
+    found, positions = item.found, item.positions
+    examples = start_examples(found)
+    if found.attempt.counting == "epochs":
+        known = found.num_rows and UNKNOWN not in (positions.examples[0], positions.into[0])
+        examples = int(positions.examples[0]) - int(positions.into[0]) if known else None
+    return examples, *(place_after(found, 0) or (None, None))
 
 
 def restart_marks(
@@ -116,14 +119,21 @@ def bands_of(
             start = float(item.x[first - 1]) if first else _began(item, cost, x)
             start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
             bands.append(
-                Band("repeated", cost.number, "x", start, float(item.x[last]), f"↺ {cost.num_repeated:,} repeated")
+                Band(
+                    "repeated",
+                    cost.number,
+                    "x",
+                    start,
+                    float(item.x[last]),
+                    f"↺ {cost.num_repeated:,} {'read again' if cost.restart.moved == 0 else 'repeated'}",
+                )
             )
         if axis.mode == "record" and len({found.epoch for found in cost.restart.skipped}) > 1:
             notes.append(
                 f"restart {cost.number}: what it skipped lies in several epochs; see it against examples or epochs"
             )
             continue
-        skipped = [y_of_range(axis, found, epoch_size_of(item.found.attempt)) for found in merged(cost.restart.skipped)]
+        skipped = [y_of_range(axis, found, delivered_by(item.found.attempt)) for found in merged(cost.restart.skipped)]
         ranges = _joined([pair for pair in skipped if pair is not None])
         for low, high in sorted(ranges, key=lambda pair: pair[0] - pair[1])[:_MAX_SKIPPED_BANDS]:
             bands.append(Band("skipped", cost.number, "y", low, high, f"⇥ {cost.num_skipped:,} skipped"))

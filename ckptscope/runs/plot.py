@@ -48,7 +48,7 @@ def position_plot(
     kept = {found.attempt.id: rows for found, rows in effective(run.history.attempts)}
     traced = [_traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts]
     lines = _lines(run, traced, axis, x, reads, visible, points)
-    checkpoints = checkpoint_marks(run, axis, x)
+    checkpoints = checkpoint_marks(run, axis, x, reads, kept)
     everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
     shown = [cost for cost in run.costs if reads == "all" or cost.restart.attempt in kept]
     bands, notes = bands_of(traced, shown, axis, x, reads)

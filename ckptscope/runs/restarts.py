@@ -45,14 +45,14 @@ def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCo
 
 def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int]) -> RestartCost:
     known = restart.reason is None
-    repeated = sum(item.stop - item.start for item in restart.repeated) if known else None
-    skipped = sum(item.stop - item.start for item in restart.skipped) if known else None
+    repeated = _count(restart.repeated) if known else None
+    skipped = _count(restart.skipped) if known else None
     rows = _rows_within(found, restart.repeated)
     steps = found.columns["step"]
     return RestartCost(
         restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
-        _label(repeated, skipped), _text(restart, numbers[restart.parent], repeated, skipped),
+        _label(restart.moved, repeated, skipped), describe_restart(restart, numbers[restart.parent]),
     )  # fmt: skip
 
 
@@ -79,33 +79,50 @@ def _before(found: RecordedAttempt, positions: Positions) -> tuple[Column, Colum
     return np.concatenate(([start[0]], positions.epoch[:-1])), np.concatenate(([start[1]], positions.into[:-1]))
 
 
-def _label(repeated: int | None, skipped: int | None) -> str:
+def _label(moved: int | None, repeated: int | None, skipped: int | None) -> str:
     if repeated is None or skipped is None:
         return "loss not known"
+    if moved is not None and moved >= 0:
+        # It did not go back: what it read again is what an earlier restart had begun to repeat.
+        start = "in place" if moved == 0 else f"⇥ {skipped:,} skipped" if skipped else f"⇥ {moved:,} ahead"
+        return start + (f", ↺ {repeated:,} read again" if repeated else "")
     parts = [f"↺ {repeated:,} repeated"] if repeated else []
     parts += [f"⇥ {skipped:,} skipped"] if skipped else []
-    return ", ".join(parts) or "in place"
+    return ", ".join(parts) or ("no loss seen" if moved is None else f"↺ {-moved:,} back")
 
 
-def _text(restart: Restart, parent: int, repeated: int | None, skipped: int | None) -> str:
+def describe_restart(restart: Restart, parent: int) -> str:
+    """What a restart cost, in sentences; ``parent`` is the number of the attempt that it goes on from."""
     frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
     text = f"Went on from attempt {parent}" + (f" at step {restart.step:,}" if restart.step is not None else "")
-    if repeated == skipped == 0:
-        text += f", where its checkpoint was saved{frontier}"
+    text += _where(restart)
     if restart.dead_steps:
         one = restart.dead_steps == 1
         text += f"; {restart.dead_steps:,} later step{'' if one else 's'} of it {'is' if one else 'are'} lost"
-    if repeated is None or skipped is None:
+    if restart.reason is not None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
-    if repeated:
-        text += f". It repeated {repeated:,} examples: {describe_ranges(_joined(restart.repeated))}{frontier}"
-    if skipped:
-        text += f". It skipped {skipped:,} examples: {describe_ranges(_joined(restart.skipped))}{frontier}"
-    return f"{text}."
+    if restart.repeated:
+        earlier = ", as an earlier restart made it" if restart.moved is not None and restart.moved >= 0 else ""
+        text += f". It read {_count(restart.repeated):,} examples again{earlier}: {_ranges(restart.repeated)}{frontier}"
+    if restart.skipped:
+        text += f". It skipped {_count(restart.skipped):,} examples: {_ranges(restart.skipped)}{frontier}"
+    return f"{text}." if restart.repeated or restart.skipped else f"{text}{frontier}."
 
 
-def _joined(ranges: tuple[EpochRange, ...]) -> tuple[EpochRange, ...]:
-    return tuple(merged(ranges))
+def _where(restart: Restart) -> str:
+    if restart.moved is None:
+        return ""
+    if restart.moved == 0:
+        return ", where its checkpoint was saved"
+    return f", with its data {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} that place"
+
+
+def _count(ranges: tuple[EpochRange, ...]) -> int:
+    return sum(item.stop - item.start for item in ranges)
+
+
+def _ranges(ranges: tuple[EpochRange, ...]) -> str:
+    return describe_ranges(tuple(merged(ranges)))
 
 
 def start_examples(found: RecordedAttempt) -> int | None:

@@ -41,6 +41,7 @@ def test_a_run_without_restarts(tmp_path):
         # Behind the place by less than what was trained after it: some steps repeat, the others go on.
         (at(72), "↺ 8 repeated", [("repeated", "x", 20.0, 22.0)]),
         (Start(reason="no idea"), "loss not known", []),
+        (at(76), "↺ 4 repeated", [("repeated", "x", 20.0, 21.0)]),
     ],
 )
 def test_restarts_and_their_bands(tmp_path, start, label, bands):
@@ -215,8 +216,14 @@ def test_bands_of_steps_that_are_lost_are_not_among_the_effective(tmp_path):
     second = record(tmp_path, range(21, 30), restored_step=20, parent=first, saves=[24], start=FRESH)
     record(tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16))
     run = only_run(tmp_path)
-    assert [(band.restart, band.start, band.stop) for band in position_plot(run).bands] == [(2, 20.0, 24.0), (3, 24.0, 29.0)]
-    assert [(band.restart, band.start, band.stop) for band in position_plot(run, reads="all").bands] == [(2, 20.0, 29.0), (3, 24.0, 29.0)]
+    assert [(band.restart, band.start, band.stop) for band in position_plot(run).bands] == [
+        (2, 20.0, 24.0),
+        (3, 24.0, 29.0),
+    ]
+    assert [(band.restart, band.start, band.stop) for band in position_plot(run, reads="all").bands] == [
+        (2, 20.0, 29.0),
+        (3, 24.0, 29.0),
+    ]
 
 
 def test_a_restart_that_was_itself_given_up_keeps_its_mark(tmp_path):
@@ -226,3 +233,20 @@ def test_a_restart_that_was_itself_given_up_keeps_its_mark(tmp_path):
     plot = position_plot(only_run(tmp_path))
     assert [mark.cost.label for mark in plot.restarts] == ["↺ 36 repeated", "in place"]
     assert plot.bands == ()
+
+
+def test_in_place_after_a_restart_that_was_not(tmp_path):
+    """The third attempt goes on exactly; that it reads what was read before is the second one's doing."""
+    first = record(tmp_path, range(1, 24), saves=[20])
+    second = record(tmp_path, range(21, 26), restored_step=20, parent=first, saves=[24], start=FRESH)
+    third = record(tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16), saves=[29])
+    record(tmp_path, range(30, 33), restored_step=29, parent=third, start=at(60))
+    costs = only_run(tmp_path).costs
+    assert [(cost.label, cost.restart.moved) for cost in costs] == [
+        ("↺ 20 repeated", -80), ("in place, ↺ 20 read again", 0), ("⇥ 24 ahead, ↺ 12 read again", 24),
+    ]  # fmt: skip
+    assert (
+        "where its checkpoint was saved; 1 later step of it is lost. It read 20 examples again, as an earlier restart made it"
+        in costs[1].text
+    )
+    assert "24 examples ahead of that place" in costs[2].text

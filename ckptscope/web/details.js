@@ -1,0 +1,182 @@
+// The panel beside the tables: one checkpoint, or where the data stood after one step.
+import {baseName, bytes, clock, copyButton, el, number, plural, rangesText} from './elements.js';
+import {checkpointReason, checkpointStep, verdictBadge} from './checkpoints.js';
+
+const FIELDS = [['step', 'step'], ['epoch', 'epoch'], ['examples_into_epoch', 'examples into it'], ['examples_consumed', 'examples'],
+                ['batches_consumed', 'batches'], ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
+const STEP_FIELDS = [['epoch', 'epoch'], ['examples_into_epoch', 'examples into it'], ['examples', 'examples'], ['batches', 'batches'],
+                     ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
+const WORDS = {not_needed: 'not needed'};
+// Stages with more fields are folded.
+const MAX_OPEN_FIELDS = 3;
+
+// `row` is the table's row, null where the answer is not from a table.
+export function checkpointDetails(answer, row) {
+  const {checkpoint, resume} = answer;
+  return [
+    el('h3', {}, baseName(checkpoint.path), ' ', verdictBadge(resume.verdict)),
+    el('p', {class: 'headline'}, resume.headline),
+    alarmList(row && row.alarms),
+    resumeCommands(row),
+    recordedWords(row),
+    section('Position', positionTable(resume.position, FIELDS)),
+    resume.loss ? section('If it is resumed', lossTable(resume.loss)) : null,
+    ...answer.iterators.map((iterator) => iteratorSection(iterator)),
+    findingsSection(resume.findings),
+    conditionsSection(resume.conditions),
+    section('File', factList([['path', checkpoint.path], ['format', `${checkpoint.format}, ${checkpoint.style}`],
+      ['size', bytes(checkpoint.nbytes)], ['variables', number(checkpoint.num_variables)], ['written by', checkpoint.producer],
+      ['saved', row ? clock(row.saved_s) : null]])),
+  ];
+}
+
+// A checkpoint that only the recording knows.
+export function rowDetails(row) {
+  return [
+    el('h3', {}, row.name || baseName(row.path), ' ', verdictBadge(row.verdict)),
+    el('p', {class: 'headline'}, checkpointReason(row) || 'Its files are gone; this is what was recorded.'),
+    alarmList(row.alarms),
+    resumeCommands(row),
+    recordedWords(row),
+    row.position ? section('Position', positionTable(row.position, FIELDS)) : null,
+  ];
+}
+
+export function stepDetails(state, onChoose) {
+  const {position, checkpoint} = state;
+  const where = state.is_effective === false ? 'lost: later restarts went back before this step' : 'survives in the last weights';
+  return [
+    el('h3', {}, `Step ${number(state.step)}, attempt ${number(state.number)}`),
+    el('p', {class: 'headline'}, `${clock(state.wall_time_s)} · ${where}`),
+    state.disagreement ? el('p', {class: 'alarm'}, `Recorded and decoded disagree: ${state.disagreement}`) : null,
+    section('Position', positionTable({...position, reasons: {}, next_record: null}, STEP_FIELDS),
+      position.file ? el('p', {}, `${position.file} @ ${number(position.record)}`) : null,
+      state.reason ? el('p', {class: 'muted'}, state.reason) : null,
+      factList([['order', state.order], ['held in buffers', state.held_elements === null ? null : number(state.held_elements)]])),
+    state.decoded ? section('Last decoded', decodedWords(state.decoded)) : null,
+    checkpoint ? section('Pipeline at the newest checkpoint until then',
+      el('p', {}, el('button', {type: 'button', class: 'small', disabled: !checkpoint.id, on: {click: () => onChoose(checkpoint.id)}},
+        checkpoint.name), ` step ${number(checkpoint.step)}, ${plural(checkpoint.steps_before, 'step')} before`),
+      stageTree(state.stages || [])) : null,
+  ];
+}
+
+function decodedWords(decoded) {
+  const amount = `${number(decoded.examples_consumed)} examples in ${number(decoded.batches_consumed)} batches`;
+  return el('p', {class: 'muted'}, `at step ${number(decoded.step)}: ${amount}`);
+}
+
+export function section(title, ...children) {
+  return el('section', {}, el('h4', {}, title), ...children);
+}
+
+export function alarmList(alarms) {
+  if (!alarms || !alarms.length) return null;
+  return el('ul', {class: 'alarms'}, alarms.map((alarm) => el('li', {class: 'alarm'}, el('code', {}, alarm.code), ' ', alarm.text)));
+}
+
+function resumeCommands(row) {
+  if (!row) return null;
+  const lines = [];
+  if (row.command) lines.push(el('dt', {}, 'to resume from it'), el('dd', {}, el('pre', {}, row.command), copyButton(row.command)));
+  if (row.fix) lines.push(el('dt', {}, 'to make it exact'), el('dd', {}, el('pre', {class: 'prose'}, row.fix), copyButton(row.fix)));
+  return lines.length ? el('dl', {class: 'commands'}, lines) : null;
+}
+
+function recordedWords(row) {
+  const recorded = row && row.recorded;
+  if (!recorded) return null;
+  const problem = recorded.disagreement || recorded.problem;
+  if (problem) return el('p', {class: 'alarm'}, `When it was saved: ${problem}`);
+  if (!recorded.verdict || recorded.verdict === row.verdict) return null;
+  return el('p', {class: 'muted'}, 'When it was saved, the recorder noted: ', verdictBadge(recorded.verdict));
+}
+
+// Every value that is not known comes with its reason.
+function positionTable(position, fields) {
+  const reasons = position.reasons || {};
+  const next = position.next_record;
+  const rows = fields.map(([key, label]) => positionRow(label, position[key], reasons[key]));
+  if (next) rows.push(positionRow('next record', `${baseName(next.file)} @ ${number(next.record_index)}`));
+  else if (reasons.next_record) rows.push(positionRow('next record', null, reasons.next_record));
+  for (const source of position.sources || []) {
+    const at = source.record_index ?? source.elements_read;
+    rows.push(positionRow(source.file ? baseName(source.file) : source.op, at === null ? null : `${number(at)} read`, source.reason));
+  }
+  return el('table', {class: 'facts'}, el('tbody', {}, position.class ? positionRow('class', position.class) : null, rows));
+}
+
+function positionRow(label, value, reason) {
+  const isKnown = value !== null && value !== undefined;
+  const cell = isKnown ? el('td', {class: 'n'}, number(value)) : el('td', {class: 'reason'}, reason ? `– ${reason}` : '–');
+  return el('tr', {}, el('th', {scope: 'row'}, label), cell);
+}
+
+function lossTable(loss) {
+  return factList([['read again', loss.repeated_elements && `examples ${rangesText(loss.repeated_elements)}`],
+    ['never read', loss.skipped_elements && `examples ${rangesText(loss.skipped_elements)}`]]);
+}
+
+function factList(facts) {
+  const known = facts.filter(([, value]) => value !== null && value !== undefined);
+  if (!known.length) return null;
+  return el('dl', {class: 'facts'}, known.flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, String(value))]));
+}
+
+function iteratorSection(iterator) {
+  const state = [iterator.decoded ? null : `not decoded: ${iterator.error}`, iterator.started === false ? 'not started' : null,
+                 iterator.exhausted ? 'at the end of its data' : null, bytes(iterator.nbytes)].filter(Boolean).join(', ');
+  const name = iterator.key.split('/.ATTRIBUTES')[0];
+  return section('Pipeline', el('p', {class: 'muted key'}, `${name} · ${state}`), stageTree(iterator.stages));
+}
+
+export function stageTree(stages) {
+  if (!stages.length) return null;
+  return el('ul', {class: 'stages'}, stages.map((stage) => el('li', {}, stageLine(stage), stageTree(stage.inputs || []))));
+}
+
+function stageLine(stage) {
+  const fields = Object.entries(stage.fields || {});
+  const isHolding = stage.held_elements !== null && stage.held_elements !== undefined;
+  const head = [el('b', {}, stage.title || stage.op), stage.known === false ? el('span', {class: 'muted'}, ' not known') : null,
+                isHolding ? el('span', {}, ` holds ${number(stage.held_elements)}`) : null];
+  if (!fields.length) return el('div', {title: stage.path}, head);
+  return el('details', {open: fields.length <= MAX_OPEN_FIELDS}, el('summary', {title: stage.path}, head),
+    el('table', {class: 'facts'}, el('tbody', {}, fields.map(([name, value]) => positionRow(name, plainValue(value))))));
+}
+
+function plainValue(value) {
+  return value === null || typeof value !== 'object' ? value : JSON.stringify(value);
+}
+
+function findingsSection(findings) {
+  const isGood = (finding) => finding.verdict === null && ['saved', 'not_needed'].includes(finding.status);
+  const bad = findings.filter((finding) => !isGood(finding));
+  const good = findings.filter(isGood);
+  return section('Findings', el('ul', {class: 'findings'}, bad.map(findingItem)),
+    good.length ? el('details', {open: !bad.length}, el('summary', {}, `${plural(good.length, 'part')} as needed`),
+      el('ul', {class: 'findings'}, good.map(findingItem))) : null);
+}
+
+function findingItem(finding) {
+  return el('li', {}, el('code', {title: `ckptscope explain ${finding.code}`}, finding.code), ' ',
+    finding.verdict ? verdictBadge(finding.verdict) : el('span', {class: 'muted'}, WORDS[finding.status] || finding.status),
+    el('div', {}, finding.subject ? `${finding.subject}: ` : '', finding.message),
+    finding.remedy ? el('div', {class: 'remedy'}, el('span', {}, `→ ${finding.remedy}`), copyButton(finding.remedy)) : null);
+}
+
+function conditionsSection(conditions) {
+  if (!conditions.length) return null;
+  const items = conditions.map((condition) => el('li', {}, el('code', {}, condition.code), ` ${condition.text}`));
+  return section('Conditions', el('ul', {class: 'findings'}, items));
+}
+
+export function noChoice() {
+  return [el('p', {class: 'muted'}, 'Choose a checkpoint in the plot or table to see what it holds, or a line of the plot to see ',
+    'where the data stood after that step. Shift-click, or the button of a row, compares two.')];
+}
+
+// Two checkpoints of one name are told apart by their steps.
+export function checkpointTitle(row) {
+  return row ? `${row.name || baseName(row.path)} (step ${number(checkpointStep(row))})` : 'a checkpoint';
+}
