@@ -14,7 +14,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request, Response
 
 from tensorboard_plugin_ckptscope.assets import JAVASCRIPT, Chart, modules
-from tensorboard_plugin_ckptscope.roots import Root, roots_of
+from tensorboard_plugin_ckptscope.roots import Root, anything_below, roots_of
 from tensorboard_plugin_ckptscope.routes import ROUTES, Answer, Refused, failure_of
 from tensorboard_plugin_ckptscope.security import HEADERS, Guard
 
@@ -179,8 +179,6 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
     def _look_now(self) -> None:
         try:
-            from tensorboard_plugin_ckptscope.store import anything_below
-
             self._is_active = anything_below(self.roots, _LOOK_S)
         except Exception:  # then the tab is listed as inactive
             _log.exception("looking for checkpoints below %s", os.getcwd())

@@ -46,3 +46,11 @@ def roots_of(logdir: str | None, flags: Any) -> tuple[Root, ...]:
 
 def _absolute(path: str) -> str:
     return path if _REMOTE.match(path) else os.path.abspath(os.path.expanduser(path))
+
+
+def anything_below(roots: tuple[Root, ...], max_seconds: float) -> bool:
+    """Whether there is a checkpoint or a recording: a look that ends at the first one."""
+    from ckptscope.runs.places import search
+
+    looks = (search(root.path, max_seconds=max_seconds, first_only=True) for root in roots if root.is_local)
+    return any(look.recordings or look.stores for look in looks)

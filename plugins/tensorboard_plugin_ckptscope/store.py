@@ -241,9 +241,3 @@ class Store:
                 entry = self._entries.get(oldest)
                 if entry is not None:
                     entry.run, entry.known = None, Known()
-
-
-def anything_below(roots: tuple[Root, ...], max_seconds: float) -> bool:
-    """Whether there is a checkpoint or a recording: a look that ends at the first one."""
-    looks = (search(root.path, max_seconds=max_seconds, first_only=True) for root in roots if root.is_local)
-    return any(look.recordings or look.stores for look in looks)
