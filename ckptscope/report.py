@@ -30,11 +30,12 @@ from ckptscope.runs.reading import read_all
 from ckptscope.runs.summary import summary_of
 
 MAX_RUNS = 20
+MAX_CHANGES = 200
 _POINTS = 1500
 # Of each run: details of so many checkpoints, comparisons of so many neighbours; the newest ones.
 _MAX_DETAILS = 200
 _MAX_DIFFS = 50
-_MAX_CHANGES = 200
+
 # Beyond this size of both checkpoints elements are counted, not measured.
 _MEASURED_NBYTES = 1 << 26
 
@@ -134,11 +135,7 @@ def _diffs(rows: list[CheckpointRow]) -> Iterator[tuple[str, Any]]:
         sizes = sum(row.row.checkpoint.nbytes for row in (a, b) if row.row.checkpoint is not None)
         try:
             with diff(a.row.path, b.row.path, measured=sizes <= _MEASURED_NBYTES) as comparison:
-                found = diff_to_jsonable(comparison.collect())
+                found = diff_to_jsonable(comparison.collect(), most=MAX_CHANGES)
         except (CkptscopeError, OSError):
             continue
-        left_out = len(found["changes"]) - _MAX_CHANGES
-        if left_out > 0:
-            found["notes"] = [*found["notes"], f"{left_out:,} more changes are not in this report"]
-            found["changes"] = found["changes"][:_MAX_CHANGES]
         yield answer_key("diff", a=a.id, b=b.id), found

@@ -357,3 +357,19 @@ def test_frozen_weights_and_new_nan_alarm(call, tmp_path):
 @pytest.mark.parametrize("code", ["DATA_BACK", "data_rate", "NAN_NEW"])
 def test_explain_knows_the_alarms(call, code):
     assert code.upper() in call("explain", code).out
+
+
+def test_a_shortened_list_of_changes_keeps_the_largest(in_samples):
+    from ckptscope.render.diff_json import diff_to_jsonable
+
+    with cs.diff("manager_run_221@4", "manager_run_221@12") as comparison:
+        found = comparison.collect()
+    whole, short = diff_to_jsonable(found), diff_to_jsonable(found, most=3)
+    assert len(whole["changes"]) > 3 == len(short["changes"])
+    assert [change for change in whole["changes"] if change in short["changes"]] == short["changes"]
+    assert short["notes"] == [
+        *whole["notes"],
+        f"{len(whole['changes']) - 3:,} more changes are not listed here; ckptscope diff lists them",
+    ]
+    assert {**short, "changes": [], "notes": []} == {**whole, "changes": [], "notes": []}
+    assert diff_to_jsonable(found, most=10_000) == whole

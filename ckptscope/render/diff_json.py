@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ckptscope.render.diff_words import chosen_changes
 from ckptscope.render.jsonable import (
     Json,
     alarm_to_jsonable,
@@ -20,9 +21,18 @@ if TYPE_CHECKING:
     from ckptscope.comparison.model import Change, CheckpointDiff, Group, IteratorChange, Measures, Summary
 
 
-def diff_to_jsonable(found: CheckpointDiff) -> Json:
-    """``diff --json``."""
-    return {**_without_changes(found), "changes": [change_to_jsonable(change) for change in found.changes]}
+def diff_to_jsonable(found: CheckpointDiff, *, most: int | None = None) -> Json:
+    """``diff --json``.
+
+    Args:
+        most: list so many changes at most, the largest ones, and say so in the notes.
+    """
+    changes = found.changes if most is None else chosen_changes(found.changes, most)
+    shown = {**_without_changes(found), "changes": [change_to_jsonable(change) for change in changes]}
+    left_out = len(found.changes) - len(changes)
+    if left_out:
+        shown["notes"] = [*shown["notes"], f"{left_out:,} more changes are not listed here; ckptscope diff lists them"]
+    return shown
 
 
 def diff_pieces(found: CheckpointDiff) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ckptscope.render import words
@@ -129,6 +129,15 @@ def largest(changes: Iterable[Change]) -> list[Change]:
     """Changes of values, most first; bookkeeping last."""
     measured = [change for change in changes if change.stats is not None]
     return sorted(measured, key=lambda change: (change.counts, relative(change)), reverse=True)
+
+
+def chosen_changes(changes: Sequence[Change], most: int) -> list[Change]:
+    """At most so many changes, in their order: what is no change of values (renamed, added, …) before the largest of those."""
+    if len(changes) <= most:
+        return list(changes)
+    others = [change for change in changes if change.stats is None]
+    kept = {id(change) for change in [*others, *largest(changes)][:most]}
+    return [change for change in changes if id(change) in kept]
 
 
 def totals(group: Group) -> str:

@@ -178,11 +178,12 @@ def diff(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
     from ckptscope.inspection import open_checkpoint
     from ckptscope.render.diff_json import diff_to_jsonable
 
+    most = _integer(arguments, "limit", None, 1, _MOST_POINTS) if "limit" in arguments else None
     a, b = _path(plugin, arguments, "a"), _path(plugin, arguments, "b")
     with open_checkpoint(a) as first, open_checkpoint(b) as second:
         measured = first.nbytes + second.nbytes <= _MEASURED_NBYTES
     with compare(a, b, measured=measured) as comparison:
-        return diff_to_jsonable(comparison.collect())
+        return diff_to_jsonable(comparison.collect(), most=most)
 
 
 def state(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
