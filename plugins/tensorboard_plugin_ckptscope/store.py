@@ -21,7 +21,8 @@ from tensorboard_plugin_ckptscope.provided import ProvidedRuns
 from tensorboard_plugin_ckptscope.roots import Root
 
 MEMORY_NBYTES = 64 << 20
-RESCAN_S = 2.0
+# A search begins at most so often, and takes at most a tenth of the time.
+RESCAN_S, SLOWEST_RESCAN_S = 2.0, 60.0
 FIRST_ANSWER_S = 0.4
 _log = logging.getLogger(__name__)
 
@@ -78,8 +79,9 @@ class Store:
         self._recent: OrderedDict[str, int] = OrderedDict()
         self._paths: dict[str, str] = {}
         self._wake, self._idle = threading.Event(), threading.Event()
+        self._idle.set()
         self._thread: threading.Thread | None = None
-        self._last_scan_s = -1e9
+        self._last_scan_s, self._rescan_s = -1e9, RESCAN_S
         self._directories = self._read = 0
         self._limit: str | None = None
         self.trouble: str | None = None
@@ -89,11 +91,11 @@ class Store:
     def refresh(self, wait_s: float = FIRST_ANSWER_S) -> None:
         """Look for what is new, in the background; wait a moment, so that a quick search is in the answer."""
         with self._lock:
-            due = time.monotonic() - self._last_scan_s > RESCAN_S
+            due = time.monotonic() - self._last_scan_s > self._rescan_s
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="ckptscope-scan", daemon=True)
                 self._thread.start()
-            if due and not self._wake.is_set():
+            if due and self._idle.is_set():
                 self._idle.clear()
                 self._wake.set()
         self._idle.wait(wait_s)
@@ -114,7 +116,7 @@ class Store:
                 left = f"; {unread:,} runs are not read yet" if unread else ""
                 text = f"Looking for runs and judging checkpoints: {self._read:,} read so far{left}."
             state = "running" if running else "limited" if text else "done"
-            return ScanState(state, text, self._directories, found, self._read)
+            return ScanState(state, text, self._directories, found, min(self._read, found) if running else found)
 
     def run(self, name: str) -> Run:
         """One run with its steps.
@@ -158,6 +160,7 @@ class Store:
         while True:
             self._wake.wait()
             self._wake.clear()
+            begun = time.monotonic()
             try:
                 self._scan()
                 self.trouble = None
@@ -166,8 +169,8 @@ class Store:
                 self.trouble = f"the search for runs failed: {type(error).__name__}: {error}"
             with self._lock:
                 self._last_scan_s = time.monotonic()
-                if not self._wake.is_set():
-                    self._idle.set()
+                self._rescan_s = min(max(RESCAN_S, 10 * (self._last_scan_s - begun)), SLOWEST_RESCAN_S)
+                self._idle.set()
 
     def _scan(self) -> None:
         self._read = 0
