@@ -118,14 +118,18 @@ class EpochRange:
     stop: int
 
 
+# A list of more epochs helps nobody, and a damaged step could ask for any number.
+_MOST_EPOCHS = 10_000
+
+
 def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, ...]:
-    """[start, stop) in examples over all epochs, cut at their boundaries."""
-    if stop <= start:
+    """[start, stop) in examples over all epochs, cut at their boundaries; nothing where those are more than 10,000."""
+    if stop <= start or (epoch_size and (stop - start) // epoch_size > _MOST_EPOCHS):
         return ()
     if not epoch_size:
         return (EpochRange(0, start, stop),)
     pieces: list[EpochRange] = []
-    while start < stop and len(pieces) < 64:
+    while start < stop:
         epoch = start // epoch_size
         end = min(stop, (epoch + 1) * epoch_size)
         pieces.append(EpochRange(epoch, start - epoch * epoch_size, end - epoch * epoch_size))

@@ -215,3 +215,20 @@ def test_written_states(tmp_path, index, held, step, verdict, status):
         assert (found.resume.position.examples_consumed, found.resume.position.batches_consumed) == (28, 7)
     else:
         assert found.resume.position.examples_consumed is None
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "size", "expected"),
+    [(0, 0, 10, 0), (5, 5, None, 0), (3, 25, 10, 3), (0, 1000, 10, 100), (7, 650, None, 1), (0, 10**18, 10, 0)],
+)
+def test_ranges_over_epochs_are_whole_or_not_told(start, stop, size, expected):
+    from ckptscope.resume.model import epoch_ranges
+
+    found = epoch_ranges(start, stop, size)
+    assert len(found) == expected
+    if found:
+        assert sum(item.stop - item.start for item in found) == stop - start
+        assert (found[0].start + found[0].epoch * (size or 0), found[-1].stop + found[-1].epoch * (size or 0)) == (
+            start,
+            stop,
+        )
