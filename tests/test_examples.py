@@ -113,3 +113,44 @@ def test_frames_and_files(run):
         assert sum((last - first) * count for _, _, first, last, count in files) == sum(len(ids) for _, ids in rows)
     else:
         assert files == ()
+
+
+def test_a_run_that_is_preempted_again_and_again(tmp_path):
+    """Labels, bands and coverage of the picture in the README, against the ids that were really trained on."""
+    from ckptscope.runs.coverage import coverage_table
+    from ckptscope.runs.places import search
+    from ckptscope.runs.plot import position_plot
+    from ckptscope.runs.reading import read_all
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "preempted.py"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (run,) = read_all(search(str(tmp_path)))
+    assert [cost.label for cost in run.costs] == [
+        "in place",
+        "⇥ 200 skipped",
+        "↺ 800 repeated",
+        "in place, ↺ 632 read again",
+    ]
+    processes = list(logged(tmp_path).values())
+    seen: Counter[int] = Counter()
+    for number, rows in enumerate(processes):
+        kept = processes[number + 1][0][0] if number + 1 < len(processes) else 10**9
+        own: Counter[int] = Counter()
+        for step, ids in rows:
+            own.update(ids)
+            if step < kept:
+                seen.update(ids)
+        assert run.history.attempts[number].num_rows == len(rows)
+    told: Counter[int] = Counter()
+    for cell in coverage_table(run).cells:
+        for first, last, count in cell.parts:
+            told.update(dict.fromkeys(range(cell.file * 200 + first, cell.file * 200 + last), count))
+    assert told == seen
+    bands = [(band.kind, band.axis, band.start, band.stop) for band in position_plot(run).bands]
+    assert bands == [("skipped", "y", 1400, 1600), ("repeated", "x", 250, 325), ("repeated", "x", 325, 404)]
+    assert run.checkpoints[-1].row.verdict == "impossible"
