@@ -91,8 +91,7 @@ def _ignore(count: int) -> None:
 
 def _answers(run: Run, progress: Callable[[int], None]) -> Iterator[tuple[str, Any]]:
     """(key, object) of everything that the page can ask about one run."""
-    summary = summary_of(run)
-    yield answer_key("checkpoints", run=run.name), checkpoints_to_jsonable(run, summary.attempts, summary.costs)
+    yield answer_key("checkpoints", run=run.name), checkpoints_to_jsonable(run)
     for reads in ("effective", "all"):
         yield (
             answer_key("coverage", run=run.name, reads=reads),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, all_in
+from ckptscope.checkpoint.discover import Location, all_in, members_of
 from ckptscope.comparison.data import move_between, places_of
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.sides import Side, quick_alarms
@@ -26,8 +26,10 @@ from ckptscope.resume.report import evaluate
 if TYPE_CHECKING:
     import pandas
 
-    from ckptscope.recording.lineage import Positions, Restart
+    from ckptscope.recording.lineage import Restart
+    from ckptscope.recording.positions import Positions
     from ckptscope.recording.reader import RecordedAttempt
+    from ckptscope.recording.summary import AttemptSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class HistoryRow:
     saved_s: float | None = None
 
 
-# A row depends on a checkpoint and on the readable one before it: (prefix, fingerprint) of both.
+# A row depends on all files of a checkpoint, what stands beside it, and the readable checkpoint before it.
 RowKey = tuple[object, ...]
 
 
@@ -81,13 +83,21 @@ class RunHistory:
     attempts: tuple[RecordedAttempt, ...] = ()
     restarts: tuple[Restart, ...] = ()
 
+    def summaries(self) -> tuple[AttemptSummary, ...]:
+        """The attempts in numbers."""
+        if not self.attempts:
+            return ()
+        from ckptscope.recording.summary import attempt_summary
+
+        return tuple(attempt_summary(found, number) for number, found in enumerate(self.attempts, 1))
+
     def positions(self, attempt: str) -> Positions:
         """Where the data stood after each step of a recorded attempt.
 
         Raises:
             KeyError: no such attempt.
         """
-        from ckptscope.recording.lineage import positions_of
+        from ckptscope.recording.positions import positions_of
 
         found = next((item for item in self.attempts if item.attempt.id == attempt), None)
         if found is None:
@@ -95,13 +105,16 @@ class RunHistory:
         return positions_of(found)
 
     def coverage(self, *, effective_only: bool = True) -> tuple[tuple[EpochRange, int], ...]:
-        """How often each part of each pass was read.
+        """How often each part of each pass was read; nothing where several hosts share the data between them.
 
         Args:
             effective_only: reads that survive in the weights of the last attempt; else all that happened.
         """
-        from ckptscope.recording.lineage import coverage, effective, reads_of
+        from ckptscope.recording.intervals import coverage
+        from ckptscope.recording.lineage import effective, processes, reads_of
 
+        if len(processes(self.attempts)) > 1:
+            return ()
         training = [found for found in self.attempts if found.attempt.kind == "train"]
         chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
         return coverage([item for found, rows in chain for item in reads_of(found, rows)])
@@ -111,7 +124,7 @@ class RunHistory:
 
         Empty where the order is another, or records were not counted.
         """
-        from ckptscope.recording.lineage import in_files
+        from ckptscope.recording.intervals import in_files
 
         files = next((found.attempt.files for found in reversed(self.attempts) if found.attempt.files), ())
         return tuple(
@@ -173,10 +186,10 @@ def history_rows(
         checksum_limit_nbytes: up to this size checksums of all tensors are verified without being asked.
     """
     before: Side | Location | None = None  # a location where its row was known
+    stamps = _Stamps()
     for location in locations:
-        here = (location.prefix, location.fingerprint())
         previous = before.facts.location if isinstance(before, Side) else before
-        key: RowKey = (*here, *(() if previous is None else (previous.prefix, previous.fingerprint())))
+        key: RowKey = (stamps.of(location), None if previous is None else stamps.of(previous))
         row = (known or {}).get(key)
         side: Side | Location = location
         if row is None:
@@ -190,6 +203,33 @@ def history_rows(
         if row.error is None:
             before = side
         yield key, row
+
+
+class _Stamps:
+    """Names, sizes, times and inodes of everything that the judgement of a checkpoint may depend on."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
+        self._known: dict[str, RowKey] = {}
+
+    def of(self, location: Location) -> RowKey:
+        """Taken when a location is first asked for."""
+        if location.prefix not in self._known:
+            directory, stem = os.path.split(location.prefix)
+            if directory not in self._members:
+                self._members[directory] = members_of(directory or ".")
+            members = self._members[directory]
+            entries = [*members.get(stem, ()), *members.get("", ())]
+            self._known[location.prefix] = (location.prefix, *map(_stamp_of, entries))
+        return self._known[location.prefix]
+
+
+def _stamp_of(entry: os.DirEntry[str]) -> tuple[object, ...]:
+    try:
+        status = entry.stat()
+    except OSError:
+        return (entry.name,)
+    return entry.name, status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ...]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import ckptscope as cs
-from ckptscope.recording.lineage import effective, positions_of, reads_of
+from ckptscope.recording.lineage import effective, reads_of
+from ckptscope.recording.positions import positions_of
 from tests.command import ROOT
 
 pytestmark = pytest.mark.tf

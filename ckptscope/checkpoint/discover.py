@@ -7,8 +7,10 @@ State file: tensorflow/python/training/checkpoint_state.proto, a text protobuf.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import time
 from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint.bundle_v2 import open_bundle
@@ -28,7 +30,11 @@ _NUMBER = re.compile(r"(?:^|[-_.])(\d+)$")
 _PARTNER = re.compile(r"^(?P<base>input(?:_\w+?_\d+)?\.ckpt)-(?P<step>\d+)$")
 STEP_DIRECTORY = re.compile(r"^(?:checkpoint[-_.]|ckpt[-_.]|step[-_.])?(\d+)$")
 _LATER = (".keras", ".h5", ".hdf5")
+# What stands beside a checkpoint under its name, a run record among it.
+_SUFFIX = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|\.ckptscope\.json)$")
+_SHARED = ("input", "checkpoint_input", "graph.pbtxt")
 STATE_FILE = "checkpoint"
+_SETTLED_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,23 @@ class Location:
         raise AssertionError("unreachable")
 
 
+def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
+    """Files of a directory by the prefix that they belong to: members of a checkpoint, and what is written beside it.
+
+    Partners of an Estimator's input pipeline and their state files, on which every checkpoint of the directory depends,
+    are under the empty prefix.
+    """
+    found: dict[str, list[os.DirEntry[str]]] = {}
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError:
+        return found
+    for entry in entries:
+        is_shared = entry.name.startswith(_SHARED)
+        found.setdefault("" if is_shared else _SUFFIX.sub("", entry.name), []).append(entry)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Partner:
     """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the model's checkpoints.
@@ -124,9 +147,11 @@ def find(path: str, step: str | None = None) -> Location:
         path, step = base, suffix
     if step is not None and not re.fullmatch(r"latest|-?\d+", step):
         raise UsageError(f"--step takes a number, latest, or -K for the K-th from the end, not {step!r}")
+    # A prefix may also be the name of a directory; with a slash at its end that is meant.
+    is_prefix = not path.endswith("/") and os.path.isfile(f"{path}.index")
     path = path.rstrip("/") if len(path) > 1 else path
     try:
-        if os.path.isdir(path):
+        if os.path.isdir(path) and not is_prefix:
             return _in_directory(path, step)
         if step is not None and step != "latest":
             raise CheckpointNotFoundError("--step needs a directory, and this is none", path=path)
@@ -390,12 +415,28 @@ def _below(directory: str, step: str | None) -> Location:
     raise CheckpointNotFoundError("holds no checkpoint", path=directory)
 
 
+def _input_names(directory: str) -> tuple[str, ...]:
+    """Names of an input pipeline's checkpoints and state files. Every checkpoint of a directory asks for them."""
+    changed_ns = os.stat(directory).st_mtime_ns
+    # A directory that has just changed may change again without a new time.
+    is_settled = time.time_ns() - changed_ns > _SETTLED_NS
+    return _listed(directory, changed_ns) if is_settled else _listed.__wrapped__(directory, changed_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _listed(directory: str, changed_ns: int) -> tuple[str, ...]:
+    del changed_ns
+    return tuple(sorted(name for name in os.listdir(directory) if name.startswith(("input", f"{STATE_FILE}_input"))))
+
+
 def unfinished_input(location: Location) -> tuple[str, str] | None:
     """(state file, name) where an input pipeline's state file names a temporary part of a save as the latest."""
     directory = os.path.dirname(location.prefix) or "."
     try:
-        names = sorted(name for name in os.listdir(directory) if name.startswith(f"{STATE_FILE}_input"))
+        names = [name for name in _input_names(directory) if name.startswith(STATE_FILE)]
     except OSError:
+        return None
+    if not names:
         return None
     newest = max((other.number or 0 for other in checkpoints_in(directory)), default=0)
     for name in names:
@@ -413,7 +454,7 @@ def partners_of(location: Location) -> list[Partner]:
         return []
     found: dict[str, Partner] = {}
     try:
-        names = sorted(os.listdir(directory))
+        names = [name for name in _input_names(directory) if name.startswith("input")]
     except OSError:
         return []
     for name in names:

@@ -19,7 +19,9 @@ from ckptscope.iterator.position import Hints
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
 from ckptscope.recording.journal_files import recordings_in
 from ckptscope.recording.live_iterator import decode_bundle, start_of
-from ckptscope.recording.model import SCHEMA_VERSION, Attempt, Gap, SavedCheckpoint, SourceFile, Start
+from ckptscope.recording.model import SCHEMA_VERSION, Attempt, Gap, SavedCheckpoint, Start
+from ckptscope.recording.notes import attempt_from, checkpoint_from, gap_from
+from ckptscope.recording.parents import with_parents
 
 _PREFIX = "ckptscope/"
 
@@ -64,12 +66,19 @@ def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:
     return read_places(recordings_in(directory))
 
 
-def read_places(places: Iterable[str]) -> tuple[RecordedAttempt, ...]:
-    """As :func:`read_recording`, of event files in these very directories."""
+def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[RecordedAttempt, ...]:
+    """As :func:`read_recording`, of event files in these very directories.
+
+    Args:
+        within: files that are links to somewhere outside of this directory are left out.
+    """
+    base = None if within is None else os.path.realpath(within)
     collected: dict[str, _Collected] = {}
     for place in places:
-        for name in sorted(name for name in os.listdir(place) if ".tfevents." in name):
-            path = os.path.join(place, name)
+        for path in event_files(place):
+            if base is not None and os.path.commonpath((base, os.path.realpath(path))) != base:
+                continue
+            name = os.path.basename(path)
             last, step = "", None
             try:
                 for item in read_bytes_of(path, _PREFIX):
@@ -80,6 +89,15 @@ def read_places(places: Iterable[str]) -> tuple[RecordedAttempt, ...]:
                 found = collected.setdefault(last or name.split(".")[-2], _Collected())
                 found.problems.append(f"{error}; {rest} could be read")
     return from_collected(collected)
+
+
+def event_files(place: str) -> list[str]:
+    """Event files of a directory; none where it is gone."""
+    try:
+        names = sorted(name for name in os.listdir(place) if ".tfevents." in name)
+    except OSError:
+        return []
+    return [os.path.join(place, name) for name in names]
 
 
 def collect_tensors(items: Iterator[RecordedBytes]) -> tuple[RecordedAttempt, ...]:
@@ -96,7 +114,7 @@ def from_collected(collected: Mapping[str, _Collected]) -> tuple[RecordedAttempt
         _attempt(name, found) for name, found in collected.items() if found.headers or found.chunks or found.problems
     ]
     attempts.sort(key=lambda found: (found.attempt.started_s, found.attempt.id))
-    return tuple(_with_parents(list(_with_raw_starts(collected, attempts))))
+    return tuple(with_parents(list(_with_raw_starts(collected, attempts))))
 
 
 def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | None:
@@ -119,7 +137,7 @@ def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | Non
                 found.headers.append((item.step, value))
             else:
                 found.notes.setdefault(kind, []).append(value)
-    except (CkptscopeError, ValueError) as error:
+    except (CkptscopeError, ValueError, RecursionError) as error:
         found.problems.append(f"{item.tag} at step {item.step}: {error}")
     return name
 
@@ -127,18 +145,21 @@ def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | Non
 def _attempt(name: str, found: _Collected) -> RecordedAttempt:
     problems = list(found.problems)
     header = max(found.headers, key=lambda pair: pair[0], default=(0, {}))[1]
-    if header.get("schema", SCHEMA_VERSION) > SCHEMA_VERSION:
+    schema = header.get("schema", SCHEMA_VERSION)
+    if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         problems.append(str(UnsupportedFormatError("recorded by a later version; update ckptscope")))
-    attempt = _made(Attempt, {"id": name, "started_s": 0.0, **header}, problems)
+    attempt = attempt_from(header, name, problems)
     columns, missing = _joined(found.chunks)
     if attempt.started_s == 0.0 and len(columns["wall_time_ms"]):
         attempt = dataclasses.replace(attempt, started_s=float(columns["wall_time_ms"][0]) / 1000)
+    saved = [checkpoint_from(note, name, problems) for note in found.notes.get("ckpt", ())]
+    gaps = [gap_from(note, name, problems) for note in found.notes.get("gap", ())]
     return RecordedAttempt(
         attempt=attempt,
         columns=columns,
-        checkpoints=tuple(_made(SavedCheckpoint, note, problems) for note in _notes(found, "ckpt", SavedCheckpoint)),
+        checkpoints=tuple(item for item in saved if item is not None),
         states=tuple(found.notes.get("state", ())),
-        gaps=tuple(_made(Gap, note, problems) for note in _notes(found, "gap", Gap)),
+        gaps=tuple(item for item in gaps if item is not None),
         missing=missing,
         problems=tuple(problems),
     )
@@ -198,26 +219,6 @@ def _with_raw_starts(collected: Mapping[str, _Collected], attempts: list[Recorde
         )
 
 
-def _notes(found: _Collected, kind: str, made: type) -> list[dict[str, Any]]:
-    needed = {item.name for item in dataclasses.fields(made) if item.default is dataclasses.MISSING}
-    return [note for note in found.notes.get(kind, ()) if needed <= note.keys()]
-
-
-def _made(kind: Any, value: Mapping[str, Any], problems: list[str]) -> Any:
-    """A dataclass from JSON; keys that it does not know are left out."""
-    known = {item.name for item in dataclasses.fields(kind)}
-    chosen = {key: item for key, item in value.items() if key in known}
-    try:
-        if isinstance(chosen.get("start"), dict):
-            chosen["start"] = _made(Start, chosen["start"], problems)
-        if "files" in chosen:
-            chosen["files"] = tuple(_made(SourceFile, item, problems) for item in chosen["files"])
-        return kind(**chosen)
-    except (TypeError, AttributeError) as error:
-        problems.append(f"{kind.__name__}: {error}")
-        return kind(**{item.name: chosen.get(item.name) for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING})  # fmt: skip
-
-
 def _joined(chunks: Mapping[tuple[int, int], Chunk]) -> tuple[dict[str, Column], int]:
     """Columns of all rows, each once, by sequence number; and how many are missing between them."""
     pieces: dict[str, list[Column]] = {name: [] for name in COLUMNS}
@@ -234,45 +235,3 @@ def _joined(chunks: Mapping[tuple[int, int], Chunk]) -> tuple[dict[str, Column],
     return {
         name: np.concatenate(column) if column else np.zeros(0, np.int64) for name, column in pieces.items()
     }, missing
-
-
-def _with_parents(attempts: list[RecordedAttempt]) -> Iterator[RecordedAttempt]:
-    """Parents by the checkpoint that was restored; where only the step is known, the newest that came so far."""
-    done: list[RecordedAttempt] = []
-    for found in attempts:
-        attempt = found.attempt
-        if attempt.restored_step is None and attempt.restored_from is None and found.num_rows:
-            first = int(found.columns["step"][0])
-            attempt = dataclasses.replace(attempt, restored_step=first - 1 if first > 1 else None)
-        if attempt.parent is None:
-            told, guessed = _writer_of(attempt, done), _reached(attempt, done)
-            parent = told if told is not None else guessed
-            if parent is not None:
-                attempt = dataclasses.replace(attempt, parent=parent, parent_inferred=told is None)
-        found = dataclasses.replace(found, attempt=attempt)
-        done.append(found)
-        yield found
-
-
-def _writer_of(attempt: Attempt, before: list[RecordedAttempt]) -> str | None:
-    """The newest attempt that wrote the checkpoint which was restored."""
-    name = os.path.basename(attempt.restored_from or "")
-    writers = (
-        found.attempt.id
-        for found in reversed(before)
-        for saved in found.checkpoints
-        if os.path.basename(saved.path) == name
-    )
-    return next(writers, None) if name else None
-
-
-def _reached(attempt: Attempt, before: list[RecordedAttempt]) -> str | None:
-    """The newest attempt of the same kind and process that reached the step from which this one goes on."""
-    step = attempt.restored_step
-    if step is None:
-        return None
-    for found in reversed(before):
-        same = (found.attempt.kind, found.attempt.process) == (attempt.kind, attempt.process)
-        if same and found.num_rows and int(found.columns["step"][-1]) >= step >= int(found.columns["step"][0]) - 1:
-            return found.attempt.id
-    return None

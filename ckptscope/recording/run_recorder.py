@@ -91,10 +91,17 @@ class Program:
         return batch is not None and repeat is not None and repeat > batch
 
     @property
+    def delivered(self) -> int | None:
+        """Examples of a pass that reach the trainer: without the short batch at its end, where that is dropped."""
+        size, batch = self.epoch_size, self.batch_size
+        drops = self.pipeline is not None and self.pipeline.drops_remainder and not self.spans
+        return size // batch * batch if drops and size and batch and size >= batch else size
+
+    @property
     def hints(self) -> Hints:
         """For decoding states of its iterators."""
         return Hints(
-            self.batch_size, self.epoch_size, range_origin=bool(self.pipeline and self.pipeline.range_from_zero)
+            self.batch_size, self.delivered, range_origin=bool(self.pipeline and self.pipeline.range_from_zero)
         )
 
 
@@ -289,7 +296,7 @@ class RunRecorder(Recorder):
         program = self.program
         write_run_record(
             made.path, attempt=attempt.id, step=made.step, wall_time_s=made.wall_time_s, pipeline=program.pipeline,
-            files=program.files, batch_size=program.batch_size, epoch_size=program.epoch_size, hosts=attempt.hosts,
+            files=program.files, batch_size=program.batch_size, epoch_size=program.delivered, hosts=attempt.hosts,
             random_layers=program.random_layers,
             position={"counted_batches": counted if self.attempt.start.batches is not None else None, "decoded": _shown(decoded.position) if decoded is not None else None},
         )  # fmt: skip

@@ -64,7 +64,8 @@ def diff_frame(found: CheckpointDiff) -> pandas.DataFrame:
 def steps_frame(history: RunHistory) -> pandas.DataFrame:
     """One row for each recorded step; what is not known is missing (pandas' nullable integers)."""
     from ckptscope.recording.columns import UNKNOWN
-    from ckptscope.recording.lineage import effective, positions_of
+    from ckptscope.recording.lineage import effective
+    from ckptscope.recording.positions import positions_of
 
     kept = {found.attempt.id: rows for found, rows in effective(history.attempts)}
     frames = []

@@ -122,6 +122,6 @@ def _losses(restart: Restart | None) -> Iterator[str]:
         verb = (
             "repeated" if restart.moved is None or restart.moved < 0 else "read again, as an earlier restart made it:"
         )
-        yield f"{verb} {describe_ranges(restart.repeated)}{frontier}"
+        yield f"{verb} {describe_ranges(restart.repeated, in_epochs=restart.in_epochs)}{frontier}"
     if restart.skipped:
-        yield f"skipped {describe_ranges(restart.skipped)}{frontier}"
+        yield f"skipped {describe_ranges(restart.skipped, in_epochs=restart.in_epochs)}{frontier}"

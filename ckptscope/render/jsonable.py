@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ckptscope.errors import CkptscopeError
     from ckptscope.inspection import CheckpointInfo, Inspection, IteratorInfo, StageInfo
     from ckptscope.recording.lineage import Restart
-    from ckptscope.recording.reader import RecordedAttempt
+    from ckptscope.recording.summary import AttemptSummary
     from ckptscope.resume.report import ResumeReport
     from ckptscope.run_history import HistoryRow, RunHistory
 
@@ -209,22 +209,22 @@ def history_to_jsonable(history: RunHistory) -> Json:
     return {
         **envelope("inspect"),
         "history": [history_row_to_jsonable(row) for row in history.rows],
-        "attempts": [attempt_to_jsonable(found) for found in history.attempts],
+        "attempts": [attempt_to_jsonable(item) for item in history.summaries()],
         "restarts": [restart_to_jsonable(restart) for restart in history.restarts],
     }
 
 
-def attempt_to_jsonable(found: RecordedAttempt) -> Json:
+def attempt_to_jsonable(found: AttemptSummary) -> Json:
     """One recorded process of a run."""
-    attempt, steps = found.attempt, found.columns["step"]
+    attempt = found.attempt
     return {
         "id": attempt.id, "kind": attempt.kind, "host": attempt.host, "process": attempt.process, "hosts": attempt.hosts,
         "started_s": attempt.started_s, "restored_from": attempt.restored_from, "restored_step": attempt.restored_step,
         "parent": attempt.parent, "parent_inferred": attempt.parent_inferred, "counting": attempt.counting,
         "order": attempt.order, "held_elements": attempt.held, "batch_size": attempt.batch_size,
-        "epoch_size": attempt.epoch_size, "num_steps": found.num_rows,
-        "first_step": int(steps[0]) if found.num_rows else None, "last_step": int(steps[-1]) if found.num_rows else None,
-        "num_missing": found.missing, "checkpoints": [saved.path for saved in found.checkpoints],
+        "epoch_size": attempt.epoch_size, "num_steps": found.num_steps, "first_step": found.first_step,
+        "last_step": found.last_step, "num_missing": found.num_missing,
+        "checkpoints": [saved.path for saved in found.checkpoints],
         "disagreements": [saved.disagreement for saved in found.checkpoints if saved.disagreement is not None],
         "gaps": [{"first": gap.first, "last": gap.last, "reason": gap.reason} for gap in found.gaps],
         "problems": list(found.problems),

@@ -38,7 +38,7 @@ def report_html(answers: Mapping[str, Any], title: str) -> str:
     chart = chart_path()
     plotly = "" if chart is None else f"<script>{_script(chart.read_text(encoding='utf-8'))}</script>"
     modules = bundled(files, ("app.js", "api.js", "page.js"))
-    return "\n".join(
+    html = "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
@@ -51,6 +51,8 @@ def report_html(answers: Mapping[str, Any], title: str) -> str:
             "</body></html>\n",
         )
     )
+    # Names of files may hold bytes that are no text.
+    return html.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _script(text: str) -> str:

@@ -21,12 +21,13 @@ from ckptscope.render.jsonable import (
 
 if TYPE_CHECKING:
     from ckptscope.inspection import StageInfo
+    from ckptscope.recording.summary import AttemptSummary
     from ckptscope.runs.coverage import CoverageTable
     from ckptscope.runs.model import CheckpointRow, Run
     from ckptscope.runs.moment import Moment
     from ckptscope.runs.picture import Line, PositionPlot
     from ckptscope.runs.restarts import RestartCost
-    from ckptscope.runs.summary import AttemptSummary, RunSummary
+    from ckptscope.runs.summary import RunSummary
 
 # Lists that may be long are left to the route of one run.
 _LONG = ("repeated_elements", "skipped_elements", "checkpoints", "disagreements", "gaps", "problems")
@@ -60,7 +61,7 @@ def _short(value: Json) -> Json:
 
 
 def _attempt(item: AttemptSummary) -> Json:
-    return {**attempt_to_jsonable(item.found), "number": item.number, "label": item.label}
+    return {**attempt_to_jsonable(item), "number": item.number, "label": item.label}
 
 
 def cost_to_jsonable(cost: RestartCost) -> Json:
@@ -161,14 +162,14 @@ def coverage_to_jsonable(run: str, table: CoverageTable) -> Json:
     }  # fmt: skip
 
 
-def checkpoints_to_jsonable(run: Run, attempts: Sequence[AttemptSummary], costs: Sequence[RestartCost]) -> Json:
+def checkpoints_to_jsonable(run: Run) -> Json:
     """The contract's history of a run, each row with what the tab needs besides."""
     return {
         **history_to_jsonable(run.history),
         "run": run.name,
         "history": [row_to_jsonable(row) for row in run.checkpoints],
-        "attempts": [_attempt(item) for item in attempts],
-        "restarts": [cost_to_jsonable(cost) for cost in costs],
+        "attempts": [_attempt(item) for item in run.history.summaries()],
+        "restarts": [cost_to_jsonable(cost) for cost in run.costs],
     }
 
 

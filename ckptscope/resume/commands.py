@@ -26,4 +26,9 @@ def resume_command(framework: Framework, prefix: str) -> str:
         # The one holds its bundle in variables/, the other in chief/ or in itself.
         inner = ("variables",) if framework == "saved_model" else ("chief",)
         directory = os.path.dirname(directory) or "." if os.path.basename(directory) in inner else directory
-    return _COMMANDS[framework].format(prefix=json.dumps(prefix), directory=json.dumps(directory))
+    return _COMMANDS[framework].format(prefix=_quoted(prefix), directory=_quoted(directory))
+
+
+def _quoted(path: str) -> str:
+    """A string as Python reads it; JSON's escapes of rare characters would be two of them."""
+    return json.dumps(path, ensure_ascii=False)

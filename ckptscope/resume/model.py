@@ -137,9 +137,12 @@ def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRa
     return tuple(pieces)
 
 
-def describe_ranges(ranges: tuple[EpochRange, ...]) -> str:
-    """``examples 0..223 of epoch 0`` (inclusive, as people say it)."""
-    shown = [f"examples {item.start:,}..{item.stop - 1:,} of epoch {item.epoch}" for item in ranges[:3]]
+def describe_ranges(ranges: tuple[EpochRange, ...], *, in_epochs: bool = True) -> str:
+    """``examples 0..223 of epoch 0`` (inclusive, as people say it); of the stream where epochs are not known."""
+    shown = [
+        f"examples {item.start:,}..{item.stop - 1:,} of {f'epoch {item.epoch}' if in_epochs else 'the stream'}"
+        for item in ranges[:3]
+    ]
     return ", ".join(shown) + (f" and {len(ranges) - 3} epochs more" if len(ranges) > 3 else "")
 
 

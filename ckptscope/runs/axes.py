@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ckptscope.iterator.position import Position
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import Positions, delivered_by, positions_of
 from ckptscope.recording.model import Attempt
+from ckptscope.recording.positions import Positions, delivered_by
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
-from ckptscope.runs.model import CheckpointRow, Run
+from ckptscope.runs.model import Run
 
 XMode = Literal["step", "time"]
 YMode = Literal["examples", "epoch", "record"]
@@ -70,25 +69,6 @@ def y_of(axis: YAxis, examples: int | None, epoch: int | None, into: int | None,
 
 def _one(value: int | None) -> Values:
     return np.array([np.nan if value is None else value], np.float64)
-
-
-def y_of_checkpoint(run: Run, row: CheckpointRow, axis: YAxis) -> float | None:
-    """Where a checkpoint's data stood: as it says itself, else by the recorder's count."""
-    for position in (row.row.position, row.row.place):
-        if position is not None and (value := _y_of_position(axis, position)) is not None:
-            return value
-    if row.saved is None or row.saved.sequence < 1:
-        return None
-    found = run.attempt(row.saved.attempt)
-    if row.saved.sequence > found.num_rows:
-        return None
-    index = row.saved.sequence - 1
-    value = float(y_values(found, positions_of(found), axis)[index])
-    return None if np.isnan(value) else value
-
-
-def _y_of_position(axis: YAxis, position: Position) -> float | None:
-    return y_of(axis, position.examples_consumed, position.epoch, position.examples_into_epoch, position.epoch_size)
 
 
 def y_of_range(axis: YAxis, item: EpochRange, size: int | None) -> tuple[float, float] | None:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ckptscope.recording.lineage import coverage, delivered_by, effective, positions_of, reads_of, start_of
+from ckptscope.recording.intervals import coverage
+from ckptscope.recording.lineage import effective, processes, reads_of
 from ckptscope.recording.model import SourceFile
+from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
 from ckptscope.runs.axes import Reads, file_offsets
@@ -67,11 +69,32 @@ class CoverageTable:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What of the data a run can have read: from ``begin`` on, up to ``frontier``; (epoch, examples into it)."""
+    """What of the data a run can have read.
+
+    Attributes:
+        begin, frontier: (epoch, examples into it) that the recording begins at, and that it came to.
+        delivered: examples of a pass that reach the trainer; None where not known.
+        is_whole: no part of the recording is missing.
+    """
 
     begin: tuple[int, int]
     frontier: tuple[int, int]
+    delivered: int | None
     is_whole: bool
+
+    def passed(self, epoch: int, start: int, stop: int | None) -> tuple[int, int]:
+        """The part of examples [start, stop) of a pass that the run went through, relative to ``start``."""
+        low = self.begin[1] - start if epoch == self.begin[0] else 0
+        whole = stop if self.delivered is None else self.delivered if stop is None else min(stop, self.delivered)
+        high = self.frontier[1] if epoch == self.frontier[0] else whole if whole is not None else start
+        high = high if whole is None else min(high, whole)
+        return max(0, low), (max(0, high - start) if self.begin[0] <= epoch <= self.frontier[0] else 0)
+
+    def expected(self, start: int, stop: int | None) -> int | None:
+        """Examples of [start, stop) that a pass delivers."""
+        if stop is None:
+            return None
+        return max(0, (stop if self.delivered is None else min(stop, self.delivered)) - start)
 
 
 def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FILES) -> CoverageTable:
@@ -83,27 +106,40 @@ def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FI
     training = run.training
     chain = effective(training) if reads == "effective" else [(found, found.num_rows) for found in training]
     every = [item for found, rows in chain for item in reads_of(found, rows)]
-    if not every:
-        return CoverageTable(reads, _nothing(training), "", (), (), (), 0, 0, False)
+    reason = _why_nothing(training, every)
+    if reason is not None:
+        return CoverageTable(reads, reason, "", (), (), (), 0, 0, False)
     files, offsets = _files(training)
-    cells = _cells(every, offsets, _scope(chain, every))
-    epochs = sorted({cell.epoch for cell in cells})
-    shown_epochs = _shown_epochs(epochs, cells)
+    scope, swept = _scope(chain, every), coverage(every)
+    epochs = _epochs(swept, offsets[-1], scope)
+    shown = set(epochs[:MAX_EPOCHS])
+    cells = _cells([(item, count) for item, count in swept if item.epoch in shown], offsets, scope, sorted(shown))
     many = len(files) > min(MANY_FILES, limit)
-    order = _worst_first(len(files), cells) if many else list(range(len(files)))
-    order = order[:limit]
-    wanted, listed = set(shown_epochs), set(order)
+    order = (_worst_first(len(files), cells) if many else list(range(len(files))))[:limit]
+    listed = set(order)
     return CoverageTable(
-        reads, None, _basis(training, chain), tuple(shown_epochs), tuple((number, files[number]) for number in order),
-        tuple(cell for cell in cells if cell.epoch in wanted and cell.file in listed), len(files), len(epochs), many,
+        reads, None, _basis(training, chain), tuple(sorted(shown)), tuple((number, files[number]) for number in order),
+        tuple(cell for cell in cells if cell.file in listed), len(files), len(epochs), many,
     )  # fmt: skip
 
 
-def _nothing(training: Sequence[RecordedAttempt]) -> str:
+def _why_nothing(training: Sequence[RecordedAttempt], every: Sequence[EpochRange]) -> str | None:
+    """Why there is nothing to show; None where there is."""
     if not training:
         return "nothing was recorded of this run; checkpoints alone do not tell what was read"
-    told = [reason for found in training if (reason := positions_of(found).reason) is not None]
-    return told[0] if told else "no step was recorded"
+    hosts = processes(training)
+    if len(hosts) > 1:
+        return f"{len(hosts)} hosts recorded this run; how they share the data is not recorded"
+    if any(
+        delivered_by(found.attempt) is None and found.attempt.counting == "stream"
+        for found in training
+        if found.num_rows
+    ):
+        return NO_EPOCH_SIZE
+    if every:
+        return None
+    told = (positions_of(found).reason for found in training)
+    return next((reason for reason in told if reason is not None), "no step was recorded")
 
 
 def _basis(training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]) -> str:
@@ -130,19 +166,31 @@ def _files(training: Sequence[RecordedAttempt]) -> tuple[tuple[SourceFile, ...],
 
 
 def _scope(chain: Sequence[tuple[RecordedAttempt, int]], every: Sequence[EpochRange]) -> _Scope:
-    begin = start_of(chain[0][0].attempt)
-    if begin is None:
-        begin = (0, 0) if chain[0][0].attempt.counting == "epochs" and not chain[0][0].attempt.restored_step else None
+    first = min(every, key=lambda item: (item.epoch, item.start))
     last = max(every, key=lambda item: (item.epoch, item.stop))
     whole = not any(found.missing or found.problems or found.gaps for found, _ in chain)
-    first = min(every, key=lambda item: (item.epoch, item.start))
-    return _Scope(begin or (first.epoch, first.start), (last.epoch, last.stop), whole)
+    begin = start_of(chain[0][0]).in_epoch or (first.epoch, first.start)
+    return _Scope(begin, (last.epoch, last.stop), delivered_by(chain[-1][0].attempt), whole)
 
 
-def _cells(every: Sequence[EpochRange], offsets: Sequence[int | None], scope: _Scope) -> list[Cell]:
+def _epochs(swept: Sequence[tuple[EpochRange, int]], size: int | None, scope: _Scope) -> list[int]:
+    """Epochs, in order; of very many those with losses come first, then the newest."""
+    parts: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for item, count in swept:
+        parts[item.epoch].append((item.start, item.stop, count))
+    epochs = list(range(min(parts), max(parts) + 1))
+    if len(epochs) <= MAX_EPOCHS:
+        return epochs
+    whole = {epoch: _cell(0, epoch, parts.get(epoch, []), 0, size, scope) for epoch in epochs}
+    return sorted(epochs, key=lambda epoch: (-whole[epoch].num_repeated - whole[epoch].num_unread, -epoch))
+
+
+def _cells(
+    swept: Sequence[tuple[EpochRange, int]], offsets: Sequence[int | None], scope: _Scope, epochs: Sequence[int]
+) -> list[Cell]:
     parts: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
     starts = [offset or 0 for offset in offsets[:-1]]
-    for item, count in coverage(every):
+    for item, count in swept:
         number = max(0, bisect_right(starts, item.start) - 1)
         while number < len(starts) and (number == 0 or starts[number] < item.stop):
             end = offsets[number + 1]
@@ -150,7 +198,6 @@ def _cells(every: Sequence[EpochRange], offsets: Sequence[int | None], scope: _S
             if first < last:
                 parts[number, item.epoch].append((first - starts[number], last - starts[number], count))
             number += 1
-    epochs = range(min(item.epoch for item in every), max(item.epoch for item in every) + 1)
     return [
         _cell(number, epoch, parts.get((number, epoch), []), starts[number], offsets[number + 1], scope)
         for epoch in epochs for number in range(len(starts))
@@ -158,32 +205,29 @@ def _cells(every: Sequence[EpochRange], offsets: Sequence[int | None], scope: _S
 
 
 def _cell(
-    number: int, epoch: int, parts: list[tuple[int, int, int]], start: int, end: int | None, scope: _Scope
+    number: int, epoch: int, parts: list[tuple[int, int, int]], start: int, stop: int | None, scope: _Scope
 ) -> Cell:
-    size = None if end is None else end - start
-    # What of this file the run has passed for certain, in records of the file.
-    low = scope.begin[1] - start if epoch == scope.begin[0] else 0 if epoch > scope.begin[0] else size or 0
-    high = scope.frontier[1] - start if epoch == scope.frontier[0] else size or 0
-    low, high = max(0, low), max(0, high if size is None else min(high, size))
-    inside = sum(max(0, min(stop, high) - max(first, low)) for first, stop, _ in parts)
+    low, high = scope.passed(epoch, start, stop)
+    inside = sum(max(0, min(last, high) - max(first, low)) for first, last, _ in parts)
     unread = max(0, high - low - inside) if scope.is_whole else 0
-    repeated = sum(stop - first for first, stop, count in parts if count > 1)
-    read = sum(stop - first for first, stop, _ in parts)
-    total = sum((stop - first) * count for first, stop, count in parts)
+    repeated = sum(last - first for first, last, count in parts if count > 1)
+    read = sum(last - first for first, last, _ in parts)
+    total = sum((last - first) * count for first, last, count in parts)
+    expected = scope.expected(start, stop)
     return Cell(
-        number, epoch, total / size if size else None, size, repeated, unread,
-        _status(repeated, unread, read, size), tuple(parts[:_MAX_PARTS]),
+        number, epoch, total / expected if expected else None, None if stop is None else stop - start, repeated, unread,
+        _status(repeated, unread, read, expected), tuple(parts[:_MAX_PARTS]),
     )  # fmt: skip
 
 
-def _status(repeated: int, unread: int, read: int, size: int | None) -> Status:
+def _status(repeated: int, unread: int, read: int, expected: int | None) -> Status:
     if repeated and unread:
         return "mixed"
     if repeated:
         return "repeated"
     if unread:
         return "skipped"
-    return "none" if not read else "once" if read == size else "partial"
+    return "none" if not read else "once" if read == expected else "partial"
 
 
 def _worst_first(num_files: int, cells: Sequence[Cell]) -> list[int]:
@@ -192,13 +236,3 @@ def _worst_first(num_files: int, cells: Sequence[Cell]) -> list[int]:
     for cell in cells:
         cost[cell.file] += cell.num_repeated + cell.num_unread
     return sorted(range(num_files), key=lambda number: (-cost[number], number))
-
-
-def _shown_epochs(epochs: list[int], cells: Sequence[Cell]) -> list[int]:
-    """All of them; of very many those with losses first, then the newest."""
-    if len(epochs) <= MAX_EPOCHS:
-        return epochs
-    cost: dict[int, int] = defaultdict(int)
-    for cell in cells:
-        cost[cell.epoch] += cell.num_repeated + cell.num_unread
-    return sorted(sorted(epochs, key=lambda epoch: (-cost[epoch], -epoch))[:MAX_EPOCHS])

@@ -10,7 +10,8 @@ import numpy as np
 
 from ckptscope.inspection import Inspection, StageInfo
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import effective, positions_of
+from ckptscope.recording.lineage import effective
+from ckptscope.recording.positions import positions_of
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.plot import next_records
@@ -54,9 +55,10 @@ def moment_of(run: Run, attempt: str, step: int) -> Moment:
     """
     found = run.attempt(attempt)
     steps = found.columns["step"]
-    row = int(np.searchsorted(steps, step, side="right")) - 1
-    if row < 0:
+    until = steps[steps <= step]
+    if not len(until):
         raise KeyError(step)
+    row = int(np.flatnonzero(steps == until.max())[-1])
     positions = positions_of(found)
     kept = {item.attempt.id: rows for item, rows in effective(run.history.attempts)}
     file, record = next_records(found, positions.into[row : row + 1])
@@ -95,11 +97,12 @@ def _decoded(found: RecordedAttempt, step: int) -> tuple[Mapping[str, Any] | Non
 
 
 def _checkpoint(run: Run, found: RecordedAttempt, step: int) -> CheckpointRow | None:
-    """Of this attempt, or of those that it goes on from."""
-    chain = {item.attempt.id for item, _ in effective(run.history.attempts, found.attempt.id)}
+    """The newest of this attempt, or of the parts of others that it goes on from."""
+    kept = {item.attempt.id: rows for item, rows in effective(run.history.attempts, found.attempt.id)}
     known = [
         row for row in run.checkpoints
-        if row.id is not None and row.step is not None and row.step <= step and (row.saved is None or row.saved.attempt in chain)
+        if row.id is not None and row.step is not None and row.step <= step
+        and (row.saved is None or row.saved.sequence <= kept.get(row.saved.attempt, -1))
     ]  # fmt: skip
     return max(known, key=lambda row: row.step or 0, default=None)
 

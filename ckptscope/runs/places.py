@@ -65,7 +65,7 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
         below[:] = sorted(name for name in below if not name.startswith(".")) if depth < MAX_DEPTH else []
         if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in names):
             recordings.setdefault(os.path.dirname(here) if here != root else here, []).append(here)
-        elif "_temp_" not in os.path.basename(here) and (num_stored := _num_stored(names)):
+        if "_temp_" not in os.path.basename(here) and (num_stored := _num_stored(names)):
             singles[here] = num_stored
         if first_only and (recordings or singles):
             break
@@ -73,8 +73,7 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
             limit = f"the search for runs ended after {count:,} directories; start further down to see the rest"
             break
     kept = {home: tuple(places) for home, places in recordings.items()}
-    stores = dict.fromkeys(_store_of(here, singles, kept, root) for here in sorted(singles))
-    return Found(root, kept, tuple(stores), count, limit)
+    return Found(root, kept, tuple(_stores(singles, kept, root)), count, limit)
 
 
 def _num_stored(names: Iterable[str]) -> int:
@@ -86,16 +85,29 @@ def _num_stored(names: Iterable[str]) -> int:
     )  # fmt: skip
 
 
-def _store_of(here: str, singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> str:
-    """The directory that a user would name: above ``variables``, ``chief``, and directories of one step each."""
-    for inner in ("variables", "chief"):
-        parent = os.path.dirname(here)
-        if os.path.basename(here) == inner and here != root and parent not in singles:
-            here = parent
-            break
+def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> dict[str, None]:
+    """The directories that a user would name: above ``variables``, ``chief``, and directories of one step each."""
+    homes = dict.fromkeys(_above_inner(here, singles, root) for here in sorted(singles))
+    # A step directory holds one checkpoint; numbered directories of which some hold more are runs.
+    several = {
+        os.path.dirname(home) for home in homes if _is_step(home) and (singles.get(home, 1) > 1 or home in recordings)
+    }
+    found: dict[str, None] = {}
+    for home in homes:
+        parent = os.path.dirname(home)
+        is_step = _is_step(home) and home != root and parent not in singles and parent not in several
+        found[parent if is_step else home] = None
+    return found
+
+
+def _above_inner(here: str, singles: Mapping[str, int], root: str) -> str:
     parent = os.path.dirname(here)
-    is_step = bool(STEP_DIRECTORY.match(os.path.basename(here))) and singles.get(here, 1) == 1
-    return parent if is_step and here != root and parent not in singles and here not in recordings else here
+    is_inner = os.path.basename(here) in ("variables", "chief") and here != root and parent not in singles
+    return parent if is_inner else here
+
+
+def _is_step(home: str) -> bool:
+    return bool(STEP_DIRECTORY.match(os.path.basename(home)))
 
 
 def runs_of(found: Found, claims: Mapping[str, str], name: str | None = None) -> tuple[RunPlace, ...]:
@@ -124,7 +136,8 @@ def _above(store: str, found: Found) -> str | None:
 
 
 def _name(home: str, root: str, prefix: str | None) -> str:
-    relative = os.path.relpath(home, root)
+    # A name is what pages and addresses carry: bytes that are no text are escaped.
+    relative = os.fsencode(os.path.relpath(home, root)).decode("utf-8", "backslashreplace")
     if prefix is None:
         return relative
     return prefix if relative == "." else f"{prefix}/{relative}"

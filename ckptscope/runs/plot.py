@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import Positions, effective, positions_of
+from ckptscope.recording.lineage import effective
+from ckptscope.recording.positions import Positions, delivered_by, positions_of
 from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.summary import attempt_label
 from ckptscope.runs.axes import (
     X_LABELS,
     Y_AXES,
@@ -27,7 +29,6 @@ from ckptscope.runs.marks import bands_of, checkpoint_marks, epoch_lines, origin
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import CheckpointMark, Line, PositionPlot, Traced
 from ckptscope.runs.restarts import RestartCost
-from ckptscope.runs.summary import attempt_label
 from ckptscope.runs.thinning import Rows, thinned
 
 POINTS = 4000
@@ -48,7 +49,7 @@ def position_plot(
     kept = {found.attempt.id: rows for found, rows in effective(run.history.attempts)}
     traced = [_traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts]
     lines = _lines(run, traced, axis, x, reads, visible, points)
-    checkpoints = checkpoint_marks(run, axis, x, reads, kept)
+    checkpoints = checkpoint_marks(run, traced, axis, x, reads)
     everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
     shown = [cost for cost in run.costs if reads == "all" or cost.restart.attempt in kept]
     bands, notes = bands_of(traced, shown, axis, x, reads)
@@ -60,7 +61,7 @@ def position_plot(
     files = next((item.attempt.files for item in reversed(run.training) if item.attempt.files), ())
     return PositionPlot(
         x, X_LABELS[x], y, axis.label, _reason(traced, checkpoints), file_ticks(run) if y == "record" else (), reads,
-        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x), bands, epoch_lines(traced),
+        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x), bands, epoch_lines(traced, x),
         checkpoints, (float(min(everything)), float(max(everything))) if everything else None,
         sum(found.num_rows for found in run.history.attempts), _num_drawn(traced, reads), tuple(notes),
     )  # fmt: skip
@@ -153,7 +154,8 @@ def next_records(found: RecordedAttempt, into: Any) -> tuple[Any, Any]:
     offsets = file_offsets(found.attempt)
     if not offsets or offsets[-1] < 1 or offsets[-1] != found.attempt.epoch_size:
         return None, None
-    at = np.where(into >= offsets[-1], 0, into)
+    # A pass may end before the end of the last file: its short batch is dropped.
+    at = np.where(into >= (delivered_by(found.attempt) or offsets[-1]), 0, into)
     file = np.searchsorted(offsets, at, side="right") - 1
     record = at - np.array(offsets)[file]
     return np.where(into == UNKNOWN, UNKNOWN, file), np.where(into == UNKNOWN, UNKNOWN, record)

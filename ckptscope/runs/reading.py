@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ckptscope.checkpoint.discover import Location, all_in
+from ckptscope.checkpoint.discover import Location, all_in, members_of
 from ckptscope.comparison.sides import CHECKSUM_LIMIT_NBYTES
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.iterator.position import Hints, Position
@@ -36,6 +36,11 @@ class Known:
     stamp: tuple[object, ...] | None = None
     attempts: tuple[RecordedAttempt, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Of recorded steps."""
+        return sum(column.nbytes for found in self.attempts for column in found.columns.values())
+
 
 def read_run(
     place: RunPlace, root: str, known: Known | None = None, *, attempts: tuple[RecordedAttempt, ...] | None = None,
@@ -51,13 +56,17 @@ def read_run(
     """
     known = known if known is not None else Known()
     if attempts is None:
-        attempts = read_attempts(place, known)
-    locations, problems = _locations(place, root)
+        attempts = read_attempts(place, known, root)
     rows: dict[RowKey, HistoryRow] = {}
-    for key, row in history_rows(locations, Hints(), known=known.rows, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES):
-        rows[key] = row
-        if progress is not None:
-            progress(1)
+    problems: list[str] = []
+    for store in place.stores:
+        found, told = _locations(store, root)
+        problems += told
+        # Neighbours are compared within a directory: another one may be a copy, or the best ones.
+        for key, row in history_rows(found, Hints(), known=known.rows, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES):
+            rows[key] = row
+            if progress is not None:
+                progress(1)
     known.rows = rows
     history = RunHistory(place.directory, tuple(rows.values()), attempts, restarts_of(attempts))
     numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}
@@ -75,16 +84,18 @@ def read_all(found: Found, *, progress: Callable[[int], None] | None = None) -> 
     for place in runs_of(found, {}):
         if place.recordings:
             known[place.directory] = Known()
-            claims |= dict.fromkeys(claimed_by(read_attempts(place, known[place.directory])), place.directory)
+            claims |= dict.fromkeys(
+                claimed_by(read_attempts(place, known[place.directory], found.root)), place.directory
+            )
     for place in runs_of(found, claims):
         yield read_run(place, found.root, known.get(place.directory), progress=progress)
 
 
-def read_attempts(place: RunPlace, known: Known) -> tuple[RecordedAttempt, ...]:
-    """What was recorded, read again only if an event file changed."""
+def read_attempts(place: RunPlace, known: Known, root: str) -> tuple[RecordedAttempt, ...]:
+    """What was recorded, read again only if an event file changed; files outside of ``root`` are left out."""
     stamp = stamp_of(place.recordings)
     if stamp != known.stamp:
-        known.attempts, known.stamp = read_places(place.recordings), stamp
+        known.attempts, known.stamp = read_places(place.recordings, within=root), stamp
     return known.attempts
 
 
@@ -110,32 +121,46 @@ def claimed_by(attempts: Sequence[RecordedAttempt]) -> set[str]:
     return {os.path.realpath(os.path.dirname(saved.path)) for found in attempts for saved in found.checkpoints}
 
 
-def _locations(place: RunPlace, root: str) -> tuple[list[Location], list[str]]:
-    found: list[Location] = []
-    problems = []
-    for store in place.stores:
-        try:
-            found += [location for location in all_in(store) if is_inside(location, root)]
-        except CheckpointNotFoundError:
-            continue
-        except (CkptscopeError, OSError) as error:
-            problems.append(str(error))
-    if len(found) > MAX_CHECKPOINTS:
-        problems.append(f"{len(found):,} checkpoints are here; the newest {MAX_CHECKPOINTS:,} are shown")
-    return found[-MAX_CHECKPOINTS:], problems
-
-
-def is_inside(location: Location, root: str) -> bool:
-    """Whether a checkpoint's files, links resolved, lie below ``root``."""
-    base = os.path.realpath(root)
-    directory = os.path.dirname(location.prefix)
-    stem = os.path.basename(location.prefix) + "."
+def _locations(store: str, root: str) -> tuple[list[Location], list[str]]:
+    """Checkpoints of a directory, and why some are not shown."""
     try:
-        members = [name for name in os.listdir(directory) if name.startswith(stem)]
-    except OSError:
-        return False
-    files = [os.path.realpath(os.path.join(directory, name)) for name in members] or [os.path.realpath(location.prefix)]
-    return all(os.path.commonpath((base, file)) == base for file in files)
+        found = all_in(store)
+    except CheckpointNotFoundError:
+        return [], []
+    except (CkptscopeError, OSError) as error:
+        return [], [str(error)]
+    inside = files_inside(root)
+    kept = [location for location in found if inside(location)]
+    problems = []
+    if len(kept) < len(found):
+        problems.append(
+            f"{len(found) - len(kept):,} checkpoints of {store} have files outside of the directory that is shown; they are not opened"
+        )
+    if len(kept) > MAX_CHECKPOINTS:
+        problems.append(f"{len(kept):,} checkpoints are in {store}; the newest {MAX_CHECKPOINTS:,} are shown")
+    return kept[-MAX_CHECKPOINTS:], problems
+
+
+def files_inside(root: str) -> Callable[[Location], bool]:
+    """A test whether a checkpoint's files, and the partners beside it, lie below ``root``, links resolved."""
+    base = os.path.realpath(root)
+    listed: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
+
+    def is_inside(path: str) -> bool:
+        return os.path.commonpath((base, os.path.realpath(path))) == base
+
+    def inside(location: Location) -> bool:
+        directory, stem = os.path.split(location.prefix)
+        if directory not in listed:
+            listed[directory] = members_of(directory)
+        own = [
+            entry for entry in listed[directory].get(stem, ()) if entry.name != stem or location.format == "sliced_v1"
+        ]
+        # What is no link lies where its directory does.
+        links = [entry.path for entry in (*own, *listed[directory].get("", ())) if entry.is_symlink()]
+        return is_inside(directory) and all(map(is_inside, links))
+
+    return inside
 
 
 def identity_of(prefix: str, place: RunPlace) -> str:
@@ -146,26 +171,46 @@ def identity_of(prefix: str, place: RunPlace) -> str:
 
 def _merged(history: RunHistory, numbers: Mapping[str, int], place: RunPlace) -> tuple[CheckpointRow, ...]:
     """Checkpoints found, with what was recorded of each; then those of which only the recording is left."""
-    newest: dict[str, SavedCheckpoint] = {}
     every = [saved for found in history.attempts for saved in found.checkpoints]
+    newest: dict[str, SavedCheckpoint] = {}
     for saved in sorted(every, key=lambda item: item.wall_time_s):
         newest[os.path.realpath(saved.path)] = saved
-    # A directory that was moved keeps the names of its checkpoints.
-    moved = {os.path.basename(saved.path): saved for saved in newest.values()}
-    merged, used = [], set()
-    for row in history.rows:
-        match = newest.get(os.path.realpath(row.path)) or moved.get(os.path.basename(row.path))
-        if match is not None:
-            used.add(id(match))
-        number = None if match is None else numbers.get(match.attempt)
-        merged.append(
-            CheckpointRow(identity_of(row.path, place), row, "disk" if match is None else "both", match, number)
+    matches = _matched(history.rows, newest)
+    used = {id(saved) for saved in matches.values()}
+    merged = [
+        CheckpointRow(
+            identity_of(row.path, place), row, "both" if row.path in matches else "disk", matches.get(row.path),
+            numbers.get(matches[row.path].attempt) if row.path in matches else None,
         )
+        for row in history.rows
+    ]  # fmt: skip
     merged += [
         CheckpointRow(None, _recorded_row(saved, newest[os.path.realpath(saved.path)] is not saved), "recorded", saved, numbers.get(saved.attempt))
         for saved in every if id(saved) not in used
     ]  # fmt: skip
     return tuple(sorted(merged, key=_by_step))
+
+
+def _matched(rows: Sequence[HistoryRow], newest: Mapping[str, SavedCheckpoint]) -> dict[str, SavedCheckpoint]:
+    """What was recorded of each checkpoint, by its path.
+
+    A directory that was moved keeps names and steps of its checkpoints; where both fit only one of each, they match.
+    """
+    found = {row.path: newest[path] for row in rows if (path := os.path.realpath(row.path)) in newest}
+    used = {id(saved) for saved in found.values()}
+    left: dict[tuple[str, int | None], list[SavedCheckpoint]] = {}
+    for saved in newest.values():
+        if id(saved) not in used:
+            left.setdefault((os.path.basename(saved.path), saved.step), []).append(saved)
+    open_rows: dict[tuple[str, int | None], list[HistoryRow]] = {}
+    for row in rows:
+        if row.path not in found:
+            step = row.position.step if row.position is not None and row.position.step is not None else row.number
+            open_rows.setdefault((os.path.basename(row.path), step), []).append(row)
+    for key, candidates in open_rows.items():
+        if len(candidates) == len(left.get(key, ())) == 1:
+            found[candidates[0].path] = left[key][0]
+    return found
 
 
 def _by_step(row: CheckpointRow) -> tuple[int, float]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ckptscope.recording.columns import Column
-from ckptscope.recording.lineage import Positions, Restart, merged, positions_of, start_of
+from ckptscope.recording.columns import UNKNOWN, Column
+from ckptscope.recording.intervals import merged, num_examples
+from ckptscope.recording.lineage import Restart
+from ckptscope.recording.positions import positions_of, start_of
 from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange, describe_ranges
 from ckptscope.run_history import RunHistory
@@ -45,38 +47,45 @@ def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCo
 
 def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int]) -> RestartCost:
     known = restart.reason is None
-    repeated = _count(restart.repeated) if known else None
-    skipped = _count(restart.skipped) if known else None
-    rows = _rows_within(found, restart.repeated)
+    repeated = num_examples(restart.repeated) if known else None
+    skipped = num_examples(restart.skipped) if known else None
+    rows = _rows_within(found, restart)
     steps = found.columns["step"]
     return RestartCost(
         restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
-        _label(restart.moved, repeated, skipped), describe_restart(restart, numbers[restart.parent]),
+        _label(restart.moved, repeated, skipped),
+        _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
     )  # fmt: skip
 
 
-def _rows_within(found: RecordedAttempt, ranges: Sequence[EpochRange]) -> tuple[int, int] | None:
-    """First and last row that read some of the ranges."""
+def _rows_within(found: RecordedAttempt, restart: Restart) -> tuple[int, int] | None:
+    """First and last row that read some of what the restart repeated; rows come in the order of the data."""
+    ranges = restart.repeated
     if not ranges or not found.num_rows:
         return None
+    after, scale = _linear(found, max(item.stop for item in ranges) + 1, restart.in_epochs)
+    start = start_of(found)
+    begun = start.in_epoch if restart.in_epochs else (0, start.examples or 0)
+    before = np.concatenate(([0 if begun is None else begun[0] * scale + begun[1]], after[:-1]))
+
+    def reading(item: EpochRange) -> Column:
+        read: Column = np.flatnonzero(
+            (after > item.epoch * scale + item.start) & (before < item.epoch * scale + item.stop)
+        )
+        return read
+
+    first, last = reading(ranges[0]), reading(ranges[-1])
+    return (int(first[0]), int(last[-1])) if len(first) and len(last) else None
+
+
+def _linear(found: RecordedAttempt, least: int, in_epochs: bool) -> tuple[Column, int]:
+    """Places after each row as one growing number, and what an epoch counts in it."""
     positions = positions_of(found)
-    before_epoch, before = _before(found, positions)
-    # A row that runs into the next pass read the end of one and the beginning of the other.
-    crossed = positions.epoch != before_epoch
-    within = np.zeros(found.num_rows, bool)
-    for item in ranges:
-        own = (positions.epoch == item.epoch) & (positions.into > item.start)
-        within |= own & (np.where(crossed, 0, before) < item.stop)
-        within |= crossed & (before_epoch == item.epoch) & (before < item.stop) & bool(found.attempt.spans)
-    rows = np.flatnonzero(within)
-    return (int(rows[0]), int(rows[-1])) if len(rows) else None
-
-
-def _before(found: RecordedAttempt, positions: Positions) -> tuple[Column, Column]:
-    """(epoch, into) before each row: those of the row before it, and the start of the attempt."""
-    start = start_of(found.attempt) or (0, 0)
-    return np.concatenate(([start[0]], positions.epoch[:-1])), np.concatenate(([start[1]], positions.into[:-1]))
+    if not in_epochs:
+        return positions.examples, 1
+    scale = max(least, int(positions.into.max()) + 1)
+    return np.where(positions.epoch == UNKNOWN, UNKNOWN, positions.epoch * scale + positions.into), scale
 
 
 def _label(moved: int | None, repeated: int | None, skipped: int | None) -> str:
@@ -91,11 +100,11 @@ def _label(moved: int | None, repeated: int | None, skipped: int | None) -> str:
     return ", ".join(parts) or ("no loss seen" if moved is None else f"↺ {-moved:,} back")
 
 
-def describe_restart(restart: Restart, parent: int) -> str:
-    """What a restart cost, in sentences; ``parent`` is the number of the attempt that it goes on from."""
+def _text(restart: Restart, parent: int, is_inferred: bool) -> str:
+    """What a restart cost, in sentences."""
     frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
-    text = f"Went on from attempt {parent}" + (f" at step {restart.step:,}" if restart.step is not None else "")
-    text += _where(restart)
+    text = f"Went on from attempt {parent}" + (", as its steps suggest," if is_inferred else "")
+    text += (f" at step {restart.step:,}" if restart.step is not None else "") + _where(restart)
     if restart.dead_steps:
         one = restart.dead_steps == 1
         text += f"; {restart.dead_steps:,} later step{'' if one else 's'} of it {'is' if one else 'are'} lost"
@@ -103,9 +112,11 @@ def describe_restart(restart: Restart, parent: int) -> str:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
     if restart.repeated:
         earlier = ", as an earlier restart made it" if restart.moved is not None and restart.moved >= 0 else ""
-        text += f". It read {_count(restart.repeated):,} examples again{earlier}: {_ranges(restart.repeated)}{frontier}"
+        text += f". It read {num_examples(restart.repeated):,} examples again{earlier}: {_ranges(restart, restart.repeated)}{frontier}"
     if restart.skipped:
-        text += f". It skipped {_count(restart.skipped):,} examples: {_ranges(restart.skipped)}{frontier}"
+        text += (
+            f". It skipped {num_examples(restart.skipped):,} examples: {_ranges(restart, restart.skipped)}{frontier}"
+        )
     return f"{text}." if restart.repeated or restart.skipped else f"{text}{frontier}."
 
 
@@ -117,18 +128,5 @@ def _where(restart: Restart) -> str:
     return f", with its data {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} that place"
 
 
-def _count(ranges: tuple[EpochRange, ...]) -> int:
-    return sum(item.stop - item.start for item in ranges)
-
-
-def _ranges(ranges: tuple[EpochRange, ...]) -> str:
-    return describe_ranges(tuple(merged(ranges)))
-
-
-def start_examples(found: RecordedAttempt) -> int | None:
-    """Examples consumed before the first row; None where not known."""
-    start = found.attempt.start
-    if start.examples is not None:
-        return start.examples
-    size = found.attempt.batch_size
-    return None if start.batches is None or size is None else start.batches * size
+def _ranges(restart: Restart, ranges: tuple[EpochRange, ...]) -> str:
+    return describe_ranges(tuple(merged(ranges)), in_epochs=restart.in_epochs)

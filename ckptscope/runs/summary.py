@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.summary import AttemptSummary, attempt_label
 from ckptscope.runs.model import Run
 from ckptscope.runs.restarts import RestartCost
 
@@ -36,20 +36,6 @@ class RunSummary:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptSummary:
-    """One recorded process without its steps."""
-
-    found: RecordedAttempt
-    number: int
-    label: str
-
-
-def attempt_label(found: RecordedAttempt, number: int) -> str:
-    """``attempt 2``, ``attempt 3 (eval)``."""
-    return f"attempt {number}" + ("" if found.attempt.kind == "train" else f" ({found.attempt.kind})")
-
-
 def summary_of(run: Run) -> RunSummary:
     """Count up a run."""
     attempts = run.history.attempts
@@ -67,7 +53,7 @@ def summary_of(run: Run) -> RunSummary:
     )
     return RunSummary(
         name=run.name, directory=run.place.directory, verdicts=dict(verdicts), num_checkpoints=len(run.checkpoints),
-        attempts=tuple(AttemptSummary(found, run.numbers[found.attempt.id], attempt_label(found, run.numbers[found.attempt.id])) for found in attempts),
+        attempts=run.history.summaries(),
         num_steps=sum(found.num_rows for found in attempts), first_step=min(steps, default=None), last_step=max(steps, default=None),
         newest_s=_newest_s(run), num_missing=sum(found.missing for found in attempts), costs=costs,
         num_repeated=_total([cost.num_repeated for cost in costs]), num_skipped=_total([cost.num_skipped for cost in costs]),

@@ -100,14 +100,22 @@ def _run(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
     try:
         return plugin.store.run(name)
     except KeyError:
-        raise Refused(404, f"no run is named {name}", "it may have been removed; reload the page") from None
+        raise _missing(plugin, f"no run is named {name}") from None
+
+
+def _missing(plugin: CkptscopePlugin, message: str) -> Refused:
+    if plugin.store.scan_state().state == "running":
+        return Refused(
+            503, f"{message}, or it was not found yet", "runs are still being looked for; try again in a moment"
+        )
+    return Refused(404, message, "it may have been removed; reload the page")
 
 
 def _path(plugin: CkptscopePlugin, arguments: Arguments, name: str) -> str:
     try:
         path: str = plugin.store.path(_text(arguments, name))
     except KeyError:
-        raise Refused(404, "no such checkpoint", "it may have been removed; reload the page") from None
+        raise _missing(plugin, "no such checkpoint") from None
     return path
 
 
@@ -155,11 +163,8 @@ def coverage(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
 def checkpoints(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
     """The contract's history of a run."""
     from ckptscope.render.run_json import checkpoints_to_jsonable
-    from ckptscope.runs.summary import summary_of
 
-    run = _run(plugin, arguments)
-    summary = summary_of(run)
-    return checkpoints_to_jsonable(run, summary.attempts, summary.costs)
+    return checkpoints_to_jsonable(_run(plugin, arguments))
 
 
 def inspect(plugin: CkptscopePlugin, arguments: Arguments) -> Any:

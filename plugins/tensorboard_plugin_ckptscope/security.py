@@ -18,6 +18,8 @@ HEADERS = [
     ("Referrer-Policy", "no-referrer"), ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
 ]  # fmt: skip
 METHODS = ("GET", "HEAD")
+# What a Host header never has, and what parsers of addresses disagree about.
+_FOREIGN = frozenset("@/\\?# \t%")
 
 
 def is_loopback(host: str) -> bool:
@@ -31,7 +33,9 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(header: str) -> str:
-    """Name or address of a Host header, without the port."""
+    """Name or address of a Host header, without the port; empty for what is none."""
+    if set(header) & _FOREIGN:
+        return ""
     try:
         return (urlsplit(f"//{header}").hostname or "").rstrip(".").lower()
     except ValueError:

@@ -7,15 +7,18 @@ for TensorBoard to reload, and damage is told. What is not on this machine comes
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ckptscope.checkpoint.discover import Location
 from ckptscope.runs.model import Run
 from ckptscope.runs.places import Found, RunPlace, runs_of, search
-from ckptscope.runs.reading import Known, claimed_by, read_attempts, read_run, stamp_of
+from ckptscope.runs.reading import Known, claimed_by, files_inside, read_attempts, read_run, stamp_of
 from ckptscope.runs.summary import RunSummary, summary_of
 from tensorboard_plugin_ckptscope.provided import ProvidedRuns
 from tensorboard_plugin_ckptscope.roots import Root
@@ -29,21 +32,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Entry:
-    """What is known of one run.
+    """What is known of one run; read and written under its lock.
 
     Attributes:
         stamp: of its directories when it was read.
-        claims: directories that its recordings say they wrote checkpoints to, and the stamp of those recordings.
         run: None where it was given up for others' sake.
+        paths: prefixes of its checkpoints, by their ids.
     """
 
     place: RunPlace
     root: str
+    known: Known
     stamp: object = None
-    claims: tuple[object, frozenset[str]] = (None, frozenset())
-    known: Known = field(default_factory=Known)
     run: Run | None = None
     summary: RunSummary | None = None
+    paths: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -77,7 +80,8 @@ class Store:
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._recent: OrderedDict[str, int] = OrderedDict()
-        self._paths: dict[str, str] = {}
+        # What recordings say of the directories that they wrote to, with the stamp of their files.
+        self._claims: dict[str, tuple[object, frozenset[str]]] = {}
         self._wake, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self._thread: threading.Thread | None = None
@@ -141,12 +145,24 @@ class Store:
         Raises:
             KeyError: no such checkpoint.
         """
+        found = self._located(identity)
+        if found is None:
+            self.refresh(wait_s=5.0)
+            found = self._located(identity)
+        if found is None:
+            raise KeyError(identity)
+        prefix, root = found
+        # Files may have become links since they were found.
+        form = "tensor_bundle" if os.path.lexists(f"{prefix}.index") else "sliced_v1"
+        if not files_inside(root)(Location(prefix, form, "", None)):
+            raise KeyError(identity)
+        return prefix
+
+    def _located(self, identity: str) -> tuple[str, str] | None:
+        """(prefix, root) of a checkpoint."""
         with self._lock:
-            if identity in self._paths:
-                return self._paths[identity]
-        self.refresh(wait_s=5.0)
-        with self._lock:
-            return self._paths[identity]
+            entries = list(self._entries.values())
+        return next(((entry.paths[identity], entry.root) for entry in entries if identity in entry.paths), None)
 
     @property
     def nbytes(self) -> int:
@@ -177,39 +193,54 @@ class Store:
         searched = [(root, search(root.path)) for root in self._roots]
         self._directories = sum(found.num_directories for _, found in searched)
         self._limit = next((found.limit for _, found in searched if found.limit), None)
-        places = {place.name: (place, root.path) for root, found in searched for place in self._places(root, found)}
+        read: dict[str, Known] = {}
+        places: dict[str, tuple[RunPlace, str]] = {}
+        for root, found in searched:
+            for place in self._places(root, found, read):
+                name = _unused(place.name, places)
+                places[name] = (replace(place, name=name), root.path)
         if self._provided is not None:
             places.update({place.name: (place, "") for place in self._provided.places(without=set(places))})
         with self._lock:
             for gone in set(self._entries) - set(places):
                 del self._entries[gone]
                 self._recent.pop(gone, None)
-        entries = [self._entry(place, root) for place, root in places.values()]
-        for entry in entries:
+            for name, (place, base) in places.items():
+                self._entries.setdefault(name, _Entry(place, base, read.pop(place.directory, Known())))
+            entries = [(self._entries[name], place, base) for name, (place, base) in places.items()]
+        for entry, place, base in entries:
             with entry.lock:
-                stamp = self._stamp(entry)
-                if entry.summary is None or stamp != entry.stamp:
-                    entry.stamp = stamp
-                    self._keep(entry.place.name, self._read_entry(entry))
+                entry.place, entry.root = place, base
+                if entry.summary is None or self._stamp(entry) != entry.stamp:
+                    self._keep(place.name, self._read_entry(entry))
 
-    def _places(self, root: Root, found: Found) -> tuple[RunPlace, ...]:
-        """Runs of a root; recordings are read first, because they say which directories are theirs."""
+    def _places(self, root: Root, found: Found, read: dict[str, Known]) -> tuple[RunPlace, ...]:
+        """Runs of a root; recordings are read first, because they say which directories are theirs.
+
+        Args:
+            read: gets what was read of recordings on the way, as far as memory allows.
+        """
         claims: dict[str, str] = {}
         for place in runs_of(found, {}, root.name):
             if place.recordings:
-                entry = self._entry(place, root.path)
-                with entry.lock:
-                    stamp = stamp_of(place.recordings)
-                    if entry.claims[0] != stamp:
-                        entry.claims = (stamp, frozenset(claimed_by(read_attempts(place, entry.known))))
-                claims |= dict.fromkeys(entry.claims[1], place.directory)
+                claims |= dict.fromkeys(self._claimed(place, root, read), place.directory)
         return runs_of(found, claims, root.name)
 
-    def _entry(self, place: RunPlace, root: str) -> _Entry:
-        with self._lock:
-            entry = self._entries.setdefault(place.name, _Entry(place, root))
-            entry.place, entry.root = place, root
-            return entry
+    def _claimed(self, place: RunPlace, root: Root, read: dict[str, Known]) -> frozenset[str]:
+        stamp = stamp_of(place.recordings)
+        known_stamp, claimed = self._claims.get(place.directory, (None, frozenset()))
+        if stamp == known_stamp:
+            return claimed
+        known = Known()
+        try:
+            claimed = frozenset(claimed_by(read_attempts(place, known, root.path)))
+        except Exception:  # reading the run itself will say what is wrong
+            _log.exception("reading %s", place.directory)
+            claimed = frozenset()
+        self._claims[place.directory] = (stamp, claimed)
+        if known.nbytes + sum(item.nbytes for item in read.values()) <= self._memory_nbytes:
+            read[place.directory] = known
+        return claimed
 
     def _stamp(self, entry: _Entry) -> object:
         if self._provided is not None and not entry.root:
@@ -218,6 +249,7 @@ class Store:
 
     def _read_entry(self, entry: _Entry) -> Run:
         """Read a run; its lock is held. One that cannot be read is shown with the reason."""
+        entry.stamp = self._stamp(entry)
         try:
             provided = self._provided is not None and not entry.root
             attempts = self._provided.read(entry.place) if provided and self._provided is not None else None
@@ -227,8 +259,7 @@ class Store:
             run = read_run(RunPlace(entry.place.name, entry.place.directory), entry.root, attempts=())
             run = replace(run, problems=(f"cannot be read: {type(error).__name__}: {error}",))
         entry.run, entry.summary = run, summary_of(run)
-        with self._lock:
-            self._paths.update({row.id: row.row.path for row in run.checkpoints if row.id is not None})
+        entry.paths = {row.id: row.row.path for row in run.checkpoints if row.id is not None}
         return run
 
     def _progress(self, count: int) -> None:
@@ -244,3 +275,12 @@ class Store:
                 entry = self._entries.get(oldest)
                 if entry is not None:
                     entry.run, entry.known = None, Known()
+
+
+def _unused(name: str, names: Container[str]) -> str:
+    """A name that no other run has: two roots of a --logdir_spec may hold runs of one name."""
+    number, found = 1, name
+    while found in names:
+        number += 1
+        found = f"{name} ({number})"
+    return found

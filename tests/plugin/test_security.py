@@ -30,7 +30,7 @@ HOSTS = [
     ("localhost", True), ("localhost:6006", True), ("LOCALHOST:1", True), ("127.0.0.1:6006", True), ("127.8.9.1", True),
     ("[::1]:6006", True), ("app.localhost:80", True), ("localhost.", True), ("evil.example.com", False), ("evil.example.com:6006", False),
     ("localhost.evil.com", False), ("127.0.0.1.evil.com", False), ("10.0.0.1", False), ("0.0.0.0", False), ("", False),
-    ("localhost@evil.com", False), ("[::1", False), ("[::2]", False), ("evil.com#localhost", False), ("2130706433", False),
+    ("localhost@evil.com", False), ("evil.com@localhost", False), ("evil.com\\@localhost", False), ("evil.com/@localhost", False), ("[::1", False), ("[::2]", False), ("evil.com#localhost", False), ("2130706433", False),
 ]  # fmt: skip
 
 
@@ -76,7 +76,8 @@ def test_headers_of_every_answer(tab, tmp_path, route, host):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("a:1", "a"), ("[::1]:2", "::1"), ("A.b.", "a.b"), ("", ""), ("x y", "x y"), ("[", "")]
+    ("text", "expected"),
+    [("a:1", "a"), ("[::1]:2", "::1"), ("A.b.", "a.b"), ("", ""), ("x y", ""), ("a@b", ""), ("a/b", ""), ("[", "")],
 )
 def test_host_of(text, expected):
     assert host_of(text) == expected

@@ -178,6 +178,9 @@ def test_a_local_logdir_does_not_ask_the_provider(tab, tmp_path):
 def test_activity_is_found_in_the_background(tab, tmp_path):
     empty = tab(tmp_path)
     assert empty.plugin.is_active() is False
+    for thread in threading.enumerate():
+        if thread.name == "ckptscope-look":
+            thread.join(10)
     samples.copy("full_221", tmp_path)
     full = tab(tmp_path)
     deadline = time.monotonic() + 10
@@ -197,3 +200,90 @@ def test_activity_costs_nothing(tab, tmp_path):
     for _ in range(1000):
         asked.plugin.is_active()
     assert time.perf_counter() - start < 0.5
+
+
+def test_what_was_given_up_is_gone(tmp_path):
+    """Measured by the arrays themselves, not by the store's own account."""
+    import gc
+    import weakref
+
+    for number in range(5):
+        record(tmp_path / f"run{number}", range(1, 5001))
+    store = settled(Store((Root(None, str(tmp_path)),), None, memory_nbytes=1))
+    columns = []
+    for number in range(5):
+        found = store.run(f"run{number}").history.attempts[0].columns["step"]
+        columns.append(weakref.ref(found))
+        del found
+    gc.collect()
+    assert sum(column() is not None for column in columns) <= 1
+    assert [summary.num_steps for summary in store.summaries()] == [5000] * 5
+
+
+def test_asking_while_a_search_runs_loses_no_checkpoint(tmp_path, monkeypatch):
+    """The directories that a recording claims are known before its run can be read."""
+    from tensorboard_plugin_ckptscope import store as stores
+
+    from tests.runs.test_places import put
+
+    put(tmp_path / "ckpts" / "a", "ckpt-1")
+    directory = tmp_path / "logs" / "a"
+    record(directory, range(1, 3))
+    from ckptscope.recording.model import Attempt
+    from ckptscope.recording.recorder import Recorder, new_id
+
+    with Recorder(str(directory), Attempt(new_id(), time.time()), flush_interval_s=0.02) as recorder:
+        recorder.step(1)
+        recorder.saved(str(tmp_path / "ckpts" / "a" / "ckpt-1"), 1)
+    store = settled(Store((Root(None, str(tmp_path)),), None, memory_nbytes=1))
+    record(tmp_path / "other", range(1, 3))
+    store.run("other") if "other" in {summary.name for summary in store.summaries()} else None
+    real = stores.runs_of
+
+    def asked_meanwhile(found, claims, name):
+        entry = store._entries.get("logs/a")
+        if entry is not None:
+            with entry.lock:
+                entry.run = None
+            assert len(store.run("logs/a").checkpoints) == 1
+        return real(found, claims, name)
+
+    monkeypatch.setattr(stores, "runs_of", asked_meanwhile)
+    settled(store)
+    assert len(store.run("logs/a").checkpoints) == 1
+
+
+def test_two_roots_may_hold_runs_of_one_name(tab, tmp_path):
+    record(tmp_path / "a" / "run", range(1, 4))
+    record(tmp_path / "b" / "run", range(1, 6))
+    found = tab("", logdir_spec=f"{tmp_path / 'a'},{tmp_path / 'b'}").settled()
+    assert sorted((run["name"], run["num_steps"]) for run in found["runs"]) == [("run", 3), ("run (2)", 5)]
+
+
+def test_a_link_beside_a_checkpoint_is_not_served(tab, tmp_path):
+    import os
+
+    outside = samples.copy("full_221", tmp_path / "outside")
+    run = samples.copy("manager_run_221", tmp_path / "logs")
+    os.symlink(outside, run / "ckpt-4")
+    asked = tab(tmp_path / "logs")
+    asked.settled()
+    row = asked.api("checkpoints", run=run.name)["history"][0]
+    assert asked.api("inspect", id=row["id"], variables="false")["checkpoint"]["step"] == 4
+    # What becomes a link after the search is not followed either.
+    (run / "ckpt-4.index").unlink()
+    os.symlink(outside / "ckpt-1.index", run / "ckpt-4.index")
+    assert asked.get("api/v1/inspect", id=row["id"]).status_code == 404
+
+
+def test_a_run_that_was_not_found_yet_is_not_called_missing(tab, tmp_path, monkeypatch):
+    from tensorboard_plugin_ckptscope import store as stores
+
+    begun = threading.Event()
+    monkeypatch.setattr(stores, "search", lambda *_: begun.wait(20))
+    asked = tab(tmp_path)
+    monkeypatch.setattr(asked.plugin.store, "refresh", lambda wait_s=0.0: None)
+    asked.plugin.store._idle.clear()
+    response = asked.get("api/v1/series", run="x")
+    assert response.status_code == 503 and "try again" in response.get_data(as_text=True)
+    begun.set()

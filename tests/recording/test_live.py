@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 import ckptscope as cs
-from ckptscope.recording.lineage import positions_of
+from ckptscope.recording.positions import positions_of
 from ckptscope.recording.reader import read_recording
 
 pytestmark = [pytest.mark.tf, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

@@ -16,8 +16,9 @@ import pytest
 
 from ckptscope.recording import journal as journals
 from ckptscope.recording.journal import PER_TAG, SEALED_ROWS
-from ckptscope.recording.lineage import positions_of, restarts_of
+from ckptscope.recording.lineage import restarts_of
 from ckptscope.recording.model import Attempt, Start
+from ckptscope.recording.positions import positions_of
 from ckptscope.recording.reader import read_recording
 from ckptscope.recording.recorder import Recorder, new_id
 from tests.command import ROOT

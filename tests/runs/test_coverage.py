@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckptscope.recording.columns import Chunk
-from ckptscope.recording.lineage import merged, reads_of, restarts_of, without
+from ckptscope.recording.intervals import merged, without
+from ckptscope.recording.lineage import reads_of, restarts_of
 from ckptscope.recording.model import Start
 from ckptscope.recording.reader import from_collected
 from ckptscope.resume.model import EpochRange

@@ -10,7 +10,7 @@ import pytest
 
 from ckptscope.runs import places
 from ckptscope.runs.places import runs_of, search
-from ckptscope.runs.reading import claimed_by, read_all, read_attempts
+from ckptscope.runs.reading import Known, claimed_by, read_all, read_attempts
 from tests import samples
 from tests.runs.made import record
 
@@ -147,6 +147,4 @@ def test_claims_beat_places(tmp_path):
     found = search(str(tmp_path))
     taken = runs_of(found, {str(tmp_path / "a" / "ck"): str(tmp_path / "b")}, "spec")
     assert {place.name: len(place.stores) for place in taken} == {"spec/a": 0, "spec/b": 1}
-    assert (
-        claimed_by(read_attempts(taken[0], __import__("ckptscope.runs.reading", fromlist=["Known"]).Known())) == set()
-    )
+    assert claimed_by(read_attempts(taken[0], Known(), str(tmp_path))) == set()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.lineage import positions_of
 from ckptscope.recording.model import Start
+from ckptscope.recording.positions import positions_of
 from ckptscope.runs.plot import position_plot
 from ckptscope.runs.thinning import thinned
 from tests.runs.made import BATCH, EPOCH, FRESH, at, files, only_run, record, restarted

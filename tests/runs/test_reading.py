@@ -114,7 +114,7 @@ def test_a_damaged_event_file_is_told_and_the_rest_read(tmp_path):
     summary = summary_of(only_run(tmp_path))
     (warning,) = [text for text in summary.warnings if first.name in text]
     assert "at byte" in warning and "nothing of this file" in warning and "could be read" in warning
-    assert len(summary.attempts) == 2 and summary.attempts[1].found.num_rows == 4
+    assert len(summary.attempts) == 2 and summary.attempts[1].num_steps == 4
     assert str(second) not in " ".join(summary.warnings)
 
 

@@ -1,0 +1,153 @@
+"""Where the data stood after each recorded step, by counting from the start of its attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ckptscope.recording.columns import UNKNOWN, Column
+from ckptscope.recording.model import Attempt
+from ckptscope.recording.reader import RecordedAttempt
+
+NO_EPOCH_SIZE = "the size of an epoch is not known"
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the data stood after each recorded step, by counting; :data:`UNKNOWN` where it cannot be told.
+
+    Attributes:
+        step, batches, examples: the step, and what had left the iterator.
+        epoch, into: pass of the last example consumed, and examples consumed of that pass.
+        reason: why something is unknown.
+    """
+
+    step: Column
+    batches: Column
+    examples: Column
+    epoch: Column
+    into: Column
+    reason: str | None
+
+
+def positions_of(found: RecordedAttempt) -> Positions:
+    """Positions by counting, from the start of the attempt."""
+    columns = found.columns
+    return _positions(found.attempt, columns["step"], columns["epoch"], columns["batches"], columns["examples"])
+
+
+def _positions(attempt: Attempt, step: Column, epoch: Column, batches: Column, examples: Column) -> Positions:
+    unknown = np.full(len(step), UNKNOWN, np.int64)
+    if attempt.counting == "epochs":
+        return _by_epochs(attempt, step, epoch, batches, unknown)
+    start, size = attempt.start, attempt.batch_size
+    if start.batches is None:
+        return Positions(step, batches, examples, unknown, unknown, start.reason or "the start is not known")
+    if len(step) and (examples != UNKNOWN).all():
+        return _from_examples(attempt, step, batches, examples, unknown)
+    if size is None:
+        return Positions(step, batches, unknown, unknown, unknown, "the batch size is not known")
+    made = batches - start.batches
+    if attempt.spans or attempt.epoch_size is None:
+        base = start.examples if start.examples is not None else start.batches * size
+        return _from_examples(attempt, step, batches, base + made * size, unknown)
+    per_pass, delivered = _pass_of(attempt, size, attempt.epoch_size)
+    # Without the place in its pass: as many batches from the first pass on as the iterator has given.
+    first = start.batches if start.epoch is None else start.epoch * per_pass + -(-(start.into or 0) // size)
+    index = first + made
+    passes = np.maximum(index - 1, 0) // per_pass
+    into = np.minimum((np.maximum(index - 1, 0) % per_pass + 1) * size, delivered)
+    into[index == 0] = 0
+    return Positions(step, batches, passes * delivered + into, passes, into, None)
+
+
+def _pass_of(attempt: Attempt, size: int, epoch_size: int) -> tuple[int, int]:
+    """(batches, examples) of a pass where batches end with it."""
+    if attempt.drops:
+        return max(1, epoch_size // size), max(1, epoch_size // size) * size
+    return max(1, -(-epoch_size // size)), epoch_size
+
+
+def delivered_by(attempt: Attempt) -> int | None:
+    """Examples of a pass that reach the trainer: without the short batch at its end, where that is dropped."""
+    size, batch = attempt.epoch_size, attempt.batch_size
+    return _pass_of(attempt, batch, size)[1] if size and batch and attempt.drops and not attempt.spans else size
+
+
+def _from_examples(attempt: Attempt, step: Column, batches: Column, examples: Column, unknown: Column) -> Positions:
+    size = delivered_by(attempt)
+    if not size:
+        return Positions(step, batches, examples, unknown, unknown, NO_EPOCH_SIZE)
+    before = np.maximum(examples - 1, 0)
+    into = before % size + 1
+    into[examples == 0] = 0
+    return Positions(step, batches, examples, before // size, into, None)
+
+
+def _by_epochs(attempt: Attempt, step: Column, epoch: Column, batches: Column, unknown: Column) -> Positions:
+    size = attempt.batch_size
+    if size is None:
+        return Positions(step, batches, unknown, epoch, unknown, "the batch size is not known")
+    into = batches * size
+    if attempt.epoch_size is not None:
+        _, delivered = _pass_of(attempt, size, attempt.epoch_size)
+        into = np.minimum(into, delivered)
+        return Positions(step, batches, epoch * delivered + into, epoch, into, None)
+    return Positions(step, batches, unknown, epoch, into, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in the data; None where it is not known.
+
+    Attributes:
+        examples: consumed since the beginning.
+        epoch, into: pass of the last example, and examples of that pass.
+    """
+
+    examples: int | None = None
+    epoch: int | None = None
+    into: int | None = None
+
+    @property
+    def in_epoch(self) -> tuple[int, int] | None:
+        """(epoch, into), where both are known."""
+        return None if self.epoch is None or self.into is None else (self.epoch, self.into)
+
+
+def place_after(found: RecordedAttempt, rows: int) -> Place:
+    """Where the data stood after so many rows of an attempt; 0 is its start."""
+    if rows and rows <= found.num_rows:
+        positions = positions_of(found)
+        values = (int(column[rows - 1]) for column in (positions.examples, positions.epoch, positions.into))
+        return Place(*(None if value == UNKNOWN else value for value in values))
+    return start_of(found)
+
+
+def start_of(found: RecordedAttempt) -> Place:
+    """Where the data stood before the first row of an attempt."""
+    attempt, start = found.attempt, found.attempt.start
+    if attempt.counting == "epochs":
+        return _start_of_epoch(found)
+    if start.batches is None:
+        return Place()
+    if start.epoch is not None and start.into is not None and delivered_by(attempt):
+        # What a state decodes to may count examples that a pass drops; the place in the pass does not.
+        return Place(start.epoch * (delivered_by(attempt) or 0) + start.into, start.epoch, start.into)
+    one = np.zeros(1, np.int64)
+    examples = one + start.examples if start.examples is not None else one + UNKNOWN
+    at = _positions(attempt, one, one, one + start.batches, examples)
+    values = (int(column[0]) for column in (at.examples, at.epoch, at.into))
+    return Place(*(None if value == UNKNOWN else value for value in values))
+
+
+def _start_of_epoch(found: RecordedAttempt) -> Place:
+    """Each epoch has an iterator of its own: the first one began where its first batch was taken."""
+    if not found.num_rows:
+        return Place()
+    positions = positions_of(found)
+    examples, epoch, into = (int(column[0]) for column in (positions.examples, positions.epoch, positions.into))
+    if UNKNOWN in (epoch, into):
+        return Place()
+    return Place(None if examples == UNKNOWN else examples - into, epoch, 0)

@@ -1,0 +1,42 @@
+"""Recorded attempts in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ckptscope.recording.model import Attempt, Gap, SavedCheckpoint
+from ckptscope.recording.reader import RecordedAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSummary:
+    """One recorded process without its steps, which may be large."""
+
+    attempt: Attempt
+    number: int
+    label: str
+    num_steps: int
+    first_step: int | None
+    last_step: int | None
+    num_missing: int
+    checkpoints: tuple[SavedCheckpoint, ...]
+    gaps: tuple[Gap, ...]
+    problems: tuple[str, ...]
+
+
+def attempt_label(found: RecordedAttempt, number: int) -> str:
+    """``attempt 2``, ``attempt 3 (eval)``, ``attempt 4 (host 1)``."""
+    attempt = found.attempt
+    parts = [] if attempt.kind == "train" else [attempt.kind]
+    parts += [f"host {attempt.process}"] if attempt.hosts > 1 or attempt.process else []
+    return f"attempt {number}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def attempt_summary(found: RecordedAttempt, number: int) -> AttemptSummary:
+    """An attempt in numbers."""
+    steps = found.columns["step"]
+    first, last = (int(steps[0]), int(steps[-1])) if found.num_rows else (None, None)
+    return AttemptSummary(
+        found.attempt, number, attempt_label(found, number), found.num_rows, first, last, found.missing, found.checkpoints,
+        found.gaps, found.problems,
+    )  # fmt: skip
