@@ -1,13 +1,12 @@
-// The page: puts the parts together, holds what is in view, and keeps it fresh. Everything it shows is in an answer.
-import {Answers} from './answers.js';
-import {Busy, setState} from './busy.js';
+// The page: holds what is chosen, follows links, the theme and what the host tells, and keeps the content fresh.
+import {setState} from './busy.js';
 import {checkpointKey} from './checkpoints.js';
+import {Content} from './content.js';
 import {repaint} from './elements.js';
 import {paletteOf} from './palette.js';
-import {pageParts} from './parts.js';
 import {Poller} from './poller.js';
 import {restartWindow} from './restarts.js';
-import {emptyPage, errorPage, errorWords, ignoredNotice, paintNotices, runNotices, statusLine} from './status.js';
+import {emptyPage, errorPage} from './status.js';
 import {drawnRuns, firstView, parseStepKey, parseView, stepKey, viewKeys, withoutUnknown} from './viewstate.js';
 
 const DETAIL_DELAY_MS = 200;
@@ -20,10 +19,8 @@ export function start(root, api, host) {
 
 class App {
   constructor(root, api, host) {
-    Object.assign(this, {root, api, host, overview: null, view: null, library: undefined, errors: {}, ignored: []});
-    this.answers = new Answers(api);
-    this.parts = pageParts(this.answers, () => (host.link ? host.link() : location.href), this.actions());
-    this.busy = new Busy(() => this.settle());
+    Object.assign(this, {root, api, host, overview: null, view: null, ignored: []});
+    this.content = new Content(this, this.actions());
     this.poller = new Poller(host, () => this.poll(), api.isLive);
     setState('loading');
     this.paintTheme();
@@ -39,12 +36,12 @@ class App {
       choose, change: (patch) => this.change(patch), chooseStep: (run, attempt, step) => choose(stepKey(attempt, step)),
       compare: (id) => this.compare(id), stopComparing: () => this.change({vs: null}), clear: () => this.change({sel: null, vs: null}),
       zoom: (range) => this.zoom(range), showRestart: (run, number) => this.showRestart(run, number),
-      showFiles: (count) => this.showFiles(count),
+      showFiles: (count) => this.content.showFiles(count),
     };
   }
 
   showParts() {
-    const {all} = this.parts;
+    const {all} = this.content.parts;
     if (all[0].parentNode !== this.root) repaint(this.root, all);
   }
 
@@ -57,8 +54,16 @@ class App {
       return;
     }
     this.poller.start(this.overview);
-    if (this.overview.runs.length) await this.begin();
+    if (this.isReady()) await this.begin();
     else this.showEmpty();
+  }
+
+  // While runs are searched for, that of the link may not be found yet.
+  isReady() {
+    const {runs, scan} = this.overview;
+    const {run} = this.host.readState();
+    const isSearching = scan && scan.state === 'running';
+    return runs.length > 0 && !(isSearching && run !== undefined && !runs.some((one) => one.name === run));
   }
 
   showPage(page, state) {
@@ -76,94 +81,13 @@ class App {
     const {view, ignored} = parseView(this.host.readState(), this.overview.runs);
     Object.assign(this, {view, ignored});
     this.showParts();
-    this.parts.toolbar.show(this.overview.runs, view);
-    this.paintStatus();
-    await this.load();
-  }
-
-  settle() {
-    if (!this.view) return null;
-    this.paintStatus();
-    return Object.values(this.errors).some(Boolean) ? 'error' : 'ready';
-  }
-
-  // Everything about what is in view is asked for at once; tables do not wait for the chart's library.
-  load(isQuiet = false) {
-    return this.busy.during(() => Promise.all([this.loadRows(isQuiet), this.loadCoverage(), this.loadPlot()]));
-  }
-
-  async attempt(name, work, onError) {
-    try {
-      await work();
-      this.errors[name] = null;
-    } catch (error) {
-      this.errors[name] = error;
-      onError(error);
-    }
-  }
-
-  loadRows(isQuiet) {
-    return this.attempt('rows', async () => {
-      if (!await this.answers.askRows(this.view)) return;
-      this.forgetUnknown();
-      this.parts.checkpoints.show(this.answers.rows, this.view, this.isCompared());
-      this.parts.restarts.show(this.answers.restarts, this.isCompared());
-      this.showDetails(isQuiet);
-    }, () => this.paintStatus());
-  }
-
-  loadCoverage() {
-    return this.attempt('coverage', async () => {
-      if (await this.answers.askCoverage(this.view)) this.parts.coverage.show(this.answers.coverage);
-    }, (error) => this.parts.coverage.say(...errorWords(error)));
-  }
-
-  loadPlot() {
-    return this.attempt('series', async () => {
-      const isFirst = this.library === undefined;
-      const library = isFirst ? this.api.chart().catch(() => null) : this.library;
-      if (isFirst) this.parts.plot.say('Loading the chart library …');
-      const series = await this.answers.askSeries(this.view);
-      this.library = await library;
-      if (series) await this.drawPlot();
-    }, (error) => this.parts.plot.say(...errorWords(error, () => this.poll(true))));
-  }
-
-  async drawPlot() {
-    const {series} = this.answers;
-    if (!series.length || this.library === undefined) return;
-    await this.parts.plot.draw(this.library, {runs: series, view: this.view, palette: paletteOf(this.host.isDark())});
-  }
-
-  showDetails(isQuiet = false) {
-    return this.parts.panel.show(this.view, this.overview.runs, isQuiet);
-  }
-
-  isCompared() {
-    return drawnRuns(this.view).length > 1;
+    this.content.paintToolbar();
+    this.content.paintStatus();
+    await this.content.load();
   }
 
   run() {
     return this.overview.runs.find((run) => run.name === this.view.run);
-  }
-
-  paintStatus() {
-    const run = this.run();
-    if (!run) return;
-    repaint(this.parts.status, statusLine(run, this.overview.scan, this.api.isLive));
-    const found = this.answers.series.find((one) => one.name === run.name);
-    const notices = runNotices(run, this.overview, found ? found.answer : null);
-    const error = this.errors.overview || this.errors.rows;
-    if (error) {
-      notices.unshift({level: 'error', text: error.message, hint: error.hint, onRetry: () => this.poll(true)});
-    }
-    if (this.ignored.length) {
-      notices.unshift(ignoredNotice(this.ignored, () => {
-        this.ignored = [];
-        this.paintStatus();
-      }));
-    }
-    paintNotices(this.parts.bars, notices);
   }
 
   paintTheme() {
@@ -171,7 +95,7 @@ class App {
     if (document.documentElement.dataset.theme === theme) return;
     document.documentElement.dataset.theme = theme;
     document.documentElement.style.background = paletteOf(theme === 'dark').paper;
-    if (this.view) this.drawPlot();
+    if (this.view) this.content.drawPlot();
   }
 
   // What the user chose: only what depends on it is asked for again.
@@ -181,18 +105,15 @@ class App {
     if ('run' in patch) this.view.others = this.view.others.filter((name) => name !== patch.run);
     if (!this.view.sel) this.view.vs = null;
     this.host.writeState(viewKeys(this.view));
-    this.parts.toolbar.show(this.overview.runs, this.view);
+    this.content.paintToolbar();
     const isOther = (key) => JSON.stringify(before[key]) !== JSON.stringify(this.view[key]);
-    if (isOther('run')) this.answers.maxFiles = undefined;
+    if (isOther('run')) this.content.answers.maxFiles = undefined;
     if (['run', 'others', 'y', 'x', 'reads'].some(isOther)) {
-      this.load();
+      this.content.load();
       return;
     }
-    if (isOther('sel') || isOther('vs')) {
-      this.parts.checkpoints.choose(this.view);
-      this.showDetails();
-    }
-    this.drawPlot();
+    if (isOther('sel') || isOther('vs')) this.content.choose();
+    this.content.drawPlot();
     if (isOther('x0') || isOther('x1')) this.askDetail();
   }
 
@@ -210,28 +131,23 @@ class App {
   // After a zoom, the same with more points of what is visible.
   askDetail() {
     const {x0, x1} = this.view;
-    this.busy.during(async () => {
+    this.content.busy.during(async () => {
       await new Promise((resolve) => setTimeout(resolve, DETAIL_DELAY_MS));
-      if (this.view && this.view.x0 === x0 && this.view.x1 === x1) await this.loadPlot();
+      if (this.view && this.view.x0 === x0 && this.view.x1 === x1) await this.content.loadPlot();
     });
   }
 
   showRestart(run, number) {
-    const found = this.answers.series.find((one) => one.name === run);
+    const found = this.content.answers.series.find((one) => one.name === run);
     const range = found && restartWindow(found.answer, number);
     if (!range) return;
     this.zoom(range);
-    this.parts.plot.element.scrollIntoView({block: 'nearest'});
+    this.content.parts.plot.element.scrollIntoView({block: 'nearest'});
   }
 
-  showFiles(count) {
-    this.answers.maxFiles = count;
-    return this.busy.during(() => this.loadCoverage());
-  }
-
-  forgetUnknown() {
+  forgetUnknown(rows) {
     const attempts = this.overview.runs.flatMap((run) => run.attempts.map((attempt) => attempt.id));
-    const {view, ignored} = withoutUnknown(this.view, this.answers.rows.map(checkpointKey), attempts);
+    const {view, ignored} = withoutUnknown(this.view, rows.map(checkpointKey), attempts);
     this.view = view;
     this.ignored.push(...ignored);
   }
@@ -245,18 +161,18 @@ class App {
   comeBack() {
     if (this.view) this.host.writeState(viewKeys(this.view));
     this.paintTheme();
-    this.parts.plot.resize();
+    this.content.parts.plot.resize();
     this.poller.now();
   }
 
   // Fresh numbers; the rest is asked for again only where the runs in view have changed. Focus, scroll and zoom stay.
   async poll(isForced = false) {
     const before = this.overview;
-    await this.attempt('overview', async () => {
+    await this.content.attempt('overview', async () => {
       this.overview = await this.api.overview();
-    }, () => this.view && this.paintStatus());
-    if (this.errors.overview) return before;
-    if (!this.overview.runs.length) this.showEmpty();
+    }, () => this.view && this.content.paintStatus());
+    if (this.content.errors.overview) return before;
+    if (!this.overview.runs.length || (!this.view && !this.isReady())) this.showEmpty();
     else if (!this.view) await this.begin();
     else if (!this.run()) {
       this.ignored.push(`run=${this.view.run}`);
@@ -267,8 +183,8 @@ class App {
 
   async refresh(before, isForced) {
     const inView = (runs) => JSON.stringify(drawnRuns(this.view).map((name) => runs.find((run) => run.name === name)));
-    this.parts.toolbar.show(this.overview.runs, this.view);
-    if (isForced || inView(before) !== inView(this.overview.runs)) await this.load(true);
-    else this.paintStatus();
+    this.content.paintToolbar();
+    if (isForced || inView(before) !== inView(this.overview.runs)) await this.content.load(true);
+    else this.content.paintStatus();
   }
 }

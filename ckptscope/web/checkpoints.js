@@ -1,5 +1,6 @@
 // The table of checkpoints: the text form of the plot's marks.
 import {baseName, clock, el, number, repaint, shortNames} from './elements.js';
+import {OWN_COUNT, countOf, recordText, starred} from './position.js';
 import {VERDICT_NAMES, verdictName, verdictOf} from './palette.js';
 import {SortedTable} from './tables.js';
 import {stepKey} from './viewstate.js';
@@ -21,11 +22,14 @@ export class CheckpointTable {
       onChoose: (row, event) => (event.shiftKey && row.id ? actions.compare(row.id) : actions.choose(checkpointKey(row))),
     });
     const title = el('div', {class: 'title'}, el('h2', {}, 'Checkpoints'), this.filter);
-    this.element = el('section', {id: 'checkpoints'}, title, this.table.element);
+    this.footnote = el('p', {class: 'muted'}, OWN_COUNT);
+    this.element = el('section', {id: 'checkpoints'}, title, this.table.element, this.footnote);
   }
 
   columns() {
-    const position = (field) => (row) => (row.position ? row.position[field] : null);
+    const count = (field) => (row) => countOf(row.position, row.iterator_position, field);
+    const counted = (label, key, field) => ({label, key, isNumber: true, value: (row) => count(field)(row).value,
+                                             cell: (row) => starred(count(field)(row))});
     const plain = (label, key, value, extra) => ({label, key, value, cell: (row) => number(value(row)), isNumber: true, ...extra});
     return [
       plain('step', 'step', checkpointStep),
@@ -33,12 +37,12 @@ export class CheckpointTable {
       plain('attempt', 'attempt', (row) => row.attempt_number),
       {label: 'verdict', key: 'verdict', value: (row) => VERDICT_NAMES.indexOf(verdictName(row.verdict)),
        cell: (row) => verdictBadge(row.verdict)},
-      plain('examples', 'examples', position('examples_consumed')),
-      plain('epoch', 'epoch', position('epoch')),
+      counted('examples', 'examples', 'examples_consumed'),
+      counted('epoch', 'epoch', 'epoch'),
       {label: 'file @ record', key: 'file', value: nextRecordText, class: 'file',
        cell: (row) => el('span', {title: nextRecordText(row)}, this.shortRecord(row) || '–')},
       {label: 'why', key: 'why', value: checkpointReason, class: 'why',
-       cell: (row) => el('span', {title: checkpointReason(row)}, checkpointReason(row) || '–')},
+       cell: (row) => el('span', {title: checkpointReason(row)}, checkpointReason(row))},
       {label: 'saved', key: 'saved', value: (row) => row.saved_s, class: 'time',
        cell: (row) => el('span', {title: clock(row.saved_s)}, clock(row.saved_s).slice(0, 16))},
       {label: 'source', key: 'source', value: (row) => row.source, class: 'source',
@@ -59,8 +63,8 @@ export class CheckpointTable {
   }
 
   shortRecord(row) {
-    const next = row.position && row.position.next_record;
-    return next ? `${this.fileNames.get(baseName(next.file))} @ ${number(next.record_index)}` : null;
+    const {value: next, isOwn} = nextRecord(row);
+    return next ? `${this.fileNames.get(baseName(next.file))} @ ${number(next.record_index)}${isOwn ? '*' : ''}` : null;
   }
 
   isChosen(row) {
@@ -75,8 +79,8 @@ export class CheckpointTable {
     this.rows = rows;
     this.view = view;
     this.isCompared = isCompared;
-    const placed = rows.filter((row) => row.position && row.position.next_record);
-    const files = [...new Set(placed.map((row) => baseName(row.position.next_record.file)))];
+    const records = rows.map((row) => nextRecord(row).value).filter(Boolean);
+    const files = [...new Set(records.map((record) => baseName(record.file)))];
     const names = shortNames(files);
     this.fileNames = new Map(files.map((file, i) => [file, names[i]]));
     this.paint(view.sel);
@@ -88,6 +92,7 @@ export class CheckpointTable {
   }
 
   paint(revealed) {
+    this.footnote.hidden = !this.rows.some(isStarred);
     const names = VERDICT_NAMES.filter((name) => this.rows.some((row) => verdictName(row.verdict) === name));
     repaint(this.filter, names.length < 2 ? [] : names.map((name) => this.filterButton(name)));
     this.table.options.empty = this.rows.length ? 'No checkpoint with a verdict that is shown.' : 'No checkpoints.';
@@ -121,11 +126,21 @@ export function checkpointStep(row) {
   return null;
 }
 
+// What forces the verdict; nothing where it is exact.
 export function checkpointReason(row) {
-  return row.why || (row.error && (row.error.message || String(row.error))) || row.headline || '';
+  const words = row.why || (row.error && (row.error.message || String(row.error)));
+  return words || (row.verdict === 'exact' ? '' : row.headline || '');
+}
+
+function nextRecord(row) {
+  return countOf(row.position, row.iterator_position, 'next_record');
 }
 
 function nextRecordText(row) {
-  const next = row.position && row.position.next_record;
-  return next ? `${baseName(next.file)} @ ${number(next.record_index)}` : null;
+  const {value, isOwn} = nextRecord(row);
+  return value ? recordText(value) + (isOwn ? '*' : '') : null;
+}
+
+function isStarred(row) {
+  return ['examples_consumed', 'epoch', 'next_record'].some((field) => countOf(row.position, row.iterator_position, field).isOwn);
 }

@@ -1,5 +1,5 @@
 // How often each part of each file was read, by epoch: files across when they are few, else one row for each.
-import {el, number, plural, repaint, shortNames} from './elements.js';
+import {el, number, plural, rangeText, repaint, shortNames} from './elements.js';
 import {READ_MARKS} from './palette.js';
 
 const MAX_ACROSS = 12;
@@ -79,7 +79,7 @@ function cellText(cell, file, epoch, word) {
   if (cell.num_repeated) lines.push(`${plural(cell.num_repeated, 'record')} read again`);
   if (cell.num_unread) lines.push(`${plural(cell.num_unread, 'record')} not read`);
   for (const [from, to, reads] of cell.parts.slice(0, MAX_RANGES)) {
-    lines.push(`records ${number(from)} to ${number(to)}: ${plural(reads, 'time')}`);
+    lines.push(`records ${rangeText(from, to)}: ${plural(reads, 'time')}`);
   }
   if (cell.parts.length > MAX_RANGES) lines.push(`and ${plural(cell.parts.length - MAX_RANGES, 'range')} more`);
   return lines.join('\n');

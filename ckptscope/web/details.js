@@ -1,11 +1,9 @@
 // The panel beside the tables: one checkpoint, or where the data stood after one step.
-import {baseName, bytes, clock, copyButton, el, number, plural, rangesText} from './elements.js';
+import {copyButton} from './copying.js';
+import {baseName, bytes, clock, el, number, plural, rangesText} from './elements.js';
 import {checkpointReason, checkpointStep, verdictBadge} from './checkpoints.js';
+import {checkpointPosition, factRow, factTable, stepPosition} from './position.js';
 
-const FIELDS = [['step', 'step'], ['epoch', 'epoch'], ['examples_into_epoch', 'examples into it'], ['examples_consumed', 'examples'],
-                ['batches_consumed', 'batches'], ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
-const STEP_FIELDS = [['epoch', 'epoch'], ['examples_into_epoch', 'examples into it'], ['examples', 'examples'], ['batches', 'batches'],
-                     ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
 const WORDS = {not_needed: 'not needed'};
 // Stages with more fields are folded.
 const MAX_OPEN_FIELDS = 3;
@@ -19,7 +17,7 @@ export function checkpointDetails(answer, row) {
     alarmList(row && row.alarms),
     resumeCommands(row),
     recordedWords(row),
-    section('Position', positionTable(resume.position, FIELDS)),
+    section('Position', checkpointPosition(resume.position, ownPosition(answer, row))),
     resume.loss ? section('If it is resumed', lossTable(resume.loss)) : null,
     ...answer.iterators.map((iterator) => iteratorSection(iterator)),
     findingsSection(resume.findings),
@@ -30,15 +28,22 @@ export function checkpointDetails(answer, row) {
   ];
 }
 
+// The training iterator's own numbers: the row's, or those of the only iterator that has any.
+function ownPosition(answer, row) {
+  if (row && row.iterator_position) return row.iterator_position;
+  const counted = answer.iterators.filter((iterator) => iterator.position && iterator.position.examples_consumed !== null);
+  return counted.length === 1 ? counted[0].position : null;
+}
+
 // A checkpoint that only the recording knows.
 export function rowDetails(row) {
   return [
     el('h3', {}, row.name || baseName(row.path), ' ', verdictBadge(row.verdict)),
-    el('p', {class: 'headline'}, checkpointReason(row) || 'Its files are gone; this is what was recorded.'),
+    el('p', {class: 'headline'}, checkpointReason(row) || row.headline || 'Its files are gone; this is what was recorded.'),
     alarmList(row.alarms),
     resumeCommands(row),
     recordedWords(row),
-    row.position ? section('Position', positionTable(row.position, FIELDS)) : null,
+    row.position ? section('Position', checkpointPosition(row.position, row.iterator_position)) : null,
   ];
 }
 
@@ -49,7 +54,7 @@ export function stepDetails(state, onChoose) {
     el('h3', {}, `Step ${number(state.step)}, attempt ${number(state.number)}`),
     el('p', {class: 'headline'}, `${clock(state.wall_time_s)} · ${where}`),
     state.disagreement ? el('p', {class: 'alarm'}, `Recorded and decoded disagree: ${state.disagreement}`) : null,
-    section('Position', positionTable({...position, reasons: {}, next_record: null}, STEP_FIELDS),
+    section('Position', stepPosition(position),
       position.file ? el('p', {}, `${position.file} @ ${number(position.record)}`) : null,
       state.reason ? el('p', {class: 'muted'}, state.reason) : null,
       factList([['order', state.order], ['held in buffers', state.held_elements === null ? null : number(state.held_elements)]])),
@@ -67,7 +72,7 @@ function decodedWords(decoded) {
 }
 
 export function section(title, ...children) {
-  return el('section', {}, el('h4', {}, title), ...children);
+  return el('section', {}, el('h4', {}, title), ...children.flat());
 }
 
 export function alarmList(alarms) {
@@ -90,26 +95,6 @@ function recordedWords(row) {
   if (problem) return el('p', {class: 'alarm'}, `When it was saved: ${problem}`);
   if (!recorded.verdict || recorded.verdict === row.verdict) return null;
   return el('p', {class: 'muted'}, 'When it was saved, the recorder noted: ', verdictBadge(recorded.verdict));
-}
-
-// Every value that is not known comes with its reason.
-function positionTable(position, fields) {
-  const reasons = position.reasons || {};
-  const next = position.next_record;
-  const rows = fields.map(([key, label]) => positionRow(label, position[key], reasons[key]));
-  if (next) rows.push(positionRow('next record', `${baseName(next.file)} @ ${number(next.record_index)}`));
-  else if (reasons.next_record) rows.push(positionRow('next record', null, reasons.next_record));
-  for (const source of position.sources || []) {
-    const at = source.record_index ?? source.elements_read;
-    rows.push(positionRow(source.file ? baseName(source.file) : source.op, at === null ? null : `${number(at)} read`, source.reason));
-  }
-  return el('table', {class: 'facts'}, el('tbody', {}, position.class ? positionRow('class', position.class) : null, rows));
-}
-
-function positionRow(label, value, reason) {
-  const isKnown = value !== null && value !== undefined;
-  const cell = isKnown ? el('td', {class: 'n'}, number(value)) : el('td', {class: 'reason'}, reason ? `– ${reason}` : '–');
-  return el('tr', {}, el('th', {scope: 'row'}, label), cell);
 }
 
 function lossTable(loss) {
@@ -142,7 +127,7 @@ function stageLine(stage) {
                 isHolding ? el('span', {}, ` holds ${number(stage.held_elements)}`) : null];
   if (!fields.length) return el('div', {title: stage.path}, head);
   return el('details', {open: fields.length <= MAX_OPEN_FIELDS}, el('summary', {title: stage.path}, head),
-    el('table', {class: 'facts'}, el('tbody', {}, fields.map(([name, value]) => positionRow(name, plainValue(value))))));
+    factTable(fields.map(([name, value]) => factRow(name, plainValue(value)))));
 }
 
 function plainValue(value) {

@@ -81,41 +81,20 @@ export function withoutMarkup(text) {
   return String(text).replace(/&/g, '&amp;').replace(/</g, '&lt;');
 }
 
+// From 0 up to 28 is 0..27, as the headlines have it.
+export function rangeText(from, to) {
+  return `${number(from)}..${number(to - 1)}`;
+}
+
 // [from, to] or a list of {epoch, from, to}, as the contract has both.
 export function rangesText(ranges) {
   if (!ranges || !ranges.length) return '–';
-  if (typeof ranges[0] === 'number') return `${number(ranges[0])} to ${number(ranges[1])}`;
+  if (typeof ranges[0] === 'number') return rangeText(ranges[0], ranges[1]);
   return ranges.map((range) => {
     const [from, to] = Array.isArray(range) ? range : [range.from, range.to];
-    const epoch = range.epoch === undefined || range.epoch === null ? '' : `epoch ${range.epoch}: `;
-    return `${epoch}${number(from)} to ${number(to)}`;
-  }).join('; ');
-}
-
-export function copyButton(text, label = 'copy') {
-  const button = el('button', {type: 'button', class: 'small', title: 'Copy to the clipboard'}, label);
-  button.addEventListener('click', async () => {
-    const isDone = await copyText(typeof text === 'function' ? text() : text);
-    button.textContent = isDone ? 'copied' : 'not allowed here';
-    setTimeout(() => { button.textContent = label; }, 1500);
-  });
-  return button;
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch (error) {
-    // Pages over plain http have no clipboard object.
-    const area = el('textarea', {class: 'offscreen'});
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const isDone = document.execCommand('copy');
-    area.remove();
-    return isDone;
-  }
+    const epoch = range.epoch === undefined || range.epoch === null ? '' : ` of epoch ${number(range.epoch)}`;
+    return rangeText(from, to) + epoch;
+  }).join(', ');
 }
 
 // Replaces what a box shows, and gives the focus back to the element with the same data-key.

@@ -88,6 +88,9 @@ function lineTraces({runs, palette, view, hidden}, frame) {
   const legend = [...items.values()];
   const numMore = legend.length - MAX_LEGEND;
   const more = numMore > 0 ? [{key: 'more', kind: 'text', label: `and ${number(numMore)} more`}] : [];
+  if (runs.some(({answer}) => answer.lines.some((line) => line.part === 'lost'))) {
+    more.push({key: 'lost', kind: 'text', label: 'thin: lost steps'});
+  }
   return {traces, legend: [...legend.slice(0, MAX_LEGEND), ...more]};
 }
 

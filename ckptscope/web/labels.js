@@ -48,7 +48,7 @@ function bandParts({view, palette, hidden}, answer, scale) {
     if (middle < scale.box.top + 8 || middle > scale.box.bottom - 8 || middle - lowest < 16) continue;
     lowest = middle;
     annotations.push({x: 1, xref: 'paper', xanchor: 'right', y: (band.from + band.to) / 2, yref: 'y', yanchor: 'middle', showarrow: false,
-                      text: withoutMarkup(band.label), font: {size: 11, color: palette.text}, bgcolor: palette.paper, opacity: 0.9});
+                      text: withoutMarkup(band.label), font: {size: 11, color: palette.text}, bgcolor: palette.veil});
   }
   return {shapes, annotations};
 }
@@ -91,7 +91,7 @@ function epochParts({view, palette}, answer, scale) {
     if (left < end || left + text.length * 5.6 > scale.box.right) continue;
     end = left + text.length * 5.6 + 10;
     annotations.push({x: axisValue(view.x, epoch.x), xref: 'x', xanchor: 'left', y: 0, yref: 'paper', yanchor: 'bottom', showarrow: false,
-                      text, font: {size: 10, color: palette.muted}, borderpad: 0, bgcolor: palette.paper});
+                      text, font: {size: 10, color: palette.muted}, borderpad: 0});
   }
   const shapes = visible.map((epoch) => ({
     type: 'line', xref: 'x', yref: 'paper', x0: axisValue(view.x, epoch.x), x1: axisValue(view.x, epoch.x), y0: 0, y1: 1,

@@ -29,9 +29,9 @@ const LINES = {
 const DASHES = ['solid', '7px,4px', '2px,3px', '10px,3px,2px,3px', '15px,4px'];
 
 const THEMES = {
-  light: {paper: '#FFFFFF', text: '#1B1F24', muted: '#57606A', grid: '#E6E9ED', edge: '#8A939C',
+  light: {paper: '#FFFFFF', veil: 'rgba(255, 255, 255, 0.75)', text: '#1B1F24', muted: '#57606A', grid: '#E6E9ED', edge: '#8A939C',
           repeated: 'rgba(143, 29, 90, 0.11)', repeatedEdge: '#8F1D5A', skipped: 'rgba(168, 106, 0, 0.13)', skippedEdge: '#A86A00'},
-  dark: {paper: '#303030', text: '#F0F0F0', muted: '#B4BCC4', grid: '#454545', edge: '#8A939C',
+  dark: {paper: '#303030', veil: 'rgba(48, 48, 48, 0.75)', text: '#F0F0F0', muted: '#B4BCC4', grid: '#454545', edge: '#8A939C',
          repeated: 'rgba(255, 111, 176, 0.17)', repeatedEdge: '#FF6FB0', skipped: 'rgba(242, 193, 78, 0.17)', skippedEdge: '#F2C14E'},
 };
 

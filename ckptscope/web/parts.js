@@ -1,7 +1,8 @@
 // The parts of the page and how they lie in it.
 import {CheckpointTable} from './checkpoints.js';
 import {CoverageTable} from './coverage.js';
-import {copyButton, el} from './elements.js';
+import {copyButton} from './copying.js';
+import {el} from './elements.js';
 import {DetailsPanel} from './panel.js';
 import {PlotBox} from './plot.js';
 import {RestartTable} from './restarts.js';

@@ -2,6 +2,8 @@
 import {ago, el, number, plural, repaint} from './elements.js';
 import {CHOICES, MAX_DRAWN} from './viewstate.js';
 
+const HINTS = {effective: 'without lost steps', all: 'with lost steps, thin'};
+
 export class Toolbar {
   // `change(patch)`: what the user chose
   constructor(change) {
@@ -12,9 +14,12 @@ export class Toolbar {
     this.y = this.select('y', 'Position', CHOICES.y, (value) => ({y: value}));
     this.reads = this.select('reads', 'Reads', CHOICES.reads, (value) => ({reads: value}));
     this.x = this.select('x', 'Over', CHOICES.x, (value) => ({x: value, x0: null, x1: null}));
-    this.reads.title = 'effective: steps that survive in the last weights; all: those of lost steps too';
+    this.reads.title = 'effective: steps that survive in the last weights; all: lost steps too, which a later restart went back before';
+    this.reads.setAttribute('aria-describedby', 'reads-hint');
+    this.hint = el('span', {id: 'reads-hint', class: 'muted'});
     this.compare = this.comparePanel();
-    this.element = el('header', {id: 'toolbar'}, [this.run, this.compare, this.y, this.x, this.reads].map((one) => one.parentLabel || one));
+    const controls = [this.run, this.compare, this.y, this.x, this.reads, this.hint];
+    this.element = el('header', {id: 'toolbar'}, controls.map((one) => one.parentLabel || one));
   }
 
   select(id, label, choices, patch) {
@@ -54,6 +59,7 @@ export class Toolbar {
     }
     this.run.value = view.run;
     for (const key of ['y', 'x', 'reads']) this[key].value = view[key];
+    this.hint.textContent = HINTS[view.reads];
     this.compare.hidden = runs.length < 2;
     this.summary.textContent = view.others.length ? `compared with ${plural(view.others.length, 'run')}` : 'compare runs';
     this.paintList();
