@@ -149,9 +149,11 @@ def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Po
     unproven = [assumption.text for assumption in reading.assumptions if assumption.needs_step]
     if not unproven or agreement.kind == "agrees":
         return position
-    told = position.batches_consumed if position.batches_consumed is not None else position.examples_consumed
     reason = f"it rests on what is not stored: {'; '.join(unproven)}"
-    reason += f" (it would be {told})" if told is not None else ""
+    if position.batches_consumed is not None:
+        reason += f" (it would be {position.batches_consumed:,} batches)"
+    elif position.examples_consumed is not None:
+        reason += f" (it would be {position.examples_consumed:,} examples)"
     return replace(_blank(step, "stored", reason), sources=position.sources)
 
 
@@ -162,7 +164,7 @@ def _from_iterator(reading: Reading, agreement: Agreement, step: int | None, hin
             "behind": "the iterator is behind the step counter",
             "contradicts": "the iterator and the step counter contradict each other",
         }
-        return _blank(step, "stored", f"{words[agreement.kind]} (iterators[] holds its own numbers)")
+        return _blank(step, "stored", f"{words[agreement.kind]} (iterators[] holds what its own state tells)")
     position = own_position(reading, agreement, step)
     if agreement.kind == "whole_passes_behind" and agreement.passes is not None:
         # The program makes an iterator for each pass: only the epoch counts on.
