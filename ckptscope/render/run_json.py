@@ -158,7 +158,7 @@ def coverage_to_jsonable(run: str, table: CoverageTable) -> Json:
             }
             for cell in table.cells
         ],
-        "num_files": table.num_files, "num_epochs": table.num_epochs, "is_worst_first": table.is_worst_first,
+        "has_files": table.has_files, "num_files": table.num_files, "num_epochs": table.num_epochs, "is_worst_first": table.is_worst_first,
     }  # fmt: skip
 
 

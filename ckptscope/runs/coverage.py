@@ -21,6 +21,7 @@ Status = Literal["once", "repeated", "skipped", "mixed", "partial", "none"]
 MANY_FILES = 60
 MAX_EPOCHS = 100
 _MAX_PARTS = 64
+_WHOLE = "the data"
 _WORST = ("mixed", "skipped", "repeated", "partial", "none", "once")
 
 
@@ -53,6 +54,7 @@ class CoverageTable:
         basis: what the numbers rest on, in a sentence.
         files: (number in reading order, file), in the order to show.
         is_worst_first: files are shown worst first.
+        has_files: the columns are data files; else there is one, for all of the data.
         num_files, num_epochs: all there are; fewer may be listed.
     """
 
@@ -65,6 +67,7 @@ class CoverageTable:
     num_files: int
     num_epochs: int
     is_worst_first: bool
+    has_files: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FI
     every = [item for found, rows in chain for item in reads_of(found, rows)]
     reason = _why_nothing(training, every)
     if reason is not None:
-        return CoverageTable(reads, reason, "", (), (), (), 0, 0, False)
+        return CoverageTable(reads, reason, "", (), (), (), 0, 0, False, False)
     files, offsets = _files(training)
     scope, swept = _scope(chain, every), coverage(every)
     epochs = _epochs(swept, offsets[-1], scope)
@@ -119,7 +122,7 @@ def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FI
     listed = set(order)
     return CoverageTable(
         reads, None, _basis(training, chain), tuple(sorted(shown)), tuple((number, files[number]) for number in order),
-        tuple(cell for cell in cells if cell.file in listed), len(files), len(epochs), many,
+        tuple(cell for cell in cells if cell.file in listed), len(files), len(epochs), many, len(offsets) > 2 or files[0].path != _WHOLE,
     )  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def _files(training: Sequence[RecordedAttempt]) -> tuple[tuple[SourceFile, ...],
     if offsets and offsets[-1] == attempt.epoch_size:
         return attempt.files, list(offsets)
     size = delivered_by(last)
-    return (SourceFile("the data", num_records=size),), [0, size]
+    return (SourceFile(_WHOLE, num_records=size),), [0, size]
 
 
 def _scope(chain: Sequence[tuple[RecordedAttempt, int]], every: Sequence[EpochRange]) -> _Scope:

@@ -53,11 +53,6 @@ def position_plot(
     everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
     shown = [cost for cost in run.costs if reads == "all" or cost.restart.attempt in kept]
     bands, notes = bands_of(traced, shown, axis, x, reads)
-    unplaced = sum(mark.y is None for mark in checkpoints)
-    if unplaced:
-        notes.append(
-            f"{unplaced:,} checkpoint{'s' if unplaced > 1 else ''} without a stored position: in the strip below only"
-        )
     files = next((item.attempt.files for item in reversed(run.training) if item.attempt.files), ())
     return PositionPlot(
         x, X_LABELS[x], y, axis.label, _reason(traced, checkpoints), file_ticks(run) if y == "record" else (), reads,

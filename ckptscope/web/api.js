@@ -1,5 +1,8 @@
 // Where answers come from: the routes of a server, or one object inside the page. Both have the same methods.
 
+// More changes of variables than a person looks at; the answer says how many there are.
+const MOST_CHANGES = 200;
+
 export function routes(base) {
   const ask = (route, parameters) => fetchJson(`${base}/api/v1/${queryText(route, parameters)}`);
   return {...questions(ask), isLive: true, chart: () => loadChart(base, ask)};
@@ -24,7 +27,7 @@ function questions(ask) {
     coverage: (parameters) => ask('coverage', parameters),
     checkpoints: (run) => ask('checkpoints', {run}),
     inspect: (id) => ask('inspect', {id, variables: false}),
-    diff: (a, b) => ask('diff', {a, b}),
+    diff: (a, b) => ask('diff', {a, b, limit: MOST_CHANGES}),
     state: (run, attempt, step) => ask('state', {run, attempt, step}),
   };
 }

@@ -40,10 +40,10 @@ export class CoverageTable {
 
 function headline(answer, isAcross) {
   const amount = (shown, all, noun) => (all > shown ? `${number(shown)} of ` : '') + plural(all, noun);
-  const files = amount(answer.files.length, answer.num_files, 'file');
+  const files = answer.has_files ? amount(answer.files.length, answer.num_files, 'file') : 'all of the data';
   const epochs = amount(answer.epochs.length, answer.num_epochs, 'epoch');
   const order = answer.is_worst_first ? ', worst first' : '';
-  return `${files}${order}, ${epochs}. Numbers: passes over the file${isAcross ? ' in that epoch' : ''}. ${answer.basis}`;
+  return `${files[0].toUpperCase()}${files.slice(1)}${order}, ${epochs}. Numbers: passes over ${answer.has_files ? 'the file' : 'it'}${isAcross ? ' in that epoch' : ''}. ${answer.basis}`;
 }
 
 function filesAcross(answer, cellOf) {

@@ -22,7 +22,7 @@ export function statusLine(run, scan, isLive) {
     parts.push(el('span', {}, `${plural(run.num_attempts, 'attempt')}, ${plural(run.num_steps, 'step')}`));
     parts.push(el('span', {}, restartWords(run)));
   }
-  if (run.newest_s) parts.push(isLive ? freshness(run.newest_s) : el('span', {}, `newest ${clock(run.newest_s)}`));
+  if (run.newest_s) parts.push(isLive ? freshness(run) : el('span', {}, `newest ${clock(run.newest_s)}`));
   const isSearching = scan && scan.state === 'running';
   if (isSearching) parts.push(el('span', {}, scan.text || `searching for checkpoints, ${number(scan.num_checkpoints)} found`));
   return parts;
@@ -38,9 +38,12 @@ function restartWords(run) {
   return `${plural(run.restarts.length, 'restart')}: ${amounts.join(', ')}`;
 }
 
-function freshness(newest) {
-  const isFresh = Date.now() / 1000 - newest < FLUSH_INTERVALS_S;
-  return el('span', {class: isFresh ? 'live' : 'stale', title: clock(newest)}, `${isFresh ? 'live, ' : ''}newest record ${ago(newest)}`);
+function freshness(run) {
+  const newest = run.newest_s;
+  // A checkpoint alone does not tell whether somebody is still training.
+  const isFresh = run.num_attempts > 0 && Date.now() / 1000 - newest < FLUSH_INTERVALS_S;
+  const what = run.num_attempts > 0 ? 'record' : 'checkpoint';
+  return el('span', {class: isFresh ? 'live' : 'stale', title: clock(newest)}, `${isFresh ? 'live, ' : ''}newest ${what} ${ago(newest)}`);
 }
 
 // [{level: 'info' | 'warning' | 'error', text, hint, onRetry}]; `onClose` is given for those that can be put away.

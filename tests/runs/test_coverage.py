@@ -202,3 +202,9 @@ def test_ranges_without_others(ranges, others):
         return {(item.epoch, place) for item in items for place in range(item.start, item.stop)}
 
     assert told(without(ranges, others)) == told(ranges) - told(others)
+
+
+def test_the_data_as_a_whole_is_no_file(tmp_path):
+    record(tmp_path / "a", range(1, 5))
+    record(tmp_path / "b", range(1, 5), files=files(40))
+    assert [coverage_table(only_run(tmp_path / name)).has_files for name in ("a", "b")] == [False, True]
