@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pandas
 
     from ckptscope.recording.lineage import Restart
+    from ckptscope.recording.model import RecordedAttempt
     from ckptscope.recording.positions import Positions
-    from ckptscope.recording.reader import RecordedAttempt
     from ckptscope.recording.summary import AttemptSummary
 
 

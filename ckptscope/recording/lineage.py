@@ -14,9 +14,8 @@ import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.intervals import holes, within, without
-from ckptscope.recording.model import Attempt
+from ckptscope.recording.model import Attempt, RecordedAttempt
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, place_after, positions_of, start_of
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
 
 Chain = list[tuple[RecordedAttempt, int]]

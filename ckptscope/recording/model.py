@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ckptscope.recording.columns import Column
+
 SCHEMA_VERSION = 1
 
 
@@ -120,3 +122,27 @@ class Gap:
     first: int
     last: int
     reason: str
+
+
+@dataclass(frozen=True)
+class RecordedAttempt:
+    """One attempt with all its rows.
+
+    Attributes:
+        columns: by name, one entry for each step in the order of writing; :data:`UNKNOWN` where not known.
+        missing: rows that were written and could not be read, or never were.
+        problems: what could not be read, in words.
+    """
+
+    attempt: Attempt
+    columns: Mapping[str, Column]
+    checkpoints: tuple[SavedCheckpoint, ...] = ()
+    states: tuple[Mapping[str, Any], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    missing: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def num_rows(self) -> int:
+        """Steps that were recorded."""
+        return len(self.columns["step"])

@@ -5,12 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from ckptscope.recording.model import Attempt, SavedCheckpoint
-
-if TYPE_CHECKING:
-    from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.model import Attempt, RecordedAttempt, SavedCheckpoint
 
 
 def with_parents(attempts: Sequence[RecordedAttempt]) -> Iterator[RecordedAttempt]:

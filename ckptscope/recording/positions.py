@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN, Column
-from ckptscope.recording.model import Attempt
-from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.model import Attempt, RecordedAttempt
 
 NO_EPOCH_SIZE = "the size of an epoch is not known"
 

@@ -19,35 +19,11 @@ from ckptscope.iterator.position import Hints
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
 from ckptscope.recording.journal_files import recordings_in
 from ckptscope.recording.live_iterator import decode_bundle, start_of
-from ckptscope.recording.model import SCHEMA_VERSION, Attempt, Gap, SavedCheckpoint, Start
+from ckptscope.recording.model import SCHEMA_VERSION, Attempt, RecordedAttempt, Start
 from ckptscope.recording.notes import attempt_from, checkpoint_from, gap_from
 from ckptscope.recording.parents import with_parents
 
 _PREFIX = "ckptscope/"
-
-
-@dataclass(frozen=True)
-class RecordedAttempt:
-    """One attempt with all its rows.
-
-    Attributes:
-        columns: by name, one entry for each step in the order of writing; :data:`UNKNOWN` where not known.
-        missing: rows that were written and could not be read, or never were.
-        problems: what could not be read, in words.
-    """
-
-    attempt: Attempt
-    columns: Mapping[str, Column]
-    checkpoints: tuple[SavedCheckpoint, ...] = ()
-    states: tuple[Mapping[str, Any], ...] = ()
-    gaps: tuple[Gap, ...] = ()
-    missing: int = 0
-    problems: tuple[str, ...] = ()
-
-    @property
-    def num_rows(self) -> int:
-        """Steps that were recorded."""
-        return len(self.columns["step"])
 
 
 @dataclass

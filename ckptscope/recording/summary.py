@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ckptscope.recording.model import Attempt, Gap, SavedCheckpoint
-from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.model import Attempt, Gap, RecordedAttempt, SavedCheckpoint
 
 
 @dataclass(frozen=True, slots=True)

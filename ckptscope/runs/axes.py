@@ -10,9 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.model import Attempt
+from ckptscope.recording.model import Attempt, RecordedAttempt
 from ckptscope.recording.positions import Positions, delivered_by
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
 from ckptscope.runs.model import Run
 

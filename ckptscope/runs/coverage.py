@@ -10,9 +10,8 @@ from typing import Literal
 
 from ckptscope.recording.intervals import coverage
 from ckptscope.recording.lineage import effective, processes, reads_of
-from ckptscope.recording.model import SourceFile
+from ckptscope.recording.model import RecordedAttempt, SourceFile
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange
 from ckptscope.runs.axes import Reads, file_offsets
 from ckptscope.runs.model import Run

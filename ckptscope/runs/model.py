@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ckptscope.recording.model import SavedCheckpoint
-from ckptscope.recording.reader import RecordedAttempt
+from ckptscope.recording.model import RecordedAttempt, SavedCheckpoint
 from ckptscope.run_history import HistoryRow, RunHistory
 from ckptscope.runs.places import RunPlace
 from ckptscope.runs.restarts import RestartCost

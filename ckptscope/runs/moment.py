@@ -11,8 +11,8 @@ import numpy as np
 from ckptscope.inspection import Inspection, StageInfo
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.lineage import effective
+from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.plot import next_records
 

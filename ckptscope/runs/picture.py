@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import Positions
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.runs.axes import Reads, Values, XMode, YMode
 from ckptscope.runs.restarts import RestartCost
 

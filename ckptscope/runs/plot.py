@@ -9,8 +9,8 @@ import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.lineage import effective
+from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import Positions, delivered_by, positions_of
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.recording.summary import attempt_label
 from ckptscope.runs.axes import (
     X_LABELS,

@@ -12,8 +12,8 @@ from ckptscope.comparison.sides import CHECKSUM_LIMIT_NBYTES
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.lineage import restarts_of
-from ckptscope.recording.model import SavedCheckpoint
-from ckptscope.recording.reader import RecordedAttempt, read_places
+from ckptscope.recording.model import RecordedAttempt, SavedCheckpoint
+from ckptscope.recording.reader import read_places
 from ckptscope.run_history import HistoryRow, RowKey, RunHistory, history_rows
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.places import Found, RunPlace, runs_of

@@ -10,8 +10,8 @@ import numpy as np
 from ckptscope.recording.columns import UNKNOWN, Column
 from ckptscope.recording.intervals import merged, num_examples
 from ckptscope.recording.lineage import Restart
+from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
-from ckptscope.recording.reader import RecordedAttempt
 from ckptscope.resume.model import EpochRange, describe_ranges
 from ckptscope.run_history import RunHistory
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ckptscope.formats.event_file import PLUGIN_NAME, RecordedBytes
 from ckptscope.recording.journal_files import DIRECTORY
-from ckptscope.recording.reader import RecordedAttempt, collect_tensors
+from ckptscope.recording.model import RecordedAttempt
+from ckptscope.recording.reader import collect_tensors
 from ckptscope.runs.places import RunPlace
 
 # Not 0, which would give nothing: thinning out a second time is not wanted.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ckptscope.errors import (
     CheckpointChangedError,
@@ -14,11 +14,25 @@ from ckptscope.errors import (
     UsageError,
 )
 
-if TYPE_CHECKING:
-    from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
+
+class Tab(Protocol):
+    """What routes ask of the plugin."""
+
+    @property
+    def store(self) -> Any:
+        """All runs (:class:`tensorboard_plugin_ckptscope.store.Store`)."""
+
+    @property
+    def logdir(self) -> str | None:
+        """As given."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of where runs are looked for."""
+
 
 Arguments = Mapping[str, str]
-Answer = Callable[["CkptscopePlugin", Arguments], Any]
+Answer = Callable[[Tab, Arguments], Any]
 _MOST_POINTS = 20_000
 # Beyond this size of both checkpoints elements are counted, not measured.
 _MEASURED_NBYTES = 1 << 28
@@ -95,41 +109,41 @@ def _integer(arguments: Arguments, name: str, default: int | None, least: int, m
     return min(int(value), most)
 
 
-def _run(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def _run(tab: Tab, arguments: Arguments) -> Any:
     name = _text(arguments, "run")
     try:
-        return plugin.store.run(name)
+        return tab.store.run(name)
     except KeyError:
-        raise _missing(plugin, f"no run is named {name}") from None
+        raise _missing(tab, f"no run is named {name}") from None
 
 
-def _missing(plugin: CkptscopePlugin, message: str) -> Refused:
-    if plugin.store.scan_state().state == "running":
+def _missing(tab: Tab, message: str) -> Refused:
+    if tab.store.scan_state().state == "running":
         return Refused(
             503, f"{message}, or it was not found yet", "runs are still being looked for; try again in a moment"
         )
     return Refused(404, message, "it may have been removed; reload the page")
 
 
-def _path(plugin: CkptscopePlugin, arguments: Arguments, name: str) -> str:
+def _path(tab: Tab, arguments: Arguments, name: str) -> str:
     try:
-        path: str = plugin.store.path(_text(arguments, name))
+        path: str = tab.store.path(_text(arguments, name))
     except KeyError:
-        raise _missing(plugin, "no such checkpoint") from None
+        raise _missing(tab, "no such checkpoint") from None
     return path
 
 
-def overview(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def overview(tab: Tab, arguments: Arguments) -> Any:
     """All runs; looks for new ones in the background."""
     from ckptscope.render.run_json import overview_to_jsonable
 
     del arguments
-    plugin.store.refresh()
-    scan = plugin.store.scan_state().to_jsonable()
-    return overview_to_jsonable(plugin.store.summaries(), logdir=plugin.logdir, scan=scan, notes=plugin.notes)
+    tab.store.refresh()
+    scan = tab.store.scan_state().to_jsonable()
+    return overview_to_jsonable(tab.store.summaries(), logdir=tab.logdir, scan=scan, notes=tab.notes)
 
 
-def series(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def series(tab: Tab, arguments: Arguments) -> Any:
     """What the plot shows."""
     from ckptscope.render.run_json import plot_to_jsonable
     from ckptscope.runs.plot import POINTS, position_plot
@@ -140,7 +154,7 @@ def series(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
         visible = (first if first is not None else float("-inf"), last if last is not None else float("inf"))
         if visible[0] > visible[1]:
             raise Refused(400, "from is greater than to")
-    run = _run(plugin, arguments)
+    run = _run(tab, arguments)
     plot = position_plot(
         run, y=_choice(arguments, "y", ("examples", "epoch", "record")), x=_choice(arguments, "x", ("step", "time")),
         reads=_choice(arguments, "reads", ("effective", "all")), visible=visible,
@@ -149,49 +163,49 @@ def series(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
     return plot_to_jsonable(run.name, plot)
 
 
-def coverage(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def coverage(tab: Tab, arguments: Arguments) -> Any:
     """How often each part of the data was read."""
     from ckptscope.render.run_json import coverage_to_jsonable
     from ckptscope.runs.coverage import MANY_FILES, coverage_table
 
     reads = _choice(arguments, "reads", ("effective", "all"))
     limit = _integer(arguments, "limit", MANY_FILES, 1, 2000)
-    run = _run(plugin, arguments)
+    run = _run(tab, arguments)
     return coverage_to_jsonable(run.name, coverage_table(run, reads=reads, limit=limit))
 
 
-def checkpoints(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def checkpoints(tab: Tab, arguments: Arguments) -> Any:
     """The contract's history of a run."""
     from ckptscope.render.run_json import checkpoints_to_jsonable
 
-    return checkpoints_to_jsonable(_run(plugin, arguments))
+    return checkpoints_to_jsonable(_run(tab, arguments))
 
 
-def inspect(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def inspect(tab: Tab, arguments: Arguments) -> Any:
     """The contract's object of one checkpoint."""
     from ckptscope.inspection import inspect as look
     from ckptscope.render.jsonable import inspection_to_jsonable
 
     wanted = _choice(arguments, "variables", ("true", "false"))
-    found = look(_path(plugin, arguments, "id"))
+    found = look(_path(tab, arguments, "id"))
     return inspection_to_jsonable(found, with_variables=wanted == "true")
 
 
-def diff(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def diff(tab: Tab, arguments: Arguments) -> Any:
     """The contract's object of two checkpoints."""
     from ckptscope.comparison.compare import diff as compare
     from ckptscope.inspection import open_checkpoint
     from ckptscope.render.diff_json import diff_to_jsonable
 
     most = _integer(arguments, "limit", None, 1, _MOST_POINTS) if "limit" in arguments else None
-    a, b = _path(plugin, arguments, "a"), _path(plugin, arguments, "b")
+    a, b = _path(tab, arguments, "a"), _path(tab, arguments, "b")
     with open_checkpoint(a) as first, open_checkpoint(b) as second:
         measured = first.nbytes + second.nbytes <= _MEASURED_NBYTES
     with compare(a, b, measured=measured) as comparison:
         return diff_to_jsonable(comparison.collect(), most=most)
 
 
-def state(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
+def state(tab: Tab, arguments: Arguments) -> Any:
     """Where the data stood after one step."""
     from ckptscope.inspection import inspect as look
     from ckptscope.render.run_json import moment_to_jsonable
@@ -199,7 +213,7 @@ def state(plugin: CkptscopePlugin, arguments: Arguments) -> Any:
 
     attempt = _text(arguments, "attempt")
     step = _integer(arguments, "step", None, 0, 1 << 62)
-    run = _run(plugin, arguments)
+    run = _run(tab, arguments)
     try:
         moment = moment_of(run, attempt, step)
     except KeyError:
