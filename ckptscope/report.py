@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ckptscope.comparison.compare import diff
+from ckptscope.comparison.compare import MEASURED_NBYTES, diff
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.inspection import Inspection, inspect
 from ckptscope.render.diff_json import diff_to_jsonable
@@ -35,9 +35,6 @@ _POINTS = 1500
 # Of each run: details of so many checkpoints, comparisons of so many neighbours; the newest ones.
 _MAX_DETAILS = 200
 _MAX_DIFFS = 50
-
-# Beyond this size of both checkpoints elements are counted, not measured.
-_MEASURED_NBYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ def _diffs(rows: list[CheckpointRow]) -> Iterator[tuple[str, Any]]:
     for a, b in pairwise(rows):
         sizes = sum(row.row.checkpoint.nbytes for row in (a, b) if row.row.checkpoint is not None)
         try:
-            with diff(a.row.path, b.row.path, measured=sizes <= _MEASURED_NBYTES) as comparison:
+            with diff(a.row.path, b.row.path, measured=sizes <= MEASURED_NBYTES) as comparison:
                 found = diff_to_jsonable(comparison.collect(), most=MAX_CHANGES)
         except (CkptscopeError, OSError):
             continue

@@ -110,14 +110,11 @@ class RunHistory:
         Args:
             effective_only: reads that survive in the weights of the last attempt; else all that happened.
         """
-        from ckptscope.recording.intervals import coverage
-        from ckptscope.recording.lineage import effective, processes, reads_of
+        from ckptscope.recording.lineage import coverage_of, processes
 
         if len(processes(self.attempts)) > 1:
             return ()
-        training = [found for found in self.attempts if found.attempt.kind == "train"]
-        chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
-        return coverage([item for found, rows in chain for item in reads_of(found, rows)])
+        return tuple(coverage_of(self.attempts, effective_only=effective_only))
 
     def file_coverage(self, *, effective_only: bool = True) -> tuple[tuple[str, int, int, int, int], ...]:
         """(file, epoch, first record, record after the last, reads) for data files that are read in order.
@@ -229,7 +226,7 @@ def _stamp_of(entry: os.DirEntry[str]) -> tuple[object, ...]:
         status = entry.stat()
     except OSError:
         return (entry.name,)
-    return entry.name, status.st_size, status.st_mtime_ns, status.st_ino
+    return entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ...]]:

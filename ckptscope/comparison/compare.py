@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import pandas
 
 # Checksums are verified for so much at a time, before it is compared.
+# Where somebody waits for a page: beyond this size of both checkpoints elements are counted, not measured.
+MEASURED_NBYTES = 1 << 28
 _WINDOW_NBYTES, _WINDOW_PAIRS = 1 << 26, 4096
 _FLOATING_ROLES: tuple[Role, ...] = ("weight", "optimizer_slot", "ema", "unknown")
 

@@ -1,81 +1,105 @@
-"""Sets of examples as ranges of each pass: unions, overlaps, holes."""
+"""Sets of examples as spans [start, stop) of the whole stream, counted over all passes.
+
+A run reads its data in order, so that few spans tell what it read, however many passes that were; they are cut into
+passes only where they are shown.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from ckptscope.recording.model import SourceFile
 from ckptscope.resume.model import EpochRange
 
+if TYPE_CHECKING:
+    from ckptscope.recording.model import SourceFile
 
-def overlaps(reads: Iterable[EpochRange]) -> tuple[EpochRange, ...]:
-    """What lies in more than one range."""
-    return tuple(item for item, count in _swept(reads) if count > 1)
-
-
-def coverage(reads: Iterable[EpochRange]) -> tuple[tuple[EpochRange, int], ...]:
-    """How often each part of each pass was read; parts that were not read are left out."""
-    return tuple(_swept(reads))
+Span = tuple[int, int]
 
 
-def merged(reads: Iterable[EpochRange]) -> list[EpochRange]:
-    """The union of ranges."""
-    found: list[EpochRange] = []
-    for item, _ in _swept(reads):
-        if found and found[-1].epoch == item.epoch and found[-1].stop == item.start:
-            found[-1] = EpochRange(item.epoch, found[-1].start, item.stop)
+def swept(spans: Iterable[Span]) -> list[tuple[int, int, int]]:
+    """(start, stop, number of spans that cover it) of disjoint pieces, in order; what no span covers is left out."""
+    edges: dict[int, int] = {}
+    for start, stop in spans:
+        if stop > start:
+            edges[start] = edges.get(start, 0) + 1
+            edges[stop] = edges.get(stop, 0) - 1
+    pieces: list[tuple[int, int, int]] = []
+    count, before = 0, 0
+    for at in sorted(edges):
+        if count:
+            if pieces and pieces[-1][1] == before and pieces[-1][2] == count:
+                pieces[-1] = (pieces[-1][0], at, count)
+            else:
+                pieces.append((before, at, count))
+        count, before = count + edges[at], at
+    return pieces
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """Disjoint spans that do not touch, in order."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if stop <= start:
+            continue
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], stop))
         else:
-            found.append(item)
+            found.append((start, stop))
     return found
 
 
-def holes(reads: Iterable[EpochRange], epoch_size: int | None) -> tuple[EpochRange, ...]:
-    """What lies in no range, before the furthest one of all."""
-    by_epoch: dict[int, list[EpochRange]] = defaultdict(list)
-    for item in reads:
-        by_epoch[item.epoch].append(item)
-    missing = []
-    last = max(by_epoch, default=-1)
-    for epoch in range(last + 1):
-        ranges = sorted(by_epoch.get(epoch, ()), key=lambda item: item.start)
-        position = 0
-        for item in ranges:
-            if item.start > position:
-                missing.append(EpochRange(epoch, position, item.start))
-            position = max(position, item.stop)
-        if epoch < last and epoch_size is not None and position < epoch_size:
-            missing.append(EpochRange(epoch, position, epoch_size))
-    return tuple(missing)
+def within(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What lies in both."""
+    return [(start, stop) for start, stop, count in swept([*union(spans), *union(others)]) if count > 1]
 
 
-def without(ranges: Iterable[EpochRange], others: Iterable[EpochRange]) -> tuple[EpochRange, ...]:
-    """What lies in ``ranges`` and in none of ``others``."""
-    by_epoch: dict[int, list[EpochRange]] = defaultdict(list)
-    for item in merged(others):
-        by_epoch[item.epoch].append(item)
+def without(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What lies in ``spans`` and in none of ``others``."""
     rest = []
-    for item in ranges:
-        position = item.start
-        for other in by_epoch.get(item.epoch, ()):
-            if other.stop <= position or other.start >= item.stop:
+    taken = union(others)
+    for start, stop in union(spans):
+        for low, high in taken:
+            if high <= start or low >= stop:
                 continue
-            if other.start > position:
-                rest.append(EpochRange(item.epoch, position, other.start))
-            position = other.stop
-        if position < item.stop:
-            rest.append(EpochRange(item.epoch, position, item.stop))
-    return tuple(rest)
+            if low > start:
+                rest.append((start, low))
+            start = high
+        if start < stop:
+            rest.append((start, stop))
+    return rest
 
 
-def within(ranges: Iterable[EpochRange], others: Iterable[EpochRange]) -> tuple[EpochRange, ...]:
-    """What lies in both, as a union."""
-    return overlaps([*merged(ranges), *merged(others)])
+def holes(spans: Iterable[Span]) -> list[Span]:
+    """What lies in no span, before the furthest one of all."""
+    found = union(spans)
+    return without([(0, found[-1][1])], found) if found else []
 
 
-def num_examples(ranges: Iterable[EpochRange]) -> int:
-    """Examples in disjoint ranges."""
-    return sum(item.stop - item.start for item in ranges)
+def num_examples(spans: Iterable[Span]) -> int:
+    """Examples in disjoint spans."""
+    return sum(stop - start for start, stop in spans)
+
+
+def in_epochs(spans: Iterable[Span], size: int | None, most: int | None = None) -> list[EpochRange]:
+    """Spans cut into passes of ``size`` examples; without a size all is pass 0.
+
+    Args:
+        most: so many ranges at most.
+    """
+    found: list[EpochRange] = []
+    for start, stop in spans:
+        while start < stop and (most is None or len(found) < most):
+            epoch = start // size if size else 0
+            end = min(stop, (epoch + 1) * size) if size else stop
+            found.append(EpochRange(epoch, start - epoch * (size or 0), end - epoch * (size or 0)))
+            start = end
+    return found
+
+
+def num_epochs(spans: Iterable[Span], size: int | None) -> int:
+    """Ranges that :func:`in_epochs` gives."""
+    return sum(((stop - 1) // size - start // size + 1) if size else 1 for start, stop in spans)
 
 
 def in_files(item: EpochRange, files: Sequence[SourceFile]) -> list[tuple[str, int, int]]:
@@ -88,23 +112,4 @@ def in_files(item: EpochRange, files: Sequence[SourceFile]) -> list[tuple[str, i
         if first < last:
             found.append((file.path, first - position, last - position))
         position += file.num_records
-    return found
-
-
-def _swept(reads: Iterable[EpochRange]) -> list[tuple[EpochRange, int]]:
-    """Disjoint ranges with the number of ranges that cover each, in order."""
-    edges: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for item in reads:
-        edges[item.epoch][item.start] += 1
-        edges[item.epoch][item.stop] -= 1
-    found: list[tuple[EpochRange, int]] = []
-    for epoch in sorted(edges):
-        count, before = 0, 0
-        for at in sorted(edges[epoch]):
-            if count and at > before:
-                if found and found[-1][1] == count and found[-1][0].epoch == epoch and found[-1][0].stop == before:
-                    found[-1] = (EpochRange(epoch, found[-1][0].start, at), count)
-                else:
-                    found.append((EpochRange(epoch, before, at), count))
-            count, before = count + edges[epoch][at], at
     return found

@@ -1,7 +1,6 @@
 """Which steps survive in the weights, and what each restart read twice or never.
 
-Ranges are examples of each pass. Where the size of a pass is not known, a stream counts as one long pass 0, and
-``Restart.in_epochs`` is False.
+What was read is told as spans of the whole stream, see :mod:`ckptscope.recording.intervals`.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.intervals import holes, within, without
+from ckptscope.recording.intervals import Span, holes, in_epochs, num_epochs, swept, union, within, without
 from ckptscope.recording.model import Attempt, RecordedAttempt
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, place_after, positions_of, start_of
-from ckptscope.resume.model import EpochRange
+from ckptscope.resume.model import EpochRange, describe_ranges
 
 Chain = list[tuple[RecordedAttempt, int]]
-# Ranges are lists of passes; a damaged number could ask for any length.
-_MOST_EPOCHS = 1_000_000
-_TOO_MANY = f"more than {_MOST_EPOCHS:,} epochs are not told as ranges"
+# Where each epoch has an iterator of its own and its size is not known, epochs are told apart by so much.
+_FAR = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +28,14 @@ class Restart:
 
     Attributes:
         dead_steps: steps of the parent after that checkpoint; their updates are gone.
+        repeated_spans: what this attempt read, in all its steps, although the run's weights had seen it. After an
+            earlier restart lost its place, an attempt that goes on in place has some, too.
+        skipped_spans: what no step had read and this attempt went past.
+        exact_ranges: False where the order of elements is not fixed: the spans then are those of the frontier.
+        reason: why they are not known.
         moved: examples from where the data stood at the checkpoint to where it went on: 0 in place, negative back;
             None where not known.
-        repeated: examples that this attempt read although the run's weights had seen them. After an earlier restart
-            lost its place, an attempt that goes on in place has some, too.
-        skipped: examples that no step had read and that this attempt went past.
-        exact_ranges: False where the order of elements is not fixed: the ranges then are those of the frontier.
-        reason: why ranges are not known.
-        in_epochs: False where they are of the whole stream, because the size of a pass is not known.
+        epoch_size: that spans are cut into passes by; None where they are of one long stream.
     """
 
     attempt: str
@@ -45,12 +43,28 @@ class Restart:
     restored_from: str | None
     step: int | None
     dead_steps: int
-    repeated: tuple[EpochRange, ...]
-    skipped: tuple[EpochRange, ...]
+    repeated_spans: tuple[Span, ...]
+    skipped_spans: tuple[Span, ...]
     exact_ranges: bool
     reason: str | None
     moved: int | None = None
-    in_epochs: bool = True
+    epoch_size: int | None = None
+
+    @property
+    def repeated(self) -> tuple[EpochRange, ...]:
+        """As ranges of each pass, which may be many."""
+        return tuple(in_epochs(self.repeated_spans, self.epoch_size))
+
+    @property
+    def skipped(self) -> tuple[EpochRange, ...]:
+        """As ranges of each pass, which may be many."""
+        return tuple(in_epochs(self.skipped_spans, self.epoch_size))
+
+    def described(self, spans: Sequence[Span]) -> str:
+        """Spans of this restart in words."""
+        first = tuple(in_epochs(spans, self.epoch_size, most=3))
+        total = num_epochs(spans, self.epoch_size)
+        return describe_ranges(first, total=total, in_epochs=self.epoch_size is not None)
 
 
 def processes(attempts: Sequence[RecordedAttempt]) -> set[int]:
@@ -115,37 +129,54 @@ def is_same_file(first: str, second: str) -> bool:
     return os.path.normpath(first) == os.path.normpath(second)
 
 
-def reads_of(found: RecordedAttempt, stop: int | None = None) -> list[EpochRange]:
-    """What an attempt read in its first ``stop`` rows, one range for each pass."""
-    attempt, positions, start = found.attempt, positions_of(found), start_of(found)
-    if delivered_by(attempt) is None and attempt.counting == "stream":
-        examples = positions.examples[:stop]
-        known = len(examples) and start.examples is not None and int(examples[-1]) > start.examples
-        return [EpochRange(0, start.examples or 0, int(examples[-1]))] if known else []
+def scale_of(attempt: Attempt) -> int | None:
+    """What an epoch counts in spans; None where there is one long stream."""
+    return delivered_by(attempt) or (_FAR if attempt.counting == "epochs" else None)
+
+
+def spans_of(found: RecordedAttempt, stop: int | None = None) -> list[Span]:
+    """What an attempt read in its first ``stop`` rows; nothing where that is not known."""
+    positions, start = positions_of(found), start_of(found)
+    if found.attempt.counting == "epochs":
+        return _spans_of_epochs(found, stop)
+    examples = positions.examples[:stop]
+    if not len(examples) or start.examples is None or int(examples[-1]) <= start.examples:
+        return []
+    return [(start.examples, int(examples[-1]))]
+
+
+def _spans_of_epochs(found: RecordedAttempt, stop: int | None) -> list[Span]:
+    """Each epoch from its beginning to the last row in it."""
+    positions, scale = positions_of(found), scale_of(found.attempt) or _FAR
     epoch, into = positions.epoch[:stop], positions.into[:stop]
     known = (epoch != UNKNOWN) & (into != UNKNOWN)
     epoch, into = epoch[known], into[known]
-    if not len(epoch) or int(epoch.max()) > _MOST_EPOCHS:
+    if not len(epoch):
         return []
-    place = start.in_epoch
-    if attempt.spans and place is not None and attempt.epoch_size:
-        return _passed(place, (int(epoch[-1]), int(into[-1])), attempt.epoch_size)
     ends = np.flatnonzero(np.append(np.diff(epoch) != 0, True))
-    ranges = []
-    for number, last in enumerate(ends):
-        first = place[1] if number == 0 and place is not None and place[0] == epoch[last] else 0
-        if into[last] > first:
-            ranges.append(EpochRange(int(epoch[last]), first, int(into[last])))
-    return ranges
+    lows = epoch[ends] * scale
+    highs = lows + into[ends]
+    # Epochs that were read to their end, one after the other, are one span.
+    breaks = np.flatnonzero(np.append(highs[:-1] != lows[1:], True))
+    firsts = np.concatenate(([0], breaks[:-1] + 1))
+    return list(zip(lows[firsts].tolist(), highs[breaks].tolist(), strict=True))
 
 
-def _passed(start: tuple[int, int], stop: tuple[int, int], epoch_size: int) -> list[EpochRange]:
-    """All of a stream between two places: where batches run across the end of a pass, no row stands at that end."""
-    ranges = [
-        EpochRange(epoch, start[1] if epoch == start[0] else 0, stop[1] if epoch == stop[0] else epoch_size)
-        for epoch in range(start[0], stop[0] + 1)
-    ]
-    return [item for item in ranges if item.stop > item.start]
+def reads_of(found: RecordedAttempt, stop: int | None = None) -> list[EpochRange]:
+    """What an attempt read in its first ``stop`` rows, as ranges of each pass."""
+    return in_epochs(spans_of(found, stop), scale_of(found.attempt))
+
+
+def coverage_of(attempts: Sequence[RecordedAttempt], *, effective_only: bool) -> list[tuple[EpochRange, int]]:
+    """How often each part of each pass was read, by one host's steps that survive or by all of them."""
+    training = [found for found in attempts if found.attempt.kind == "train"]
+    chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
+    scales = {scale_of(found.attempt) for found, _ in chain}
+    if len(scales) != 1:
+        return []
+    scale = scales.pop()
+    pieces = swept(span for found, rows in chain for span in spans_of(found, rows))
+    return [(item, count) for start, stop, count in pieces for item in in_epochs([(start, stop)], scale)]
 
 
 # ---------------------------------------------------------------------------------------------------- restarts
@@ -154,49 +185,49 @@ def _passed(start: tuple[int, int], stop: tuple[int, int], epoch_size: int) -> l
 def restarts_of(attempts: Sequence[RecordedAttempt]) -> tuple[Restart, ...]:
     """What each restart of the training cost."""
     by_id = {found.attempt.id: found for found in attempts}
-    known: dict[tuple[str, int], list[EpochRange]] = {}
     return tuple(
-        _restart(found, parent, _chain(by_id, found), known)
+        _restart(found, parent, _chain(by_id, found))
         for found in attempts
         if found.attempt.kind == "train" and (parent := by_id.get(found.attempt.parent or "")) is not None
     )
 
 
-def _restart(
-    found: RecordedAttempt, parent: RecordedAttempt, chain: Chain, known: dict[tuple[str, int], list[EpochRange]]
-) -> Restart:
+def _restart(found: RecordedAttempt, parent: RecordedAttempt, chain: Chain) -> Restart:
     attempt = found.attempt
     stop = rows_before(parent, attempt)
     step = attempt.restored_step
     if step is None and 0 < stop <= parent.num_rows:
         step = int(parent.columns["step"][stop - 1])
-    reason = next((why for item, _ in chain if (why := _why_unknown(item)) is not None), None) or _incomplete(chain)
-    repeated: tuple[EpochRange, ...] = ()
-    skipped: tuple[EpochRange, ...] = ()
+    reason = why_unknown(chain)
+    repeated: list[Span] = []
+    skipped: list[Span] = []
     if reason is None:
-        for item, rows in chain:
-            if (item.attempt.id, rows) not in known:
-                known[item.attempt.id, rows] = reads_of(item, rows)
-        before = [one for item, rows in chain[:-1] for one in known[item.attempt.id, rows]]
-        own = known[found.attempt.id, chain[-1][1]]
-        size = delivered_by(attempt)
+        before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
+        own = spans_of(found, chain[-1][1])
         repeated = within(before, own)
-        skipped = without(holes([*before, *own], size), holes(before, size))
+        skipped = without(gaps_in([*before, *own], attempt), gaps_in(before, attempt))
     return Restart(
-        attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, repeated, skipped,
-        all(item.attempt.order == "fixed" for item, _ in chain), reason,
-        _moved(parent, stop, found) if reason is None else None,
-        delivered_by(attempt) is not None or attempt.counting == "epochs",
+        attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, tuple(repeated),
+        tuple(skipped), all(item.attempt.order == "fixed" for item, _ in chain), reason,
+        _moved(parent, stop, found) if reason is None else None, scale_of(attempt),
     )  # fmt: skip
 
 
-def _why_unknown(found: RecordedAttempt) -> str | None:
-    """Why it is not known what an attempt read; without the size of a pass a stream still has its order."""
-    positions = positions_of(found)
-    reason = positions.reason
-    if len(positions.epoch) and int(positions.epoch.max()) > _MOST_EPOCHS:
-        return _TOO_MANY
-    return None if reason == NO_EPOCH_SIZE and start_of(found).examples is not None else reason
+def gaps_in(spans: Sequence[Span], attempt: Attempt) -> list[Span]:
+    """What was not read before the furthest example; nothing where it is not known where an epoch ends."""
+    return holes(spans) if delivered_by(attempt) is not None or attempt.counting == "stream" else []
+
+
+def why_unknown(chain: Chain) -> str | None:
+    """Why it is not known what a chain of attempts read; None where it is."""
+    for found, _ in chain:
+        reason = positions_of(found).reason
+        # Without the size of a pass a stream still has its order.
+        if reason is not None and (reason != NO_EPOCH_SIZE or start_of(found).examples is None):
+            return reason
+    if len({scale_of(found.attempt) for found, _ in chain}) > 1:
+        return "the size of an epoch changed between the attempts"
+    return _incomplete(chain)
 
 
 def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ckptscope.recording.columns import Column
+if TYPE_CHECKING:
+    from ckptscope.recording.columns import Column
 
 SCHEMA_VERSION = 1
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ckptscope.recording.model import Attempt, Gap, SavedCheckpoint, SourceFile, Start
 
 _MOST = 1 << 53
+# Half a character, which no name of a file can hold; the bytes that Python escapes in names are none of these.
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 # Sizes that something is divided by.
 _POSITIVE = frozenset(("batch_size", "epoch_size", "hosts"))
 
@@ -80,5 +83,5 @@ def _fits(name: str, value: Any, declared: str) -> bool:
     if isinstance(value, float):
         return "float" in kinds and math.isfinite(value)
     if isinstance(value, str):
-        return "str" in kinds
+        return "str" in kinds and "\0" not in value and not _LONE.search(value)
     return isinstance(value, dict) and "Mapping" in kinds

@@ -118,10 +118,14 @@ class Place:
 def place_after(found: RecordedAttempt, rows: int) -> Place:
     """Where the data stood after so many rows of an attempt; 0 is its start."""
     if rows and rows <= found.num_rows:
-        positions = positions_of(found)
-        values = (int(column[rows - 1]) for column in (positions.examples, positions.epoch, positions.into))
-        return Place(*(None if value == UNKNOWN else value for value in values))
+        return place_at(positions_of(found), rows - 1)
     return start_of(found)
+
+
+def place_at(positions: Positions, row: int) -> Place:
+    """Where the data stood after a row."""
+    values = (int(column[row]) for column in (positions.examples, positions.epoch, positions.into))
+    return Place(*(None if value == UNKNOWN else value for value in values))
 
 
 def start_of(found: RecordedAttempt) -> Place:
@@ -136,9 +140,7 @@ def start_of(found: RecordedAttempt) -> Place:
         return Place(start.epoch * (delivered_by(attempt) or 0) + start.into, start.epoch, start.into)
     one = np.zeros(1, np.int64)
     examples = one + start.examples if start.examples is not None else one + UNKNOWN
-    at = _positions(attempt, one, one, one + start.batches, examples)
-    values = (int(column[0]) for column in (at.examples, at.epoch, at.into))
-    return Place(*(None if value == UNKNOWN else value for value in values))
+    return place_at(_positions(attempt, one, one, one + start.batches, examples), 0)
 
 
 def _start_of_epoch(found: RecordedAttempt) -> Place:

@@ -73,7 +73,8 @@ def event_files(place: str) -> list[str]:
         names = sorted(name for name in os.listdir(place) if ".tfevents." in name)
     except OSError:
         return []
-    return [os.path.join(place, name) for name in names]
+    # A pipe would be waited for.
+    return [path for name in names if os.path.isfile(path := os.path.join(place, name))]
 
 
 def collect_tensors(items: Iterator[RecordedBytes]) -> tuple[RecordedAttempt, ...]:

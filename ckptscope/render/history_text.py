@@ -13,7 +13,6 @@ from rich.text import Text
 
 from ckptscope.render import words
 from ckptscope.render.screen import VERDICT_STYLE, heading, item, row, trimmed
-from ckptscope.resume.model import describe_ranges
 
 if TYPE_CHECKING:
     from ckptscope.recording.lineage import Restart
@@ -116,12 +115,12 @@ def _losses(restart: Restart | None) -> Iterator[str]:
     frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
     if restart.moved == 0:
         yield f"went on where its checkpoint was saved{frontier}"
-    elif restart.moved is not None and not restart.repeated and not restart.skipped:
+    elif restart.moved is not None and not restart.repeated_spans and not restart.skipped_spans:
         yield f"its data went on {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} its checkpoint"
-    if restart.repeated:
+    if restart.repeated_spans:
         verb = (
             "repeated" if restart.moved is None or restart.moved < 0 else "read again, as an earlier restart made it:"
         )
-        yield f"{verb} {describe_ranges(restart.repeated, in_epochs=restart.in_epochs)}{frontier}"
-    if restart.skipped:
-        yield f"skipped {describe_ranges(restart.skipped, in_epochs=restart.in_epochs)}{frontier}"
+        yield f"{verb} {restart.described(restart.repeated_spans)}{frontier}"
+    if restart.skipped_spans:
+        yield f"skipped {restart.described(restart.skipped_spans)}{frontier}"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.iterator.position import Position
+from ckptscope.recording.intervals import Span, in_epochs, num_epochs, num_examples
 from ckptscope.resume.model import EpochRange
 from ckptscope.version import FORMAT_VERSION, VERSION
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ckptscope.run_history import HistoryRow, RunHistory
 
 Json = dict[str, Any]
+MOST_RANGES = 10_000
 _encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode  # rows hold scalars
 
 
@@ -232,12 +234,23 @@ def attempt_to_jsonable(found: AttemptSummary) -> Json:
 
 
 def restart_to_jsonable(restart: Restart) -> Json:
-    """What one restart cost."""
+    """What one restart cost; lists of more than 10,000 ranges are left out, their number of examples is not."""
+    known = restart.reason is None
     return {
         "attempt": restart.attempt, "parent": restart.parent, "restored_from": restart.restored_from, "step": restart.step,
-        "dead_steps": restart.dead_steps, "moved_examples": restart.moved, "repeated_elements": ranges_to_jsonable(restart.repeated),
-        "skipped_elements": ranges_to_jsonable(restart.skipped), "exact_ranges": restart.exact_ranges, "reason": restart.reason,
+        "dead_steps": restart.dead_steps, "moved_examples": restart.moved,
+        "num_repeated": num_examples(restart.repeated_spans) if known else None,
+        "num_skipped": num_examples(restart.skipped_spans) if known else None,
+        "repeated_elements": _listed(restart.repeated_spans, restart.epoch_size),
+        "skipped_elements": _listed(restart.skipped_spans, restart.epoch_size),
+        "exact_ranges": restart.exact_ranges, "reason": restart.reason,
     }  # fmt: skip
+
+
+def _listed(spans: Sequence[Span], epoch_size: int | None) -> Any:
+    if num_epochs(spans, epoch_size) > MOST_RANGES:
+        return None
+    return ranges_to_jsonable(tuple(in_epochs(spans, epoch_size)))
 
 
 def history_row_to_jsonable(row: HistoryRow) -> Json:

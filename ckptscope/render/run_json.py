@@ -68,7 +68,6 @@ def cost_to_jsonable(cost: RestartCost) -> Json:
     """The contract's restart, counted up."""
     return {
         **restart_to_jsonable(cost.restart), "number": cost.number, "parent_number": cost.parent_number,
-        "num_repeated": cost.num_repeated, "num_skipped": cost.num_skipped,
         "repeat_steps": None if cost.repeat_steps is None else list(cost.repeat_steps), "label": cost.label,
         "text": cost.text,
     }  # fmt: skip
@@ -87,7 +86,7 @@ def plot_to_jsonable(run: str, plot: PositionPlot) -> Json:
         "restarts": [
             {
                 "number": mark.cost.number, "attempt": mark.cost.restart.attempt, "x": mark.x, "y": mark.y,
-                "label": mark.cost.label, "text": mark.cost.text,
+                "label": mark.label, "text": mark.cost.text,
             }
             for mark in plot.restarts
         ],
@@ -178,12 +177,15 @@ def row_to_jsonable(item: CheckpointRow) -> Json:
     saved = item.saved
     return {
         **history_row_to_jsonable(item.row),
-        "id": item.id, "name": os.path.basename(item.row.path), "source": item.source, "step": item.step,
+        "id": item.id, "name": item.name, "source": item.source, "step": item.step,
         "attempt": None if saved is None else saved.attempt, "attempt_number": item.attempt_number,
         "saved_s": item.saved_s, "why": item.row.why, "fix": item.row.fix, "command": item.row.command,
         "recorded": None if saved is None else {
             "verdict": saved.verdict, "decoded": None if saved.decoded is None else dict(saved.decoded),
             "problem": saved.problem, "disagreement": saved.disagreement,
+        },
+        "counted": None if item.counted is None else {
+            "examples": item.counted.examples, "epoch": item.counted.epoch, "examples_into_epoch": item.counted.into,
         },
     }  # fmt: skip
 
@@ -202,7 +204,7 @@ def moment_to_jsonable(run: str, moment: Moment, stages: Sequence[StageInfo]) ->
         "reason": moment.reason, "order": attempt.order, "held_elements": attempt.held,
         "decoded": None if moment.decoded is None else dict(moment.decoded), "disagreement": moment.disagreement,
         "checkpoint": None if checkpoint is None else {
-            "id": checkpoint.id, "name": os.path.basename(checkpoint.row.path), "step": checkpoint.step,
+            "id": checkpoint.id, "name": checkpoint.name, "step": checkpoint.step,
             "steps_before": moment.step - (checkpoint.step or 0),
         },
         "stages": [stage_to_jsonable(stage) for stage in stages],

@@ -137,13 +137,18 @@ def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRa
     return tuple(pieces)
 
 
-def describe_ranges(ranges: tuple[EpochRange, ...], *, in_epochs: bool = True) -> str:
-    """``examples 0..223 of epoch 0`` (inclusive, as people say it); of the stream where epochs are not known."""
+def describe_ranges(ranges: tuple[EpochRange, ...], *, total: int | None = None, in_epochs: bool = True) -> str:
+    """``examples 0..223 of epoch 0`` (inclusive, as people say it); of the stream where epochs are not known.
+
+    Args:
+        total: ranges that there are, where only the first ones are given.
+    """
     shown = [
         f"examples {item.start:,}..{item.stop - 1:,} of {f'epoch {item.epoch}' if in_epochs else 'the stream'}"
         for item in ranges[:3]
     ]
-    return ", ".join(shown) + (f" and {len(ranges) - 3} epochs more" if len(ranges) > 3 else "")
+    rest = (len(ranges) if total is None else total) - 3
+    return ", ".join(shown) + (f" and {rest:,} epochs more" if rest > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

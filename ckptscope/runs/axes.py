@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
+from ckptscope.recording.intervals import Span
 from ckptscope.recording.model import Attempt, RecordedAttempt
 from ckptscope.recording.positions import Positions, delivered_by
-from ckptscope.resume.model import EpochRange
 from ckptscope.runs.model import Run
 
 XMode = Literal["step", "time"]
@@ -70,14 +70,17 @@ def _one(value: int | None) -> Values:
     return np.array([np.nan if value is None else value], np.float64)
 
 
-def y_of_range(axis: YAxis, item: EpochRange, size: int | None) -> tuple[float, float] | None:
-    """[from, to) of a range of examples on the axis."""
-    if axis.mode == "record":
-        return float(item.start), float(item.stop)
+def y_of_span(axis: YAxis, span: Span, size: int | None) -> tuple[float, float] | None:
+    """[from, to) of a span of the stream on the axis; None where it lies in several epochs and the axis shows one."""
+    start, stop = span
+    if axis.mode == "examples":
+        return float(start), float(stop)
     if not size:
-        return (float(item.start), float(item.stop)) if axis.mode == "examples" and item.epoch == 0 else None
-    scale = size if axis.mode == "examples" else 1
-    return (item.epoch + item.start / size) * scale, (item.epoch + item.stop / size) * scale
+        return None
+    if axis.mode == "epoch":
+        return start / size, stop / size
+    epoch = start // size
+    return None if (stop - 1) // size != epoch else (float(start - epoch * size), float(stop - epoch * size))
 
 
 def x_values(found: RecordedAttempt, mode: XMode) -> Values:

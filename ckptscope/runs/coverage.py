@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from ckptscope.recording.intervals import coverage
-from ckptscope.recording.lineage import effective, processes, reads_of
+from ckptscope.recording.intervals import swept
+from ckptscope.recording.lineage import effective, processes, scale_of, spans_of
 from ckptscope.recording.model import RecordedAttempt, SourceFile
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
-from ckptscope.resume.model import EpochRange
 from ckptscope.runs.axes import Reads, file_offsets
 from ckptscope.runs.model import Run
 
@@ -70,33 +69,70 @@ class CoverageTable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
-    """What of the data a run can have read.
+class _Reads:
+    """What was read of the stream, and what of it a run can have read.
 
     Attributes:
-        begin, frontier: (epoch, examples into it) that the recording begins at, and that it came to.
+        pieces: (start, stop, reads) in order.
+        scale: examples that an epoch counts in the stream.
         delivered: examples of a pass that reach the trainer; None where not known.
+        begin, frontier: where the recording begins, and how far it came.
         is_whole: no part of the recording is missing.
     """
 
-    begin: tuple[int, int]
-    frontier: tuple[int, int]
+    pieces: Sequence[tuple[int, int, int]]
+    scale: int
     delivered: int | None
+    begin: int
+    frontier: int
     is_whole: bool
 
-    def passed(self, epoch: int, start: int, stop: int | None) -> tuple[int, int]:
-        """The part of examples [start, stop) of a pass that the run went through, relative to ``start``."""
-        low = self.begin[1] - start if epoch == self.begin[0] else 0
-        whole = stop if self.delivered is None else self.delivered if stop is None else min(stop, self.delivered)
-        high = self.frontier[1] if epoch == self.frontier[0] else whole if whole is not None else start
-        high = high if whole is None else min(high, whole)
-        return max(0, low), (max(0, high - start) if self.begin[0] <= epoch <= self.frontier[0] else 0)
+    def between(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """Pieces of a part of the stream."""
+        found = []
+        for low, high, count in self.pieces[bisect_right(self.pieces, start, key=lambda piece: piece[1]) :]:
+            if low >= stop:
+                break
+            found.append((max(low, start), min(high, stop), count))
+        return found
 
-    def expected(self, start: int, stop: int | None) -> int | None:
-        """Examples of [start, stop) that a pass delivers."""
-        if stop is None:
-            return None
-        return max(0, (stop if self.delivered is None else min(stop, self.delivered)) - start)
+    def cell(self, number: int, epoch: int, start: int, stop: int | None) -> Cell:
+        """Examples [start, stop) of a pass: one file, or all of the data."""
+        base = epoch * self.scale
+        known = [end for end in (stop, self.delivered) if end is not None]
+        end = base + min(known, default=self.scale)
+        parts = self.between(base + start, end)
+        expected = max(0, end - base - start) if known else None
+        if not known:
+            end = parts[-1][1] if parts else base
+        low, high = max(base + start, self.begin), min(end, self.frontier)
+        inside = sum(max(0, min(last, high) - max(first, low)) for first, last, _ in parts)
+        unread = max(0, high - low - inside) if self.is_whole else 0
+        repeated = sum(last - first for first, last, count in parts if count > 1)
+        total = sum((last - first) * count for first, last, count in parts)
+        status = _status(repeated, unread, sum(last - first for first, last, _ in parts), expected)
+        relative = tuple(
+            (first - base - start, last - base - start, count) for first, last, count in parts[:_MAX_PARTS]
+        )
+        size = None if stop is None else stop - start
+        return Cell(number, epoch, total / expected if expected else None, size, repeated, unread, status, relative)
+
+    def epochs(self) -> range:
+        """All that a part was read of, and those between."""
+        return range(self.pieces[0][0] // self.scale, (self.pieces[-1][1] - 1) // self.scale + 1)
+
+    def worst_epochs(self, size: int | None) -> list[int]:
+        """Of very many epochs those with losses, then the newest: inside a piece, and between two, all are alike."""
+        if len(self.epochs()) <= MAX_EPOCHS:
+            return list(self.epochs())
+        candidates = set()
+        edges = sorted({edge for low, high, _ in self.pieces for edge in (low, high)})
+        for low, high in pairwise(edges):
+            first, last = low // self.scale, (high - 1) // self.scale
+            candidates |= {first, *range(max(first, last - MAX_EPOCHS), last + 1)}
+        cells = [self.cell(0, epoch, 0, size) for epoch in candidates]
+        cells.sort(key=lambda cell: (-cell.num_repeated - cell.num_unread, -cell.epoch))
+        return sorted(cell.epoch for cell in cells[:MAX_EPOCHS])
 
 
 def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FILES) -> CoverageTable:
@@ -107,38 +143,39 @@ def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FI
     """
     training = run.training
     chain = effective(training) if reads == "effective" else [(found, found.num_rows) for found in training]
-    every = [item for found, rows in chain for item in reads_of(found, rows)]
-    reason = _why_nothing(training, every)
+    reason = _why_nothing(training, chain)
     if reason is not None:
         return CoverageTable(reads, reason, "", (), (), (), 0, 0, False, False)
     files, offsets = _files(training)
-    scope, swept = _scope(chain, every), coverage(every)
-    epochs = _epochs(swept, offsets[-1], scope)
-    shown = set(epochs[:MAX_EPOCHS])
-    cells = _cells([(item, count) for item, count in swept if item.epoch in shown], offsets, scope, sorted(shown))
+    known = _reads(chain)
+    epochs = known.worst_epochs(offsets[-1])
+    cells = [
+        known.cell(number, epoch, offsets[number] or 0, offsets[number + 1])
+        for epoch in epochs for number in range(len(files))
+    ]  # fmt: skip
     many = len(files) > min(MANY_FILES, limit)
     order = (_worst_first(len(files), cells) if many else list(range(len(files))))[:limit]
     listed = set(order)
     return CoverageTable(
-        reads, None, _basis(training, chain), tuple(sorted(shown)), tuple((number, files[number]) for number in order),
-        tuple(cell for cell in cells if cell.file in listed), len(files), len(epochs), many, len(offsets) > 2 or files[0].path != _WHOLE,
+        reads, None, _basis(training, chain), tuple(epochs), tuple((number, files[number]) for number in order),
+        tuple(cell for cell in cells if cell.file in listed), len(files), len(known.epochs()), many,
+        files[0].path != _WHOLE,
     )  # fmt: skip
 
 
-def _why_nothing(training: Sequence[RecordedAttempt], every: Sequence[EpochRange]) -> str | None:
+def _why_nothing(training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]) -> str | None:
     """Why there is nothing to show; None where there is."""
     if not training:
         return "nothing was recorded of this run; checkpoints alone do not tell what was read"
     hosts = processes(training)
     if len(hosts) > 1:
         return f"{len(hosts)} hosts recorded this run; how they share the data is not recorded"
-    if any(
-        delivered_by(found.attempt) is None and found.attempt.counting == "stream"
-        for found in training
-        if found.num_rows
-    ):
+    scales = {scale_of(found.attempt) for found, _ in chain}
+    if None in scales and any(found.num_rows for found in training):
         return NO_EPOCH_SIZE
-    if every:
+    if len(scales) > 1:
+        return "the size of an epoch changed between the attempts"
+    if any(spans_of(found, rows) for found, rows in chain):
         return None
     told = (positions_of(found).reason for found in training)
     return next((reason for reason in told if reason is not None), "no step was recorded")
@@ -167,59 +204,16 @@ def _files(training: Sequence[RecordedAttempt]) -> tuple[tuple[SourceFile, ...],
     return (SourceFile(_WHOLE, num_records=size),), [0, size]
 
 
-def _scope(chain: Sequence[tuple[RecordedAttempt, int]], every: Sequence[EpochRange]) -> _Scope:
-    first = min(every, key=lambda item: (item.epoch, item.start))
-    last = max(every, key=lambda item: (item.epoch, item.stop))
+def _reads(chain: Sequence[tuple[RecordedAttempt, int]]) -> _Reads:
+    first, last = chain[0][0], chain[-1][0].attempt
+    pieces = swept(span for found, rows in chain for span in spans_of(found, rows))
+    scale = scale_of(last) or 1
+    start = start_of(first)
+    begin = start.examples
+    if first.attempt.counting == "epochs":
+        begin = None if start.epoch is None else start.epoch * scale
     whole = not any(found.missing or found.problems or found.gaps for found, _ in chain)
-    begin = start_of(chain[0][0]).in_epoch or (first.epoch, first.start)
-    return _Scope(begin, (last.epoch, last.stop), delivered_by(chain[-1][0].attempt), whole)
-
-
-def _epochs(swept: Sequence[tuple[EpochRange, int]], size: int | None, scope: _Scope) -> list[int]:
-    """Epochs, in order; of very many those with losses come first, then the newest."""
-    parts: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-    for item, count in swept:
-        parts[item.epoch].append((item.start, item.stop, count))
-    epochs = list(range(min(parts), max(parts) + 1))
-    if len(epochs) <= MAX_EPOCHS:
-        return epochs
-    whole = {epoch: _cell(0, epoch, parts.get(epoch, []), 0, size, scope) for epoch in epochs}
-    return sorted(epochs, key=lambda epoch: (-whole[epoch].num_repeated - whole[epoch].num_unread, -epoch))
-
-
-def _cells(
-    swept: Sequence[tuple[EpochRange, int]], offsets: Sequence[int | None], scope: _Scope, epochs: Sequence[int]
-) -> list[Cell]:
-    parts: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
-    starts = [offset or 0 for offset in offsets[:-1]]
-    for item, count in swept:
-        number = max(0, bisect_right(starts, item.start) - 1)
-        while number < len(starts) and (number == 0 or starts[number] < item.stop):
-            end = offsets[number + 1]
-            first, last = max(item.start, starts[number]), item.stop if end is None else min(item.stop, end)
-            if first < last:
-                parts[number, item.epoch].append((first - starts[number], last - starts[number], count))
-            number += 1
-    return [
-        _cell(number, epoch, parts.get((number, epoch), []), starts[number], offsets[number + 1], scope)
-        for epoch in epochs for number in range(len(starts))
-    ]  # fmt: skip
-
-
-def _cell(
-    number: int, epoch: int, parts: list[tuple[int, int, int]], start: int, stop: int | None, scope: _Scope
-) -> Cell:
-    low, high = scope.passed(epoch, start, stop)
-    inside = sum(max(0, min(last, high) - max(first, low)) for first, last, _ in parts)
-    unread = max(0, high - low - inside) if scope.is_whole else 0
-    repeated = sum(last - first for first, last, count in parts if count > 1)
-    read = sum(last - first for first, last, _ in parts)
-    total = sum((last - first) * count for first, last, count in parts)
-    expected = scope.expected(start, stop)
-    return Cell(
-        number, epoch, total / expected if expected else None, None if stop is None else stop - start, repeated, unread,
-        _status(repeated, unread, read, expected), tuple(parts[:_MAX_PARTS]),
-    )  # fmt: skip
+    return _Reads(pieces, scale, delivered_by(last), pieces[0][0] if begin is None else begin, pieces[-1][1], whole)
 
 
 def _status(repeated: int, unread: int, read: int, expected: int | None) -> Status:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,14 +9,13 @@ import numpy as np
 
 from ckptscope.iterator.position import Position
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.intervals import merged, num_examples, within, without
-from ckptscope.recording.lineage import reads_of
+from ckptscope.recording.intervals import Span, num_examples, union, within, without
+from ckptscope.recording.lineage import spans_of
 from ckptscope.recording.positions import delivered_by, start_of
-from ckptscope.resume.model import EpochRange
-from ckptscope.runs.axes import Reads, XMode, YAxis, y_of, y_of_range
+from ckptscope.runs.axes import Reads, XMode, YAxis, y_of, y_of_span
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
-from ckptscope.runs.restarts import RestartCost
+from ckptscope.runs.restarts import RestartCost, label_of
 
 _MAX_SKIPPED_BANDS = 12
 _MAX_EPOCH_LINES = 60
@@ -41,9 +39,7 @@ def checkpoint_marks(
         if at is not None:
             attempt = row.saved.attempt if row.saved is not None else None
             y = _y_of_checkpoint(row, item, axis)
-            marks.append(
-                CheckpointMark(row.id, float(at), y, row.row.verdict, os.path.basename(row.row.path), attempt, row.step)
-            )
+            marks.append(CheckpointMark(row.id, float(at), y, row.row.verdict, row.name, attempt, row.step))
     return tuple(marks)
 
 
@@ -52,10 +48,10 @@ def _y_of_checkpoint(row: CheckpointRow, item: Traced | None, axis: YAxis) -> fl
     for position in (row.row.position, row.row.place):
         if position is not None and (value := _y_of_position(axis, position)) is not None:
             return value
-    if row.saved is None or item is None or not 1 <= row.saved.sequence <= item.found.num_rows:
+    if row.counted is None or item is None:
         return None
-    counted = float(item.y[row.saved.sequence - 1])
-    return None if np.isnan(counted) else counted
+    counted = row.counted
+    return y_of(axis, counted.examples, counted.epoch, counted.into, delivered_by(item.found.attempt))
 
 
 def _y_of_position(axis: YAxis, position: Position) -> float | None:
@@ -99,16 +95,19 @@ def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> O
 
 
 def restart_marks(
-    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode
+    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode, reads: Reads
 ) -> tuple[RestartMark, ...]:
-    """Where attempts began that went on from another."""
+    """Where attempts began that went on from another, labelled with what is drawn of them."""
     by_id = {item.found.attempt.id: item for item in traced}
     marks = []
     for cost in costs:
         item = by_id[cost.restart.attempt]
         origin = origin_of(item, axis, x, cost.restart.step)
         first = float(item.y[0]) if len(item.y) and np.isfinite(item.y[0]) else None
-        marks.append(RestartMark(cost, _began(item, cost, x), first if origin is None else origin.y))
+        repeated = None if cost.num_repeated is None else repeated_in(item, cost, reads)
+        # Of an attempt that was given up as a whole nothing survives; its label tells what it had cost.
+        label = label_of(cost.restart, repeated, cost.num_skipped) if item.rows(reads) else cost.label
+        marks.append(RestartMark(cost, label, _began(item, cost, x), first if origin is None else origin.y))
     return tuple(marks)
 
 
@@ -131,63 +130,55 @@ def bands_of(
     missing.
     """
     by_id = {item.found.attempt.id: item for item in traced}
-    rows = [(item, item.kept if reads == "effective" else item.found.num_rows) for item in traced]
-    every = [one for item, count in rows if item.found.attempt.kind == "train" for one in reads_of(item.found, count)]
+    training = [item for item in traced if item.found.attempt.kind == "train"]
+    every = union(span for item in training for span in spans_of(item.found, item.rows(reads)))
     bands: list[Band] = []
     notes: list[str] = []
     for cost in costs:
         item = by_id[cost.restart.attempt]
-        if reads == "effective" and not item.kept:
-            continue
         bands += _repeated(item, cost, x, reads)
-        missing = without(cost.restart.skipped, every)
-        found, told = _skipped(item, cost, missing, axis)
-        bands += found
-        notes += told
+        found, told = _skipped(cost, without(cost.restart.skipped_spans, every), axis)
+        bands += found if item.rows(reads) else []
+        notes += told if item.rows(reads) else []
     return tuple(bands), notes
+
+
+def repeated_in(item: Traced, cost: RestartCost, reads: Reads) -> int:
+    """Examples that the attempt's steps read again."""
+    return num_examples(within(spans_of(item.found, item.rows(reads)), cost.restart.repeated_spans))
 
 
 def _repeated(item: Traced, cost: RestartCost, x: XMode, reads: Reads) -> list[Band]:
     if cost.repeat_rows is None:
         return []
     first, last = cost.repeat_rows
-    kept = item.kept if reads == "effective" else item.found.num_rows
-    if first >= kept:
+    rows = item.rows(reads)
+    if first >= rows:
         return []
-    count = num_examples(within(reads_of(item.found, kept), cost.restart.repeated))
     word = "repeated" if cost.restart.moved is None or cost.restart.moved < 0 else "read again"
     # The reads of a step happen after the step before it.
     start = float(item.x[first - 1]) if first else _began(item, cost, x)
     start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
-    return [Band("repeated", cost.number, "x", start, float(item.x[min(last, kept - 1)]), f"↺ {count:,} {word}")]
+    label = f"↺ {repeated_in(item, cost, reads):,} {word}"
+    return [Band("repeated", cost.number, "x", start, float(item.x[min(last, rows - 1)]), label)]
 
 
-def _skipped(
-    item: Traced, cost: RestartCost, missing: Sequence[EpochRange], axis: YAxis
-) -> tuple[list[Band], list[str]]:
-    """The largest pieces first; pieces that touch are one: the end of a pass is the beginning of the next."""
-    if axis.mode == "record" and len({one.epoch for one in missing}) > 1:
-        return [], [f"restart {cost.number}: what it skipped lies in several epochs; see it against examples or epochs"]
-    pieces: list[tuple[float, float, int]] = []
-    for one in merged(missing):
-        pair = y_of_range(axis, one, delivered_by(item.found.attempt))
-        if pair is None:
-            continue
-        if pieces and pair[0] <= pieces[-1][1]:
-            low, high, count = pieces.pop()
-            pieces.append((low, max(high, pair[1]), count + one.stop - one.start))
-        else:
-            pieces.append((*pair, one.stop - one.start))
-    pieces.sort(key=lambda piece: -piece[2])
-    bands = [
-        Band("skipped", cost.number, "y", low, high, f"⇥ {count:,} skipped")
-        for low, high, count in pieces[:_MAX_SKIPPED_BANDS]
-    ]
-    if len(pieces) <= _MAX_SKIPPED_BANDS:
-        return bands, []
-    return bands, [
-        f"restart {cost.number}: the {_MAX_SKIPPED_BANDS} largest of {len(pieces):,} skipped ranges are drawn"
-    ]
+def _skipped(cost: RestartCost, missing: Sequence[Span], axis: YAxis) -> tuple[list[Band], list[str]]:
+    """The largest pieces first."""
+    bands, notes = [], []
+    for span in sorted(missing, key=lambda one: one[0] - one[1])[:_MAX_SKIPPED_BANDS]:
+        pair = y_of_span(axis, span, cost.restart.epoch_size)
+        if pair is not None:
+            bands.append(Band("skipped", cost.number, "y", *pair, f"⇥ {span[1] - span[0]:,} skipped"))
+    if len(bands) < min(len(missing), _MAX_SKIPPED_BANDS):
+        notes.append(
+            f"restart {cost.number}: what it skipped lies in several epochs; see it against examples or epochs"
+        )
+    if len(missing) > _MAX_SKIPPED_BANDS:
+        notes.append(
+            f"restart {cost.number}: the {_MAX_SKIPPED_BANDS} largest of {len(missing):,} skipped ranges are drawn"
+        )
+    return bands, notes
 
 
 # ---------------------------------------------------------------------------------------------------- epochs
@@ -195,18 +186,18 @@ def _skipped(
 
 def epoch_lines(traced: Sequence[Traced], x: XMode) -> tuple[tuple[int, float], ...]:
     """Where passes begin, over the steps that survive; every k-th if there are many."""
+    edges = [(item, np.flatnonzero(np.diff(item.positions.epoch[: item.kept])) + 1) for item in traced]
+    every = -(-sum(len(rows) for _, rows in edges) // _MAX_EPOCH_LINES) or 1
     found: dict[int, float] = {}
-    for item in traced:
-        epoch = item.positions.epoch[: item.kept]
-        if not len(epoch):
+    for item, rows in edges:
+        epoch = item.positions.epoch
+        if not item.kept:
             continue
         place = start_of(item.found).in_epoch
         # A recording that begins within a pass does not know where that pass began.
-        if place is not None and epoch[0] > 0 and (place[0] < epoch[0] or place[1] == 0):
+        if place is not None and epoch[0] > 0 and (place[0] < epoch[0] or place[1] == 0) and epoch[0] % every == 0:
             origin = item.found.attempt.started_s if x == "time" else item.found.attempt.restored_step
             found.setdefault(int(epoch[0]), float(item.x[0] if origin is None else origin))
-        for row in (np.flatnonzero(np.diff(epoch)) + 1).tolist():
-            if epoch[row] > 0:
-                found.setdefault(int(epoch[row]), float(item.x[row - 1]))
-    every = -(-len(found) // _MAX_EPOCH_LINES) or 1
-    return tuple(sorted(found.items())[::every])
+        for row in rows[(epoch[rows] > 0) & (epoch[rows] % every == 0)].tolist():
+            found.setdefault(int(epoch[row]), float(item.x[row - 1]))
+    return tuple(sorted(found.items()))

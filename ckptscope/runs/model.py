@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ckptscope.recording.model import RecordedAttempt, SavedCheckpoint
+from ckptscope.recording.positions import Place
 from ckptscope.run_history import HistoryRow, RunHistory
 from ckptscope.runs.places import RunPlace
 from ckptscope.runs.restarts import RestartCost
@@ -24,6 +26,7 @@ class CheckpointRow:
         row: as judged now; where it is not there, what was recorded of it.
         saved: what was recorded when it was written.
         attempt_number: of the attempt that wrote it.
+        counted: where the data stood by the recorder's count; None where nothing was recorded of it.
     """
 
     id: str | None
@@ -31,6 +34,14 @@ class CheckpointRow:
     source: Source
     saved: SavedCheckpoint | None = None
     attempt_number: int | None = None
+    counted: Place | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: the last part of its path, or the directory of a SavedModel."""
+        directory, name = os.path.split(self.row.path)
+        is_saved_model = name == "variables" == os.path.basename(directory)
+        return os.path.basename(os.path.dirname(directory)) if is_saved_model else name
 
     @property
     def step(self) -> int | None:

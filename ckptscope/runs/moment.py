@@ -25,7 +25,7 @@ class Moment:
 
     Attributes:
         file, record: of the next example, where files are read in order.
-        is_effective: the step survives in the last weights.
+        is_effective: the step survives in the last weights; None for an evaluation.
         decoded: the newest position until then that was read out of an iterator's state, with its ``step``.
         checkpoint: the newest one until then that can be opened.
     """
@@ -41,7 +41,7 @@ class Moment:
     file: str | None
     record: int | None
     reason: str | None
-    is_effective: bool
+    is_effective: bool | None
     decoded: Mapping[str, Any] | None
     disagreement: str | None
     checkpoint: CheckpointRow | None
@@ -69,7 +69,7 @@ def moment_of(run: Run, attempt: str, step: int) -> Moment:
         found, run.numbers[attempt], at, _seconds(found, row), _known(positions.batches[row]), _known(positions.examples[row]),
         _known(positions.epoch[row]), _known(positions.into[row]),
         None if number is None else found.attempt.files[number].path, None if record is None else _known(record[0]),
-        positions.reason, row < kept.get(attempt, 0), decoded, disagreement, _checkpoint(run, found, at),
+        positions.reason, row < kept.get(attempt, 0) if found.attempt.kind == "train" else None, decoded, disagreement, _checkpoint(run, found, at),
     )  # fmt: skip
 
 

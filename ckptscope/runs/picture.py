@@ -10,20 +10,22 @@ from ckptscope.recording.positions import Positions
 from ckptscope.runs.axes import Reads, Values, XMode, YMode
 from ckptscope.runs.restarts import RestartCost
 
+Part = Literal["kept", "lost", "eval"]
+
 
 @dataclass(frozen=True)
 class Line:
     """Steps of one attempt; columns have one entry for each point, NaN or :data:`UNKNOWN` where not known.
 
     Attributes:
-        part: ``kept`` where the steps survive in the last weights, else ``lost``.
+        part: ``kept`` where the steps survive in the last weights, ``lost`` where not, ``eval`` of evaluations.
         file, record: of the next example, by number in ``PositionPlot.files``; None where files are not read in order.
     """
 
     attempt: str
     number: int
     kind: str
-    part: Literal["kept", "lost"]
+    part: Part
     label: str
     x: Values
     y: Values
@@ -37,6 +39,7 @@ class RestartMark:
     """Where an attempt began; ``x`` and ``y`` None where that is not known."""
 
     cost: RestartCost
+    label: str
     x: float | None
     y: float | None
 
@@ -116,3 +119,7 @@ class Traced:
     x: Values
     y: Values
     kept: int
+
+    def rows(self, reads: Reads) -> int:
+        """Steps that are among those reads, from the first on."""
+        return self.kept if reads == "effective" else self.found.num_rows

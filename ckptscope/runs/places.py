@@ -24,12 +24,14 @@ class RunPlace:
         directory: absolute.
         recordings: directories with the recorder's event files.
         stores: directories whose checkpoints are the run's.
+        watched: those in which their files really lie: ``variables``, and directories of one step, lie below.
     """
 
     name: str
     directory: str
     recordings: tuple[str, ...] = ()
     stores: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class Found:
 
     Attributes:
         recordings: by the directory of the run that they belong to.
-        stores: directories with checkpoints, in order.
+        stores: directories with checkpoints, in order, and those in which the files of each lie.
         limit: why the search ended early, None if it did not.
     """
 
     root: str
     recordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    stores: tuple[str, ...] = ()
+    stores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     num_directories: int = 0
     limit: str | None = None
 
@@ -73,7 +75,7 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
             limit = f"the search for runs ended after {count:,} directories; start further down to see the rest"
             break
     kept = {home: tuple(places) for home, places in recordings.items()}
-    return Found(root, kept, tuple(_stores(singles, kept, root)), count, limit)
+    return Found(root, kept, _stores(singles, kept, root), count, limit)
 
 
 def _num_stored(names: Iterable[str]) -> int:
@@ -85,18 +87,24 @@ def _num_stored(names: Iterable[str]) -> int:
     )  # fmt: skip
 
 
-def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> dict[str, None]:
-    """The directories that a user would name: above ``variables``, ``chief``, and directories of one step each."""
-    homes = dict.fromkeys(_above_inner(here, singles, root) for here in sorted(singles))
+def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> dict[str, tuple[str, ...]]:
+    """The directories that a user would name: above ``variables``, ``chief``, and directories of one step each.
+
+    With each those in which the files lie.
+    """
+    homes: dict[str, list[str]] = {}
+    for here in sorted(singles):
+        homes.setdefault(_above_inner(here, singles, root), []).append(here)
     # A step directory holds one checkpoint; numbered directories of which some hold more are runs.
     several = {
         os.path.dirname(home) for home in homes if _is_step(home) and (singles.get(home, 1) > 1 or home in recordings)
     }
-    found: dict[str, None] = {}
-    for home in homes:
+    found: dict[str, tuple[str, ...]] = {}
+    for home, holders in homes.items():
         parent = os.path.dirname(home)
         is_step = _is_step(home) and home != root and parent not in singles and parent not in several
-        found[parent if is_step else home] = None
+        store = parent if is_step else home
+        found[store] = (*found.get(store, ()), *holders)
     return found
 
 
@@ -122,7 +130,13 @@ def runs_of(found: Found, claims: Mapping[str, str], name: str | None = None) ->
         home = claims.get(os.path.realpath(store)) or _above(store, found) or store
         stores.setdefault(home, []).append(store)
     return tuple(
-        RunPlace(_name(home, found.root, name), home, found.recordings.get(home, ()), tuple(mine))
+        RunPlace(
+            _name(home, found.root, name),
+            home,
+            found.recordings.get(home, ()),
+            tuple(mine),
+            tuple(holder for store in mine for holder in found.stores[store]),
+        )
         for home, mine in sorted(stores.items())
     )
 

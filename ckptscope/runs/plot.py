@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from ckptscope.runs.axes import (
 )
 from ckptscope.runs.marks import bands_of, checkpoint_marks, epoch_lines, origin_of, restart_marks
 from ckptscope.runs.model import Run
-from ckptscope.runs.picture import CheckpointMark, Line, PositionPlot, Traced
+from ckptscope.runs.picture import CheckpointMark, Line, Part, PositionPlot, Traced
 from ckptscope.runs.restarts import RestartCost
 from ckptscope.runs.thinning import Rows, thinned
 
@@ -56,14 +56,14 @@ def position_plot(
     files = next((item.attempt.files for item in reversed(run.training) if item.attempt.files), ())
     return PositionPlot(
         x, X_LABELS[x], y, axis.label, _reason(traced, checkpoints), file_ticks(run) if y == "record" else (), reads,
-        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x), bands, epoch_lines(traced, x),
+        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x, reads), bands, epoch_lines(traced, x),
         checkpoints, (float(min(everything)), float(max(everything))) if everything else None,
         sum(found.num_rows for found in run.history.attempts), _num_drawn(traced, reads), tuple(notes),
     )  # fmt: skip
 
 
 def _num_drawn(traced: Sequence[Traced], reads: Reads) -> int:
-    return sum(item.kept if reads == "effective" else item.found.num_rows for item in traced)
+    return sum(item.rows(reads) for item in traced)
 
 
 def _traced(found: RecordedAttempt, axis: YAxis, x: XMode, kept: int) -> Traced:
@@ -84,8 +84,11 @@ def _lines(
     run: Run, traced: Sequence[Traced], axis: YAxis, x: XMode, reads: Reads,
     visible: tuple[float, float] | None, points: int,
 ) -> tuple[Line, ...]:  # fmt: skip
-    parts: list[tuple[Traced, Literal["kept", "lost"], int, int]] = []
+    parts: list[tuple[Traced, Part, int, int]] = []
     for item in traced:
+        if item.found.attempt.kind != "train":
+            parts += [(item, "eval", 0, item.found.num_rows)] if reads == "all" and item.found.num_rows else []
+            continue
         if item.kept:
             parts.append((item, "kept", 0, item.kept))
         if reads == "all" and item.kept < item.found.num_rows:
@@ -122,7 +125,7 @@ def _events(item: Traced, costs: Sequence[RestartCost]) -> Rows:
     return np.array([row for row in rows if 0 <= row < item.found.num_rows], np.int64)
 
 
-def _line(run: Run, item: Traced, part: Literal["kept", "lost"], rows: Rows, axis: YAxis, x: XMode) -> Line:
+def _line(run: Run, item: Traced, part: Part, rows: Rows, axis: YAxis, x: XMode) -> Line:
     """One line; it begins where the attempt began, which is before its first row."""
     attempt, positions = item.found.attempt, item.positions
     number = run.numbers[attempt.id]

@@ -13,9 +13,10 @@ from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.lineage import restarts_of
 from ckptscope.recording.model import RecordedAttempt, SavedCheckpoint
+from ckptscope.recording.positions import Place, place_at, positions_of
 from ckptscope.recording.reader import read_places
 from ckptscope.run_history import HistoryRow, RowKey, RunHistory, history_rows
-from ckptscope.runs.model import CheckpointRow, Run
+from ckptscope.runs.model import CheckpointRow, Run, Source
 from ckptscope.runs.places import Found, RunPlace, runs_of
 from ckptscope.runs.restarts import costs_of
 
@@ -88,7 +89,16 @@ def read_all(found: Found, *, progress: Callable[[int], None] | None = None) -> 
                 claimed_by(read_attempts(place, known[place.directory], found.root)), place.directory
             )
     for place in runs_of(found, claims):
-        yield read_run(place, found.root, known.get(place.directory), progress=progress)
+        try:
+            yield read_run(place, found.root, known.get(place.directory), progress=progress)
+        except (CkptscopeError, OSError, ValueError) as error:
+            yield unreadable_run(place, error)
+
+
+def unreadable_run(place: RunPlace, error: Exception) -> Run:
+    """A run of which only the reason is shown why it cannot be read."""
+    history = RunHistory(place.directory, ())
+    return Run(place, history, (), {}, (), (f"cannot be read: {type(error).__name__}: {error}",))
 
 
 def read_attempts(place: RunPlace, known: Known, root: str) -> tuple[RecordedAttempt, ...]:
@@ -112,7 +122,7 @@ def stamp_of(directories: Sequence[str]) -> tuple[object, ...]:
                 status = entry.stat()
             except OSError:
                 continue
-            found.append((entry.path, status.st_size, status.st_mtime_ns))
+            found.append((entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     return tuple(found)
 
 
@@ -134,7 +144,8 @@ def _locations(store: str, root: str) -> tuple[list[Location], list[str]]:
     problems = []
     if len(kept) < len(found):
         problems.append(
-            f"{len(found) - len(kept):,} checkpoints of {store} have files outside of the directory that is shown; they are not opened"
+            f"{store}: not opened, because files are links to outside of the directory that is shown, or no regular ones: "
+            f"{len(found) - len(kept):,} of {len(found):,} checkpoints"
         )
     if len(kept) > MAX_CHECKPOINTS:
         problems.append(f"{len(kept):,} checkpoints are in {store}; the newest {MAX_CHECKPOINTS:,} are shown")
@@ -142,12 +153,16 @@ def _locations(store: str, root: str) -> tuple[list[Location], list[str]]:
 
 
 def files_inside(root: str) -> Callable[[Location], bool]:
-    """A test whether a checkpoint's files, and the partners beside it, lie below ``root``, links resolved."""
+    """A test whether a checkpoint's files, and the partners beside it, are files below ``root``, links resolved."""
     base = os.path.realpath(root)
     listed: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
 
     def is_inside(path: str) -> bool:
         return os.path.commonpath((base, os.path.realpath(path))) == base
+
+    def is_readable(entry: os.DirEntry[str]) -> bool:
+        # A pipe or a device would be waited for; what is no link lies where its directory does.
+        return (entry.is_file() or entry.is_dir()) and (not entry.is_symlink() or is_inside(entry.path))
 
     def inside(location: Location) -> bool:
         directory, stem = os.path.split(location.prefix)
@@ -156,9 +171,7 @@ def files_inside(root: str) -> Callable[[Location], bool]:
         own = [
             entry for entry in listed[directory].get(stem, ()) if entry.name != stem or location.format == "sliced_v1"
         ]
-        # What is no link lies where its directory does.
-        links = [entry.path for entry in (*own, *listed[directory].get("", ())) if entry.is_symlink()]
-        return is_inside(directory) and all(map(is_inside, links))
+        return is_inside(directory) and all(map(is_readable, (*own, *listed[directory].get("", ()))))
 
     return inside
 
@@ -177,18 +190,38 @@ def _merged(history: RunHistory, numbers: Mapping[str, int], place: RunPlace) ->
         newest[os.path.realpath(saved.path)] = saved
     matches = _matched(history.rows, newest)
     used = {id(saved) for saved in matches.values()}
-    merged = [
-        CheckpointRow(
-            identity_of(row.path, place), row, "both" if row.path in matches else "disk", matches.get(row.path),
-            numbers.get(matches[row.path].attempt) if row.path in matches else None,
-        )
-        for row in history.rows
-    ]  # fmt: skip
-    merged += [
-        CheckpointRow(None, _recorded_row(saved, newest[os.path.realpath(saved.path)] is not saved), "recorded", saved, numbers.get(saved.attempt))
-        for saved in every if id(saved) not in used
-    ]  # fmt: skip
+    counted = _counted(history.attempts)
+    merged = []
+    for row in history.rows:
+        match = matches.get(row.path)
+        source: Source = "disk" if match is None else "both"
+        merged.append(_row(identity_of(row.path, place), row, source, match, numbers, counted))
+    for saved in every:
+        if id(saved) not in used:
+            was_replaced = newest[os.path.realpath(saved.path)] is not saved
+            merged.append(_row(None, _recorded_row(saved, was_replaced), "recorded", saved, numbers, counted))
     return tuple(sorted(merged, key=_by_step))
+
+
+def _row(
+    identity: str | None, row: HistoryRow, source: Source, saved: SavedCheckpoint | None, numbers: Mapping[str, int],
+    counted: Mapping[tuple[str, int], Place],
+) -> CheckpointRow:  # fmt: skip
+    if saved is None:
+        return CheckpointRow(identity, row, source)
+    place = counted.get((saved.attempt, saved.sequence))
+    return CheckpointRow(identity, row, source, saved, numbers.get(saved.attempt), place)
+
+
+def _counted(attempts: Sequence[RecordedAttempt]) -> dict[tuple[str, int], Place]:
+    """Where the data stood by the recorder's count, by attempt and rows; positions are computed once for each."""
+    found = {}
+    for attempt in attempts:
+        positions = positions_of(attempt)
+        for saved in attempt.checkpoints:
+            if 1 <= saved.sequence <= attempt.num_rows:
+                found[attempt.attempt.id, saved.sequence] = place_at(positions, saved.sequence - 1)
+    return found
 
 
 def _matched(rows: Sequence[HistoryRow], newest: Mapping[str, SavedCheckpoint]) -> dict[str, SavedCheckpoint]:

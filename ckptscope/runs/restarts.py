@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptscope.recording.columns import UNKNOWN, Column
-from ckptscope.recording.intervals import merged, num_examples
+from ckptscope.recording.intervals import num_examples
 from ckptscope.recording.lineage import Restart
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
-from ckptscope.resume.model import EpochRange, describe_ranges
 from ckptscope.run_history import RunHistory
 
 
@@ -47,48 +45,38 @@ def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCo
 
 def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int]) -> RestartCost:
     known = restart.reason is None
-    repeated = num_examples(restart.repeated) if known else None
-    skipped = num_examples(restart.skipped) if known else None
+    repeated = num_examples(restart.repeated_spans) if known else None
+    skipped = num_examples(restart.skipped_spans) if known else None
     rows = _rows_within(found, restart)
     steps = found.columns["step"]
     return RestartCost(
         restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
-        _label(restart.moved, repeated, skipped),
-        _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
+        label_of(restart, repeated, skipped), _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
     )  # fmt: skip
 
 
 def _rows_within(found: RecordedAttempt, restart: Restart) -> tuple[int, int] | None:
     """First and last row that read some of what the restart repeated; rows come in the order of the data."""
-    ranges = restart.repeated
-    if not ranges or not found.num_rows:
+    spans = restart.repeated_spans
+    if not spans or not found.num_rows:
         return None
-    after, scale = _linear(found, max(item.stop for item in ranges) + 1, restart.in_epochs)
-    start = start_of(found)
-    begun = start.in_epoch if restart.in_epochs else (0, start.examples or 0)
-    before = np.concatenate(([0 if begun is None else begun[0] * scale + begun[1]], after[:-1]))
-
-    def reading(item: EpochRange) -> Column:
-        read: Column = np.flatnonzero(
-            (after > item.epoch * scale + item.start) & (before < item.epoch * scale + item.stop)
-        )
-        return read
-
-    first, last = reading(ranges[0]), reading(ranges[-1])
+    positions, start = positions_of(found), start_of(found)
+    if found.attempt.counting == "epochs":
+        scale = restart.epoch_size or 0
+        after = positions.epoch * scale + positions.into
+        begun = None if start.in_epoch is None else start.in_epoch[0] * scale
+    else:
+        after, begun = positions.examples, start.examples
+    before = np.concatenate(([begun or 0], after[:-1]))
+    first = np.flatnonzero((after > spans[0][0]) & (before < spans[0][1]))
+    last = np.flatnonzero((after > spans[-1][0]) & (before < spans[-1][1]))
     return (int(first[0]), int(last[-1])) if len(first) and len(last) else None
 
 
-def _linear(found: RecordedAttempt, least: int, in_epochs: bool) -> tuple[Column, int]:
-    """Places after each row as one growing number, and what an epoch counts in it."""
-    positions = positions_of(found)
-    if not in_epochs:
-        return positions.examples, 1
-    scale = max(least, int(positions.into.max()) + 1)
-    return np.where(positions.epoch == UNKNOWN, UNKNOWN, positions.epoch * scale + positions.into), scale
-
-
-def _label(moved: int | None, repeated: int | None, skipped: int | None) -> str:
+def label_of(restart: Restart, repeated: int | None, skipped: int | None) -> str:
+    """A few words for so many examples."""
+    moved = restart.moved
     if repeated is None or skipped is None:
         return "loss not known"
     if moved is not None and moved >= 0:
@@ -110,14 +98,14 @@ def _text(restart: Restart, parent: int, is_inferred: bool) -> str:
         text += f"; {restart.dead_steps:,} later step{'' if one else 's'} of it {'is' if one else 'are'} lost"
     if restart.reason is not None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
-    if restart.repeated:
+    if restart.repeated_spans:
         earlier = ", as an earlier restart made it" if restart.moved is not None and restart.moved >= 0 else ""
-        text += f". It read {num_examples(restart.repeated):,} examples again{earlier}: {_ranges(restart, restart.repeated)}{frontier}"
-    if restart.skipped:
-        text += (
-            f". It skipped {num_examples(restart.skipped):,} examples: {_ranges(restart, restart.skipped)}{frontier}"
-        )
-    return f"{text}." if restart.repeated or restart.skipped else f"{text}{frontier}."
+        count = num_examples(restart.repeated_spans)
+        text += f". It read {count:,} examples again{earlier}: {restart.described(restart.repeated_spans)}{frontier}"
+    if restart.skipped_spans:
+        count = num_examples(restart.skipped_spans)
+        text += f". It skipped {count:,} examples: {restart.described(restart.skipped_spans)}{frontier}"
+    return f"{text}." if restart.repeated_spans or restart.skipped_spans else f"{text}{frontier}."
 
 
 def _where(restart: Restart) -> str:
@@ -126,7 +114,3 @@ def _where(restart: Restart) -> str:
     if restart.moved == 0:
         return ", where its checkpoint was saved"
     return f", with its data {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} that place"
-
-
-def _ranges(restart: Restart, ranges: tuple[EpochRange, ...]) -> str:
-    return describe_ranges(tuple(merged(ranges)), in_epochs=restart.in_epochs)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from ckptscope.recording.intervals import num_examples, swept, without
+from ckptscope.recording.lineage import effective, gaps_in, processes, spans_of, why_unknown
+from ckptscope.recording.positions import start_of
 from ckptscope.recording.summary import AttemptSummary, attempt_label
 from ckptscope.runs.model import Run
 from ckptscope.runs.restarts import RestartCost
@@ -17,7 +20,8 @@ class RunSummary:
     Attributes:
         verdicts: numbers of checkpoints by verdict, ``unreadable`` among them.
         newest_s: time of the newest recorded step or checkpoint (Unix seconds).
-        num_repeated, num_skipped: examples over all restarts; None where one is not known.
+        num_repeated, num_skipped: examples that steps which survive read again, or that none of them read before the
+            furthest one; None where that is not known.
     """
 
     name: str
@@ -39,7 +43,7 @@ class RunSummary:
 def summary_of(run: Run) -> RunSummary:
     """Count up a run."""
     attempts = run.history.attempts
-    costs = run.costs
+    costs, lost = run.costs, _lost(run)
     steps = [
         step
         for found in attempts
@@ -56,14 +60,23 @@ def summary_of(run: Run) -> RunSummary:
         attempts=run.history.summaries(),
         num_steps=sum(found.num_rows for found in attempts), first_step=min(steps, default=None), last_step=max(steps, default=None),
         newest_s=_newest_s(run), num_missing=sum(found.missing for found in attempts), costs=costs,
-        num_repeated=_total([cost.num_repeated for cost in costs]), num_skipped=_total([cost.num_skipped for cost in costs]),
+        num_repeated=None if lost is None else lost[0], num_skipped=None if lost is None else lost[1],
         warnings=_warnings(run),
     )  # fmt: skip
 
 
-def _total(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+def _lost(run: Run) -> tuple[int, int] | None:
+    """(read again, never read) examples of the steps that survive."""
+    chain = effective(run.history.attempts)
+    if not run.costs:
+        return 0, 0
+    if len(processes(run.history.attempts)) > 1 or why_unknown(chain) is not None or not chain:
+        return None
+    spans = [span for found, rows in chain for span in spans_of(found, rows)]
+    again = sum((stop - start) * (count - 1) for start, stop, count in swept(spans))
+    never = gaps_in(spans, chain[-1][0].attempt)
+    begin = start_of(chain[0][0]).examples or 0  # what came before the recording is not known
+    return again, num_examples(without(never, [(0, begin)]))
 
 
 def _newest_s(run: Run) -> float | None:

@@ -34,8 +34,6 @@ class Tab(Protocol):
 Arguments = Mapping[str, str]
 Answer = Callable[[Tab, Arguments], Any]
 _MOST_POINTS = 20_000
-# Beyond this size of both checkpoints elements are counted, not measured.
-_MEASURED_NBYTES = 1 << 28
 
 
 class Refused(Exception):
@@ -193,6 +191,7 @@ def inspect(tab: Tab, arguments: Arguments) -> Any:
 
 def diff(tab: Tab, arguments: Arguments) -> Any:
     """The contract's object of two checkpoints."""
+    from ckptscope.comparison.compare import MEASURED_NBYTES
     from ckptscope.comparison.compare import diff as compare
     from ckptscope.inspection import open_checkpoint
     from ckptscope.render.diff_json import diff_to_jsonable
@@ -200,7 +199,7 @@ def diff(tab: Tab, arguments: Arguments) -> Any:
     most = _integer(arguments, "limit", None, 1, _MOST_POINTS) if "limit" in arguments else None
     a, b = _path(tab, arguments, "a"), _path(tab, arguments, "b")
     with open_checkpoint(a) as first, open_checkpoint(b) as second:
-        measured = first.nbytes + second.nbytes <= _MEASURED_NBYTES
+        measured = first.nbytes + second.nbytes <= MEASURED_NBYTES
     with compare(a, b, measured=measured) as comparison:
         return diff_to_jsonable(comparison.collect(), most=most)
 

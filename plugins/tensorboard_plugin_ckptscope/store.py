@@ -18,7 +18,7 @@ from typing import Any
 from ckptscope.checkpoint.discover import Location
 from ckptscope.runs.model import Run
 from ckptscope.runs.places import Found, RunPlace, runs_of, search
-from ckptscope.runs.reading import Known, claimed_by, files_inside, read_attempts, read_run, stamp_of
+from ckptscope.runs.reading import Known, claimed_by, files_inside, read_attempts, read_run, stamp_of, unreadable_run
 from ckptscope.runs.summary import RunSummary, summary_of
 from tensorboard_plugin_ckptscope.provided import ProvidedRuns
 from tensorboard_plugin_ckptscope.roots import Root
@@ -245,7 +245,7 @@ class Store:
     def _stamp(self, entry: _Entry) -> object:
         if self._provided is not None and not entry.root:
             return self._provided.stamp(entry.place)
-        return stamp_of((*entry.place.recordings, *entry.place.stores))
+        return stamp_of((*entry.place.recordings, *entry.place.stores, *entry.place.watched))
 
     def _read_entry(self, entry: _Entry) -> Run:
         """Read a run; its lock is held. One that cannot be read is shown with the reason."""
@@ -256,8 +256,7 @@ class Store:
             run = read_run(entry.place, entry.root, entry.known, attempts=attempts, progress=self._progress)
         except Exception as error:  # the other runs must still be shown
             _log.exception("reading %s", entry.place.directory)
-            run = read_run(RunPlace(entry.place.name, entry.place.directory), entry.root, attempts=())
-            run = replace(run, problems=(f"cannot be read: {type(error).__name__}: {error}",))
+            run = unreadable_run(entry.place, error)
         entry.run, entry.summary = run, summary_of(run)
         entry.paths = {row.id: row.row.path for row in run.checkpoints if row.id is not None}
         return run

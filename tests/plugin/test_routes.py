@@ -31,9 +31,10 @@ ROW_EXTRAS = {
     "fix",
     "command",
     "recorded",
+    "counted",
 }
 ATTEMPT_EXTRAS = {"number", "label"}
-RESTART_EXTRAS = {"number", "parent_number", "num_repeated", "num_skipped", "repeat_steps", "label", "text"}
+RESTART_EXTRAS = {"number", "parent_number", "repeat_steps", "label", "text"}
 
 
 @pytest.fixture

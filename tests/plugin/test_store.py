@@ -286,3 +286,27 @@ def test_a_run_that_was_not_found_yet_is_not_called_missing(tab, tmp_path, monke
     response = asked.get("api/v1/series", run="x")
     assert response.status_code == 503 and "try again" in response.get_data(as_text=True)
     begun.set()
+
+
+@pytest.mark.parametrize("sample", ["manager_run_221", "savedmodel_215", "backup_215", "steps"])
+def test_damage_is_seen_wherever_the_files_lie(tmp_path, sample):
+    """Below ``variables``, ``chief`` and directories of one step, too, and also where size and time stay as they are."""
+    import os
+    import shutil
+
+    if sample == "steps":
+        for step in (10, 20):
+            shutil.copytree(samples.ROOT / "full_221", tmp_path / "run" / str(step))
+    else:
+        samples.copy(sample, tmp_path)
+    store = settled(Store((Root(None, str(tmp_path)),), None))
+    (before,) = store.summaries()
+    assert before.verdicts["impossible"] == 0
+    path = sorted(tmp_path.rglob("*.data-*"))[-1]
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    (after,) = settled(store).summaries()
+    assert after.verdicts["impossible"] == 1

@@ -245,6 +245,7 @@ ODD = [
     ({}, {"ckpt": {**NOTE, "attempt": "nobody"}}), ({}, {"ckpt": {**NOTE, "sequence": -3}}), ({}, {"ckpt": {**NOTE, "step": "1"}}),
     ({}, {"ckpt": {**NOTE, "decoded": [1]}}), ({}, {"ckpt": {**NOTE, "decoded": {"epoch": "x"}}}), ({}, {"ckpt": {"path": "x"}}),
     ({}, {"ckpt": {**NOTE, "wall_time_s": math.inf}}), ({}, {"gap": {"first": 1}}), ({}, {"state": {"step": "x", "decoded": 3}}),
+    ({}, {"ckpt": {**NOTE, "path": "a\0b"}}), ({}, {"ckpt": {**NOTE, "path": "\ud800"}}), ({"restored_from": "\udfff"}, {}),
     ({}, {"raw": {"when": "start", "files": 3}}), ({}, {"ckpt": {**NOTE, "verdict": 7}}),
 ]  # fmt: skip
 
@@ -381,3 +382,114 @@ def test_a_prefix_is_not_taken_for_the_directory_of_that_name(tmp_path):
     shutil.copytree(samples.ROOT / "full_221", directory / "ckpt-4")
     assert cs.inspect(str(directory / "ckpt-4")).checkpoint.step == 4
     assert cs.inspect(f"{directory / 'ckpt-4'}/").checkpoint.step == 7
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["ckpt-4.index", "ckpt-4.data-00000-of-00001", "input.ckpt-4.index", "ckptscope/events.out.tfevents.1.pipe.1"],
+)
+def test_a_pipe_is_not_waited_for(tmp_path, target):
+    directory = samples.copy("manager_run_221", tmp_path)
+    (directory / "ckptscope").mkdir()
+    path = directory / target
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    runs = list(read_all(search(str(tmp_path))))
+    assert [len(run.checkpoints) for run in runs] == [
+        {"input.ckpt-4.index": 0, "ckptscope/events.out.tfevents.1.pipe.1": 3}.get(target, 2)
+    ]
+    assert runs[0].problems or "tfevents" in target
+
+
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(tmp_path, monkeypatch):
+    from ckptscope.runs import reading
+
+    record(tmp_path / "bad", range(1, 5))
+    record(tmp_path / "good", range(1, 5))
+    real = reading.read_run
+
+    def read(place, *rest, **more):
+        if place.name == "bad":
+            raise ValueError("embedded null byte")
+        return real(place, *rest, **more)
+
+    monkeypatch.setattr(reading, "read_run", read)
+    runs = {run.name: run for run in read_all(search(str(tmp_path)))}
+    assert runs["bad"].problems == ("cannot be read: ValueError: embedded null byte",)
+    assert summary_of(runs["good"]).num_steps == 4
+
+
+def test_very_short_epochs_cost_no_more_than_long_ones(tmp_path):
+    """A million steps of one batch for each epoch, restarted twenty times."""
+    parent, each = None, 50_000
+    for number in range(20):
+        begin = number * each
+        start = FRESH if number % 2 else at(begin * 4, 4)
+        facts = {} if parent is None else {"parent": parent, "restored_step": begin}
+        parent = record(tmp_path, range(begin + 1, begin + each + 1), start=start, epoch_size=4, **facts)
+    begun = time.process_time()
+    run = only_run(tmp_path)
+    plot, table = position_plot(run), coverage_table(run)
+    text = json.dumps([__import__("ckptscope.render.run_json", fromlist=["x"]).checkpoints_to_jsonable(run)])
+    assert time.process_time() - begun < 5
+    assert len(plot.epochs) <= 60 and len(table.epochs) == 100 and table.num_epochs == 950_000
+    assert len(text) < 3_000_000
+    # The second attempt started over: 50,000 epochs of 4 examples again.
+    assert (
+        run.costs[0].num_repeated == 200_000 == sum(item.stop - item.start for item in run.history.restarts[0].repeated)
+    )
+
+
+def test_totals_are_those_of_the_steps_that_survive(tmp_path):
+    """A start-over that was itself given up: nothing is repeated in the last weights, and the page says so throughout."""
+    first = record(tmp_path, range(1, 24), saves=[5, 20])
+    record(tmp_path, range(21, 31), restored_step=20, parent=first, start=FRESH)
+    record(tmp_path, range(6, 12), restored_step=5, parent=first, start=at(20))
+    run = only_run(tmp_path)
+    summary = summary_of(run)
+    assert (summary.num_repeated, summary.num_skipped) == (0, 0)
+    assert [mark.label for mark in position_plot(run).restarts] == ["↺ 40 repeated", "in place"]
+    assert {cell.num_repeated for cell in coverage_table(run).cells} == {0}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 12), st.integers(0, 30)), min_size=2, max_size=4),
+    st.integers(1, 7),
+    st.integers(3, 20),
+)
+def test_totals_agree_with_coverage(plan, batch, epoch):
+    from ckptscope.recording.lineage import restarts_of
+    from ckptscope.run_history import RunHistory
+    from ckptscope.runs.model import Run
+    from ckptscope.runs.places import RunPlace
+    from ckptscope.runs.restarts import costs_of
+    from tests.runs.test_coverage import attempts_of
+
+    pieces, step = [], 0
+    for back, forward, start in plan:
+        begin = max(0, step - back) if pieces else 0
+        pieces.append((begin, begin + forward, start * batch if pieces else 0))
+        step = begin + forward
+    attempts = attempts_of(pieces, batch, epoch)
+    history = RunHistory("x", (), attempts, restarts_of(attempts))
+    numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}
+    run = Run(RunPlace("x", "x"), history, (), numbers, costs_of(history, numbers))
+    summary, table = summary_of(run), coverage_table(run)
+    if summary.num_repeated is not None and table.reason is None:
+        excess = sum((last - first) * (count - 1) for cell in table.cells for first, last, count in cell.parts)
+        assert summary.num_repeated == excess
+        assert summary.num_skipped == sum(cell.num_unread for cell in table.cells)
+
+
+def test_what_the_recorder_counted_stands_beside_what_a_checkpoint_tells(tmp_path):
+    record(tmp_path, range(1, 13), saves=[4, 12])
+    rows = only_run(tmp_path).checkpoints
+    assert [(row.counted.examples, row.counted.epoch, row.counted.into) for row in rows if row.counted] == [
+        (16, 0, 16),
+        (48, 1, 8),
+    ]
+
+
+def test_a_saved_model_is_called_by_its_directory():
+    (run,) = [run for run in read_all(search(str(samples.ROOT))) if run.name == "savedmodel_215"]
+    assert [row.name for row in run.checkpoints] == ["savedmodel_215"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckptscope.recording.columns import Chunk
-from ckptscope.recording.intervals import merged, without
+from ckptscope.recording.intervals import union, within, without
 from ckptscope.recording.lineage import reads_of, restarts_of
 from ckptscope.recording.model import Start
 from ckptscope.recording.reader import from_collected
-from ckptscope.resume.model import EpochRange
 from ckptscope.runs.coverage import coverage_table
 from tests.runs.made import FRESH, at, files, only_run, record, restarted
 
@@ -188,20 +188,33 @@ def test_ranges_are_what_every_example_says(batch, epoch, plan):
         assert set(told(restart.skipped)) == passed(before + own) - passed(before), pieces
 
 
-RANGES = st.lists(
-    st.builds(lambda e, a, n: EpochRange(e, a, a + n), st.integers(0, 2), st.integers(0, 20), st.integers(1, 8)),
-    max_size=6,
+SPANS = st.lists(
+    st.builds(lambda start, size: (start, start + size), st.integers(0, 20), st.integers(0, 8)), max_size=6
 )
 
 
-@given(RANGES, RANGES)
-def test_ranges_without_others(ranges, others):
-    ranges = merged(ranges)
-
+@given(SPANS, SPANS)
+def test_spans_are_sets(spans, others):
     def told(items):
-        return {(item.epoch, place) for item in items for place in range(item.start, item.stop)}
+        return {place for start, stop in items for place in range(start, stop)}
 
-    assert told(without(ranges, others)) == told(ranges) - told(others)
+    assert told(without(spans, others)) == told(spans) - told(others)
+    assert told(within(spans, others)) == told(spans) & told(others)
+    assert told(union(spans)) == told(spans)
+    joined = union(spans)
+    assert joined == sorted(joined) and all(a[1] < b[0] for a, b in pairwise(joined))
+
+
+@given(SPANS, st.integers(1, 9))
+def test_spans_cut_into_epochs(spans, size):
+    from ckptscope.recording.intervals import in_epochs, num_epochs
+
+    ranges = in_epochs(spans, size)
+    assert len(ranges) == num_epochs([span for span in spans if span[1] > span[0]], size)
+    told = [item.epoch * size + place for item in ranges for place in range(item.start, item.stop)]
+    assert told == [place for start, stop in spans for place in range(start, stop)]
+    assert all(0 <= item.start < item.stop <= size for item in ranges)
+    assert in_epochs(spans, size, most=2) == ranges[:2]
 
 
 def test_the_data_as_a_whole_is_no_file(tmp_path):

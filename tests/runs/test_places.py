@@ -132,12 +132,12 @@ def test_the_search_is_bounded(tmp_path, monkeypatch, name, value):
     monkeypatch.setattr(places, name, value)
     put(tmp_path / "a" / "b" / "c" / "d" / "e", "ckpt-1")
     found = search(str(tmp_path))
-    assert found.stores == ()
+    assert not found.stores
     assert (found.limit is not None) == (name == "MAX_DIRECTORIES")
 
 
 def test_a_missing_directory_holds_nothing(tmp_path):
-    assert search(str(tmp_path / "nowhere")).stores == ()
+    assert not search(str(tmp_path / "nowhere")).stores
 
 
 def test_claims_beat_places(tmp_path):

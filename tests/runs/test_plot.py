@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,7 +138,7 @@ def test_an_evaluation_is_not_part_of_the_run(tmp_path):
     assert [line.kind for line in position_plot(run).lines] == ["train"]
     assert [(line.kind, line.label) for line in position_plot(run, reads="all").lines] == [
         ("train", "attempt 1"),
-        ("eval", "attempt 2 (eval), lost"),
+        ("eval", "attempt 2 (eval)"),
     ]
 
 
@@ -202,12 +200,6 @@ def test_columns_agree_with_positions(tmp_path):
     for name in ("step", "batches", "examples", "epoch", "into"):
         assert getattr(line.positions, name)[1:].tolist() == getattr(positions, name).tolist()
     assert UNKNOWN not in line.positions.batches
-
-
-def test_plot_is_frozen(tmp_path):
-    record(tmp_path, range(1, 3))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        position_plot(only_run(tmp_path)).num_steps = 3
 
 
 def test_bands_of_steps_that_are_lost_are_not_among_the_effective(tmp_path):
