@@ -3,9 +3,35 @@
 // More changes of variables than a person looks at; the answer says how many there are.
 const MOST_CHANGES = 200;
 
+// The status of an answer that comes before what was asked for is found; it is asked for again so many times.
+const SEARCHING = 503;
+const SEARCH_TRIES = 10;
+const SEARCH_WAIT_MS = 2000;
+
 export function routes(base) {
-  const ask = (route, parameters) => fetchJson(`${base}/api/v1/${queryText(route, parameters)}`);
-  return {...questions(ask), isLive: true, chart: () => loadChart(base, ask)};
+  let numWaiting = 0;
+  const count = (by) => {
+    const before = numWaiting;
+    numWaiting += by;
+    if (!before !== !numWaiting) api.onSearching(numWaiting > 0);
+  };
+  const ask = async (route, parameters) => {
+    const url = `${base}/api/v1/${queryText(route, parameters)}`;
+    try {
+      return await fetchJson(url);
+    } catch (error) {
+      if (error.status !== SEARCHING) throw error;
+    }
+    count(1);
+    try {
+      return await askAgain(url, SEARCH_TRIES);
+    } finally {
+      count(-1);
+    }
+  };
+  // `onSearching(isSearching)`: told while a question waits for the server's first search.
+  const api = {...questions(ask), isLive: true, chart: () => loadChart(base, ask), onSearching: () => {}};
+  return api;
 }
 
 // `data.answers` maps route and parameters, without those that only say how much is wanted, to answers.
@@ -18,6 +44,16 @@ export function embedded(data) {
     return answer;
   };
   return {...questions(ask), isLive: false, chart: async () => window.Plotly || null};
+}
+
+async function askAgain(url, numLeft) {
+  await new Promise((resolve) => setTimeout(resolve, SEARCH_WAIT_MS));
+  try {
+    return await fetchJson(url);
+  } catch (error) {
+    if (error.status !== SEARCHING || numLeft <= 1) throw error;
+  }
+  return askAgain(url, numLeft - 1);
 }
 
 function questions(ask) {

@@ -2,6 +2,7 @@
 import {setState} from './busy.js';
 import {checkpointKey} from './checkpoints.js';
 import {Content} from './content.js';
+import {checkpointName} from './details.js';
 import {repaint} from './elements.js';
 import {paletteOf} from './palette.js';
 import {Poller} from './poller.js';
@@ -19,9 +20,10 @@ export function start(root, api, host) {
 
 class App {
   constructor(root, api, host) {
-    Object.assign(this, {root, api, host, overview: null, view: null, ignored: []});
+    Object.assign(this, {root, api, host, overview: null, view: null, ignored: [], gone: [], known: new Map(), isAwaiting: false});
     this.content = new Content(this, this.actions());
     this.poller = new Poller(host, () => this.poll(), api.isLive);
+    api.onSearching = (isSearching) => this.content.paintSearch(isSearching);
     setState('loading');
     this.paintTheme();
     this.showParts();
@@ -60,10 +62,14 @@ class App {
 
   // While runs are searched for, that of the link may not be found yet.
   isReady() {
-    const {runs, scan} = this.overview;
+    const {runs} = this.overview;
     const {run} = this.host.readState();
-    const isSearching = scan && scan.state === 'running';
-    return runs.length > 0 && !(isSearching && run !== undefined && !runs.some((one) => one.name === run));
+    return runs.length > 0 && !(this.isSearching() && run !== undefined && !runs.some((one) => one.name === run));
+  }
+
+  isSearching() {
+    const {scan} = this.overview;
+    return Boolean(scan) && scan.state === 'running';
   }
 
   showPage(page, state) {
@@ -73,8 +79,7 @@ class App {
   }
 
   showEmpty() {
-    const isSearching = this.overview.scan && this.overview.scan.state === 'running';
-    this.showPage(emptyPage(this.overview), isSearching ? 'loading' : 'empty');
+    this.showPage(emptyPage(this.overview), this.isSearching() ? 'loading' : 'empty');
   }
 
   async begin() {
@@ -145,11 +150,18 @@ class App {
     this.content.parts.plot.element.scrollIntoView({block: 'nearest'});
   }
 
+  // What is not there is not chosen any more, and not in the address. A search may still find what was never seen.
   forgetUnknown(rows) {
+    for (const row of rows) this.known.set(checkpointKey(row), checkpointName(row, row.path));
     const attempts = this.overview.runs.flatMap((run) => run.attempts.map((attempt) => attempt.id));
-    const {view, ignored} = withoutUnknown(this.view, rows.map(checkpointKey), attempts);
+    const {view, unknown} = withoutUnknown(this.view, rows.map(checkpointKey), attempts);
+    const isGone = ({key}) => this.known.has(key);
+    this.isAwaiting = unknown.length > 0 && this.isSearching() && !unknown.some(isGone);
+    if (!unknown.length || this.isAwaiting) return;
     this.view = view;
-    this.ignored.push(...ignored);
+    this.gone = [...new Set([...this.gone, ...unknown.filter(isGone).map(({key}) => this.known.get(key))])];
+    this.ignored.push(...unknown.filter((one) => !isGone(one)).map(({name, key}) => `${name}=${key}`));
+    this.host.writeState(viewKeys(view));
   }
 
   followLink() {
@@ -182,9 +194,10 @@ class App {
   }
 
   async refresh(before, isForced) {
+    const isOver = this.isAwaiting && !this.isSearching();
     const inView = (runs) => JSON.stringify(drawnRuns(this.view).map((name) => runs.find((run) => run.name === name)));
     this.content.paintToolbar();
-    if (isForced || inView(before) !== inView(this.overview.runs)) await this.content.load(true);
+    if (isForced || isOver || inView(before) !== inView(this.overview.runs)) await this.content.load(true);
     else this.content.paintStatus();
   }
 }

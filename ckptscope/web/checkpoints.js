@@ -1,6 +1,6 @@
 // The table of checkpoints: the text form of the plot's marks.
 import {baseName, clock, el, number, repaint, shortNames} from './elements.js';
-import {OWN_COUNT, countOf, recordText, starred} from './position.js';
+import {countOf, footnotes, markedCount, recordText} from './position.js';
 import {VERDICT_NAMES, verdictName, verdictOf} from './palette.js';
 import {SortedTable} from './tables.js';
 import {stepKey} from './viewstate.js';
@@ -18,18 +18,18 @@ export class CheckpointTable {
     this.filter = el('div', {class: 'filter', role: 'group', 'aria-label': 'Show verdicts'});
     this.table = new SortedTable(this.columns(), {
       caption: 'Checkpoints', empty: 'No checkpoints.', rowKey: checkpointKey, isChosen: (row) => this.isChosen(row),
+      buttonLabel: (row) => this.buttonLabel(row),
       rowClass: (row) => (this.isCompareMate(row) ? 'vs' : null),
       onChoose: (row, event) => (event.shiftKey && row.id ? actions.compare(row.id) : actions.choose(checkpointKey(row))),
     });
     const title = el('div', {class: 'title'}, el('h2', {}, 'Checkpoints'), this.filter);
-    this.footnote = el('p', {class: 'muted'}, OWN_COUNT);
-    this.element = el('section', {id: 'checkpoints'}, title, this.table.element, this.footnote);
+    this.footnotes = el('div', {class: 'footnotes muted'});
+    this.element = el('section', {id: 'checkpoints'}, title, this.table.element, this.footnotes);
   }
 
   columns() {
-    const count = (field) => (row) => countOf(row.position, row.iterator_position, field);
-    const counted = (label, key, field) => ({label, key, isNumber: true, value: (row) => count(field)(row).value,
-                                             cell: (row) => starred(count(field)(row))});
+    const counted = (label, key, field) => ({label, key, isNumber: true, value: (row) => countOf(row, field).value,
+                                             cell: (row) => markedCount(countOf(row, field))});
     const plain = (label, key, value, extra) => ({label, key, value, cell: (row) => number(value(row)), isNumber: true, ...extra});
     return [
       plain('step', 'step', checkpointStep),
@@ -62,9 +62,15 @@ export class CheckpointTable {
                          }}}, isMate ? 'compared' : 'compare');
   }
 
+  // What a screen reader says of the button that chooses a row.
+  buttonLabel(row) {
+    const words = `step ${number(checkpointStep(row))}, ${verdictOf(row.verdict).word}`;
+    return this.isCompared ? `${words}, of ${row.run}` : words;
+  }
+
   shortRecord(row) {
-    const {value: next, isOwn} = nextRecord(row);
-    return next ? `${this.fileNames.get(baseName(next.file))} @ ${number(next.record_index)}${isOwn ? '*' : ''}` : null;
+    const {value: next, mark} = nextRecord(row);
+    return next ? recordText(next, this.fileNames.get(baseName(next.file))) + mark : null;
   }
 
   isChosen(row) {
@@ -79,7 +85,7 @@ export class CheckpointTable {
     this.rows = rows;
     this.view = view;
     this.isCompared = isCompared;
-    const records = rows.map((row) => nextRecord(row).value).filter(Boolean);
+    const records = rows.map((row) => nextRecord(row).value).filter((record) => record && record.file);
     const files = [...new Set(records.map((record) => baseName(record.file)))];
     const names = shortNames(files);
     this.fileNames = new Map(files.map((file, i) => [file, names[i]]));
@@ -92,7 +98,7 @@ export class CheckpointTable {
   }
 
   paint(revealed) {
-    this.footnote.hidden = !this.rows.some(isStarred);
+    repaint(this.footnotes, footnotes(this.rows.flatMap(shownCounts)).map((text) => el('p', {}, text)));
     const names = VERDICT_NAMES.filter((name) => this.rows.some((row) => verdictName(row.verdict) === name));
     repaint(this.filter, names.length < 2 ? [] : names.map((name) => this.filterButton(name)));
     this.table.options.empty = this.rows.length ? 'No checkpoint with a verdict that is shown.' : 'No checkpoints.';
@@ -109,9 +115,10 @@ export class CheckpointTable {
   }
 }
 
-export function verdictBadge(name) {
+// `other`: a word instead of the verdict's
+export function verdictBadge(name, other = null) {
   const {mark, word} = verdictOf(name);
-  return el('span', {class: `verdict ${verdictName(name)}`}, el('span', {'aria-hidden': 'true'}, mark), ` ${word}`);
+  return el('span', {class: `verdict ${verdictName(name)}`}, el('span', {class: 'mark', 'aria-hidden': 'true'}, mark), ` ${other || word}`);
 }
 
 // A checkpoint that cannot be opened any more is still a step.
@@ -133,14 +140,14 @@ export function checkpointReason(row) {
 }
 
 function nextRecord(row) {
-  return countOf(row.position, row.iterator_position, 'next_record');
+  return countOf(row, 'next_record');
 }
 
 function nextRecordText(row) {
-  const {value, isOwn} = nextRecord(row);
-  return value ? recordText(value) + (isOwn ? '*' : '') : null;
+  const {value, mark} = nextRecord(row);
+  return value ? recordText(value) + mark : null;
 }
 
-function isStarred(row) {
-  return ['examples_consumed', 'epoch', 'next_record'].some((field) => countOf(row.position, row.iterator_position, field).isOwn);
+function shownCounts(row) {
+  return ['examples_consumed', 'epoch', 'next_record'].map((field) => countOf(row, field));
 }

@@ -1,14 +1,15 @@
 // What changed between two checkpoints.
 import {baseName, el, number, plural, signed} from './elements.js';
 import {verdictBadge} from './checkpoints.js';
-import {alarmList, section} from './details.js';
+import {alarmList, checkpointName, section} from './details.js';
 
 const MAX_CHANGES = 12;
 
-export function comparisonDetails(answer, onSwapOut) {
+// `rows`: those of the table, in the order of the answer
+export function comparisonDetails(answer, rows, onSwapOut) {
   const {summary} = answer;
   return [
-    el('h3', {}, `${baseName(answer.a.path)} → ${baseName(answer.b.path)}`),
+    el('h3', {}, `${checkpointName(rows[0], answer.a.path)} → ${checkpointName(rows[1], answer.b.path)}`),
     el('p', {class: 'headline'}, verdictBadge(summary.verdicts[0]), ' → ', verdictBadge(summary.verdicts[1]),
       summary.same ? ' · the same' : null),
     el('p', {}, el('button', {type: 'button', class: 'small', data: {key: 'stop comparing'}, on: {click: onSwapOut}}, 'stop comparing')),
@@ -23,11 +24,11 @@ export function comparisonDetails(answer, onSwapOut) {
 
 function summaryTable(summary) {
   const reasons = summary.reasons || {};
-  const rows = [['steps', 'step_delta'], ['batches', 'batches_delta'], ['examples', 'examples_delta'], ['epochs', 'epochs_delta']];
+  const rows = [['steps', 'step'], ['batches', 'batches'], ['examples', 'examples'], ['epochs', 'epochs']];
   const sources = (summary.sources || []).map((source) => [source.file ? baseName(source.file) : source.op || source.name, source]);
   const line = (label, value, reason) => el('tr', {}, el('th', {scope: 'row'}, label),
     value === null || value === undefined ? el('td', {class: 'reason'}, reason || '–') : el('td', {class: 'n'}, signed(value)));
-  return el('table', {class: 'facts'}, el('tbody', {}, rows.map(([label, key]) => line(label, summary[key], reasons[key])),
+  return el('table', {class: 'facts'}, el('tbody', {}, rows.map(([label, key]) => line(label, summary[`${key}_delta`], reasons[key] || reasons[label])),
     sources.map(([label, source]) => line(label, sourceDelta(source), sourceWords(source)))));
 }
 

@@ -1,14 +1,13 @@
 // What is in view: asks for it and shows it. Everything that it shows is in an answer; what to show is the app's.
 import {Answers} from './answers.js';
 import {Busy} from './busy.js';
-import {repaint} from './elements.js';
 import {paletteOf} from './palette.js';
 import {pageParts} from './parts.js';
-import {errorWords, ignoredNotice, paintNotices, runNotices, statusLine} from './status.js';
+import {errorWords, goneNotice, ignoredNotice, paintNotices, runNotices} from './status.js';
 import {drawnRuns} from './viewstate.js';
 
 export class Content {
-  // `app`: {api, host, overview, view, ignored, run(), forgetUnknown(keys), poll(isForced)}; the last five change with time
+  // `app`: {api, host, overview, view, ignored, gone, run(), forgetUnknown(rows), poll(isForced)}
   constructor(app, actions) {
     Object.assign(this, {app, library: undefined, errors: {}});
     this.answers = new Answers(app.api);
@@ -97,19 +96,30 @@ export class Content {
     const {app} = this;
     const run = app.run();
     if (!run) return;
-    repaint(this.parts.status, statusLine(run, app.overview.scan, app.api.isLive));
+    if (!this.isSearching) this.parts.status.show(run, app.overview.scan, app.api.isLive);
     const found = this.answers.series.find((one) => one.name === run.name);
     const notices = runNotices(run, app.overview, found ? found.answer : null);
     const error = this.errors.overview || this.errors.rows;
     if (error) {
       notices.unshift({level: 'error', text: error.message, hint: error.hint, onRetry: () => app.poll(true)});
     }
-    if (app.ignored.length) {
-      notices.unshift(ignoredNotice(app.ignored, () => {
-        app.ignored = [];
-        this.paintStatus();
-      }));
-    }
+    this.unshiftClosable(notices, 'gone', goneNotice);
+    this.unshiftClosable(notices, 'ignored', ignoredNotice);
     paintNotices(this.parts.bars, notices);
+  }
+
+  unshiftClosable(notices, list, lay) {
+    if (!this.app[list].length) return;
+    notices.unshift(lay(this.app[list], () => {
+      this.app[list] = [];
+      this.paintStatus();
+    }));
+  }
+
+  // While the server does not yet know what was asked for.
+  paintSearch(isSearching) {
+    this.isSearching = isSearching;
+    if (isSearching) this.parts.status.say('searching for runs …');
+    else if (this.app.view) this.paintStatus();
   }
 }

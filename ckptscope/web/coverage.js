@@ -5,10 +5,13 @@ import {READ_MARKS} from './palette.js';
 const MAX_ACROSS = 12;
 const MAX_PIECES = 120;
 const MAX_RANGES = 12;
+// No more are ever given.
+const MOST_FILES = 2000;
 
 export class CoverageTable {
-  constructor(onMore) {
-    this.onMore = onMore;
+  // `isLive`: more files can be asked for
+  constructor(onMore, isLive) {
+    Object.assign(this, {onMore, isLive});
     this.body = el('div', {});
     this.element = el('section', {id: 'coverage'}, el('h2', {}, 'Source files'), this.body);
   }
@@ -32,9 +35,14 @@ export class CoverageTable {
   }
 
   more(answer) {
-    if (answer.num_files <= answer.files.length) return null;
-    return el('button', {type: 'button', class: 'small', data: {key: 'more files'}, on: {click: () => this.onMore(answer.num_files)}},
-      `show all ${number(answer.num_files)} files`);
+    const {length} = answer.files;
+    if (answer.num_files <= length) return null;
+    const amount = `${number(length)} of ${number(answer.num_files)} files`;
+    if (!this.isLive) return el('p', {class: 'muted more'}, `${amount}; the rest is in the interactive tab`);
+    if (length >= MOST_FILES) return el('p', {class: 'muted more'}, `${amount} are shown`);
+    const numShown = Math.min(answer.num_files, MOST_FILES);
+    return el('button', {type: 'button', class: 'small', data: {key: 'more files'}, on: {click: () => this.onMore(numShown)}},
+      numShown < answer.num_files ? `show ${number(numShown)} of ${number(answer.num_files)} files` : `show all ${number(numShown)} files`);
   }
 }
 
@@ -71,7 +79,7 @@ function coverageCell(cell, file, epoch) {
   const mark = READ_MARKS[cell.status] || {mark: '?', word: cell.status};
   return el('td', {class: cell.status, title: cellText(cell, file, epoch, mark.word)},
     el('span', {class: 'passes'}, cell.passes === null ? '–' : cell.passes.toFixed(2)),
-    el('span', {class: 'mark', 'aria-label': mark.word}, mark.mark), partsBar(cell, file));
+    el('span', {class: 'mark', 'aria-hidden': 'true'}, mark.mark), el('span', {class: 'offscreen'}, `, ${mark.word}`), partsBar(cell, file));
 }
 
 function cellText(cell, file, epoch, word) {

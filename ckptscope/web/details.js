@@ -2,6 +2,7 @@
 import {copyButton} from './copying.js';
 import {baseName, bytes, clock, el, number, plural, rangesText} from './elements.js';
 import {checkpointReason, checkpointStep, verdictBadge} from './checkpoints.js';
+import {EVALUATION_WORDS} from './palette.js';
 import {checkpointPosition, factRow, factTable, stepPosition} from './position.js';
 
 const WORDS = {not_needed: 'not needed'};
@@ -12,12 +13,12 @@ const MAX_OPEN_FIELDS = 3;
 export function checkpointDetails(answer, row) {
   const {checkpoint, resume} = answer;
   return [
-    el('h3', {}, baseName(checkpoint.path), ' ', verdictBadge(resume.verdict)),
+    el('h3', {}, checkpointName(row, checkpoint.path), ' ', verdictBadge(resume.verdict)),
     el('p', {class: 'headline'}, resume.headline),
     alarmList(row && row.alarms),
     resumeCommands(row),
     recordedWords(row),
-    section('Position', checkpointPosition(resume.position, ownPosition(answer, row))),
+    section('Position', checkpointPosition({position: resume.position, iterator_position: ownPosition(answer, row), counted: row && row.counted})),
     resume.loss ? section('If it is resumed', lossTable(resume.loss)) : null,
     ...answer.iterators.map((iterator) => iteratorSection(iterator)),
     findingsSection(resume.findings),
@@ -38,24 +39,23 @@ function ownPosition(answer, row) {
 // A checkpoint that only the recording knows.
 export function rowDetails(row) {
   return [
-    el('h3', {}, row.name || baseName(row.path), ' ', verdictBadge(row.verdict)),
+    el('h3', {}, checkpointName(row, row.path), ' ', verdictBadge(row.verdict)),
     el('p', {class: 'headline'}, checkpointReason(row) || row.headline || 'Its files are gone; this is what was recorded.'),
     alarmList(row.alarms),
     resumeCommands(row),
     recordedWords(row),
-    row.position ? section('Position', checkpointPosition(row.position, row.iterator_position)) : null,
+    row.position || row.counted ? section('Position', checkpointPosition(row)) : null,
   ];
 }
 
 export function stepDetails(state, onChoose) {
   const {position, checkpoint} = state;
-  const where = state.is_effective === false ? 'lost: later restarts went back before this step' : 'survives in the last weights';
   return [
     el('h3', {}, `Step ${number(state.step)}, attempt ${number(state.number)}`),
-    el('p', {class: 'headline'}, `${clock(state.wall_time_s)} · ${where}`),
+    el('p', {class: 'headline'}, `${clock(state.wall_time_s)} · ${stepFate(state)}`),
     state.disagreement ? el('p', {class: 'alarm'}, `Recorded and decoded disagree: ${state.disagreement}`) : null,
     section('Position', stepPosition(position),
-      position.file ? el('p', {}, `${position.file} @ ${number(position.record)}`) : null,
+      stepRecord(position),
       state.reason ? el('p', {class: 'muted'}, state.reason) : null,
       factList([['order', state.order], ['held in buffers', state.held_elements === null ? null : number(state.held_elements)]])),
     state.decoded ? section('Last decoded', decodedWords(state.decoded)) : null,
@@ -64,6 +64,17 @@ export function stepDetails(state, onChoose) {
         checkpoint.name), ` step ${number(checkpoint.step)}, ${plural(checkpoint.steps_before, 'step')} before`),
       stageTree(state.stages || [])) : null,
   ];
+}
+
+// Whether a step is part of the weights; null where it only evaluated them.
+function stepFate(state) {
+  if (state.is_effective === null) return EVALUATION_WORDS;
+  return state.is_effective ? 'survives in the last weights' : 'lost: later restarts went back before this step';
+}
+
+function stepRecord({file, record}) {
+  if (record === null || record === undefined) return null;
+  return el('p', {}, file ? `${file} @ ${number(record)}` : `record ${number(record)}`);
 }
 
 function decodedWords(decoded) {
@@ -161,7 +172,12 @@ export function noChoice() {
     'where the data stood after that step. Shift-click, or the button of a row, compares two.')];
 }
 
+// As the route names it: the files of a SavedModel have the same name everywhere.
+export function checkpointName(row, path) {
+  return (row && row.name) || baseName(path);
+}
+
 // Two checkpoints of one name are told apart by their steps.
 export function checkpointTitle(row) {
-  return row ? `${row.name || baseName(row.path)} (step ${number(checkpointStep(row))})` : 'a checkpoint';
+  return row ? `${checkpointName(row, row.path)} (step ${number(checkpointStep(row))})` : 'a checkpoint';
 }

@@ -1,7 +1,7 @@
 // From answers to what the chart library draws: lines, checkpoints, restarts, axes. No state, no page.
-import {axisRange, axisValue} from './axes.js';
-import {number, plural, shortNames, withoutMarkup} from './elements.js';
-import {VERDICT_NAMES, verdictName, verdictOf} from './palette.js';
+import {axisRange, axisValue, fileTicks, wholeTicks} from './axes.js';
+import {number, plural, withoutMarkup} from './elements.js';
+import {EVALUATION_WORDS, VERDICT_NAMES, verdictName, verdictOf} from './palette.js';
 import {decorations} from './labels.js';
 
 // The most runs or attempts that the legend names.
@@ -29,7 +29,7 @@ function frameOf({runs, view, width, height}) {
   const ranges = runs.map(({answer}) => answer.range).filter(Boolean);
   const ends = [...ranges.flatMap((range) => [range.from, range.to]), ...points.map((point) => point.x)];
   const [low, high] = extent(ends);
-  const pad = (high - low || 1) * 0.015;
+  const pad = high > low ? (high - low) * 0.015 : 1;
   const whole = {from: low - pad, to: high + pad};
   const x = view.x0 === null ? whole : {from: view.x0, to: view.x1};
   const isRailed = points.some((point) => point.y === null);
@@ -57,8 +57,10 @@ function heights(runs, x, isRailed) {
 }
 
 function heightsOf(values, isRailed) {
-  const [bottom, top] = extent(values);
-  const span = top - bottom || 1;
+  const [least, greatest] = extent(values);
+  const room = greatest > least ? 0 : 1;
+  const [bottom, top] = [least - room, greatest + room];
+  const span = top - bottom;
   return {from: bottom - span * (isRailed ? 0.14 : 0.04), to: top + span * 0.06, rail: bottom - span * 0.08, railTop: bottom - span * 0.03};
 }
 
@@ -68,20 +70,18 @@ function lineTraces({runs, palette, view, hidden}, frame) {
   const items = new Map();
   runs.forEach(({name, answer}, runIndex) => {
     for (const line of answer.lines) {
-      const index = Math.max(0, (line.number || 1) - 1);
-      const color = palette.hue(runs.length > 1 ? runIndex : index);
-      const dash = line.kind === 'eval' ? '1px,4px' : palette.dash(index);
       const key = runs.length > 1 ? `run ${name}` : `${line.kind} ${line.attempt}`;
-      const isLost = line.part === 'lost';
-      if (!items.has(key)) items.set(key, {key, kind: 'line', color, dash: runs.length > 1 ? 'solid' : dash,
-                                          label: runs.length > 1 ? name : line.label});
+      const style = lineStyle(line, palette, runs.length > 1 ? runIndex : null);
+      const ofRun = {color: palette.hue(runIndex), dash: 'solid', label: name};
+      if (!items.has(key)) {
+        items.set(key, {key, kind: 'line', ...(runs.length > 1 ? ofRun : {color: style.line.color, dash: style.line.dash, label: line.label})});
+      }
       traces.push({
         type: 'scatter', mode: 'lines', name: withoutMarkup(runs.length > 1 ? `${name}: ${line.label}` : line.label),
         x: line.x.map((value) => axisValue(view.x, value)), y: line.y,
         customdata: line.step, meta: {kind: 'line', run: name, attempt: line.attempt, part: line.part},
         text: line.x.map((_, i) => lineHover(line, i, answer.files, runs.length > 1 ? name : null)),
-        hoverinfo: 'text', visible: !hidden.has(key), opacity: isLost ? 0.5 : 1,
-        line: {color, dash, width: isLost ? 1.2 : 2.2}, showlegend: false,
+        hoverinfo: 'text', visible: !hidden.has(key), showlegend: false, ...style,
       });
     }
   });
@@ -94,8 +94,21 @@ function lineTraces({runs, palette, view, hidden}, frame) {
   return {traces, legend: [...legend.slice(0, MAX_LEGEND), ...more]};
 }
 
+// Evaluations are thin and dotted, lost steps thin.
+function lineStyle(line, palette, runIndex) {
+  if (isEvaluation(line)) return {opacity: 1, line: {color: palette.muted, dash: '1px,4px', width: 1.2}};
+  const index = Math.max(0, (line.number || 1) - 1);
+  const isLost = line.part === 'lost';
+  return {opacity: isLost ? 0.5 : 1, line: {color: palette.hue(runIndex ?? index), dash: palette.dash(index), width: isLost ? 1.2 : 2.2}};
+}
+
+function isEvaluation(line) {
+  return line.part === 'eval' || line.kind === 'eval';
+}
+
 function lineHover(line, i, files, run) {
-  const parts = [`step ${number(line.step[i])}, ${line.label}${line.part === 'lost' ? ' (lost)' : ''}`];
+  const parts = [`step ${number(line.step[i])}, ${line.label}${!isEvaluation(line) && line.part === 'lost' ? ' (lost)' : ''}`];
+  if (isEvaluation(line)) parts.push(EVALUATION_WORDS);
   if (run) parts.unshift(run);
   const facts = [];
   if (line.examples && line.examples[i] !== null) facts.push(`${number(line.examples[i])} examples`);
@@ -103,7 +116,9 @@ function lineHover(line, i, files, run) {
   if (line.into && line.into[i] !== null) facts.push(`${number(line.into[i])} into it`);
   if (facts.length) parts.push(facts.join(', '));
   const file = line.file ? line.file[i] : null;
-  if (file !== null && file !== undefined) parts.push(`${files[file]} @ ${number(line.record[i])}`);
+  const record = line.record ? line.record[i] ?? null : null;
+  if (file !== null && file !== undefined) parts.push(`${files[file]} @ ${number(record)}`);
+  else if (record !== null) parts.push(`record ${number(record)}`);
   return parts.map(withoutMarkup).join('<br>');
 }
 
@@ -119,7 +134,7 @@ function checkpointTraces({runs, palette, view, hidden}, frame) {
       type: 'scatter', mode: 'markers', name: word, showlegend: false, visible: !hidden.has(name),
       x: own.map((point) => axisValue(view.x, point.x)), y: own.map((point) => point.y ?? frame.rail),
       customdata: own.map((point) => point.id), meta: {kind: 'checkpoints', verdict: name, points: own},
-      text: own.map((point) => checkpointHover(point, word, runs.length > 1)), hoverinfo: 'text',
+      text: own.map((point) => checkpointHover(point, word, view.y, runs.length > 1)), hoverinfo: 'text',
       marker: {symbol, color: palette.verdict(name), opacity: 1, size: own.map((point) => (isChosen(point) ? size + 7 : size * scale)),
                line: markOutline(name, own.map(isChosen), palette)},
     };
@@ -132,11 +147,17 @@ function markOutline(name, areChosen, palette) {
   return {width: areChosen.map((is) => (is ? 2 : 1)), color: areChosen.map((is) => (is ? palette.text : palette.paper))};
 }
 
-function checkpointHover(point, word, isCompared) {
+function checkpointHover(point, word, mode, isCompared) {
   const lines = [`${point.label}: ${word}`, `step ${number(point.step)}`];
   if (isCompared) lines.unshift(point.run);
-  if (point.y === null) lines.push('its position is not stored');
+  lines.push(point.y === null ? 'its position is not stored' : placeText(point.y, mode));
   return lines.map(withoutMarkup).join('<br>');
+}
+
+// The number that a mark is drawn at.
+function placeText(value, mode) {
+  if (mode === 'epoch') return `epoch ${number(value)}`;
+  return plural(value, 'example') + (mode === 'record' ? ' into the epoch' : '');
 }
 
 function restartTrace({runs, palette, view, hidden}, frame) {
@@ -186,26 +207,15 @@ function layoutOf(input, frame, decorated) {
       ...line, type: view.x === 'time' ? 'date' : 'linear', range: axisRange(view.x, frame.x),
       // The view holds the range; the library must not keep another one.
       uirevision: `${frame.x.from} ${frame.x.to}`, separatethousands: true, exponentformat: 'none', showline: true,
+      ...(view.x === 'step' ? wholeTicks(frame.x, 10) : {}),
       rangeslider: {visible: true, range: axisRange(view.x, frame.whole), thickness: 0.13, bgcolor: palette.paper,
                     bordercolor: palette.grid, borderwidth: 1, yaxis: {rangemode: 'fixed', range: stripRange(frame)}},
     },
     yaxis: {...line, range: [frame.y.from, frame.y.to], fixedrange: true, uirevision: `${frame.y.from} ${frame.y.to}`,
             separatethousands: true, exponentformat: 'none', title: {text: withoutMarkup(answer.y.label), standoff: 8, font: {size: 12}},
-            ...(ticks || {nticks: 7})},
+            ...(ticks || {nticks: 7, ...(view.y === 'epoch' ? {} : wholeTicks(frame.y, 7))})},
     shapes: decorated.shapes, annotations: [...decorated.annotations, axisTitle(input, frame)],
   };
-}
-
-// File names at which there is room for a line of text.
-function fileTicks(ticks, frame) {
-  const names = shortNames(ticks.map((tick) => tick.text));
-  const perValue = (frame.box.bottom - frame.box.top) / (frame.y.to - frame.y.from);
-  const kept = [];
-  for (const [i, tick] of ticks.entries()) {
-    if (kept.length && (tick.value - kept[kept.length - 1].value) * perValue < 15) continue;
-    kept.push({value: tick.value, text: withoutMarkup(names[i].length > 12 ? `…${names[i].slice(-11)}` : names[i])});
-  }
-  return {tickmode: 'array', tickvals: kept.map((tick) => tick.value), ticktext: kept.map((tick) => tick.text)};
 }
 
 // The library would put the title of an axis with an overview strip far below the strip.

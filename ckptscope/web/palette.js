@@ -8,6 +8,9 @@ const VERDICTS = {
   unknown: {word: 'unknown', mark: '□', symbol: 'square-open', size: 10, light: '#6E7781', dark: '#9AA4AE'},
 };
 
+// Of lines and steps that only evaluated.
+export const EVALUATION_WORDS = 'evaluation: not part of the weights';
+
 export const VERDICT_NAMES = ['exact', 'approximate', 'impossible', 'unknown'];
 
 // What a cell of the coverage table may say.

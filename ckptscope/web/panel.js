@@ -11,8 +11,10 @@ export class DetailsPanel {
   constructor(answers, copyLink, actions) {
     Object.assign(this, {answers, actions});
     this.body = el('div', {class: 'body'});
-    this.element = el('aside', {id: 'details', 'aria-live': 'polite', 'aria-label': 'Details'},
-      el('div', {class: 'title'}, el('h2', {}, 'Details'), copyLink), this.body);
+    // Only what was chosen and its verdict are announced.
+    this.head = el('div', {class: 'head', 'aria-live': 'polite'});
+    this.element = el('aside', {id: 'details', 'aria-label': 'Details'},
+      el('div', {class: 'title'}, el('h2', {}, 'Details'), copyLink), this.head, this.body);
   }
 
   // `isQuiet`: the same again with fresh numbers; nothing jumps.
@@ -32,7 +34,9 @@ export class DetailsPanel {
     if (isQuiet && text === this.text) return;
     this.text = text;
     const top = this.element.scrollTop;
-    repaint(this.body, content);
+    const isHead = (part) => Boolean(part) && part.matches('h3, .headline');
+    repaint(this.head, content.filter(isHead));
+    repaint(this.body, content.filter((part) => !isHead(part)));
     this.element.scrollTop = isQuiet ? top : 0;
   }
 
@@ -54,7 +58,7 @@ export class DetailsPanel {
     const {api} = this.answers;
     const [difference, single] = await Promise.allSettled([api.diff(a.id, b.id), api.inspect(row.id)]);
     const words = (result, lay) => (result.status === 'fulfilled' ? lay(result.value) : errorWords(result.reason));
-    const first = words(difference, (answer) => comparisonDetails(answer, () => this.actions.stopComparing()));
+    const first = words(difference, (answer) => comparisonDetails(answer, [a, b], () => this.actions.stopComparing()));
     const second = words(single, (answer) => checkpointDetails(answer, row));
     return [...first, el('details', {class: 'single'}, el('summary', {}, `All about ${checkpointTitle(row)}`), second.filter(Boolean))];
   }

@@ -6,36 +6,52 @@ const FIELDS = [['step', 'step'], ['epoch', 'epoch'], ['examples_into_epoch', 'e
 const STEP_FIELDS = [['epoch', 'epoch'], ['examples_into_epoch', 'examples into it'], ['examples', 'examples'], ['batches', 'batches'],
                      ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
 
-export const OWN_COUNT = "* the iterator's own count, which is out of step with the run's";
+// Numbers that are not the checkpoint's own account of the run have a mark, and a footnote.
+export const FOOTNOTES = {
+  '*': "* the iterator's own count, which is out of step with the run's",
+  '†': '† counted by the recorder; the checkpoint itself does not tell',
+};
 
-// The run's value of a field, or else the iterator's own: {value, isOwn}. `own` may be null.
-export function countOf(position, own, field) {
-  const known = position ? position[field] ?? null : null;
-  const counted = own ? own[field] ?? null : null;
-  return known === null && counted !== null ? {value: counted, isOwn: true} : {value: known, isOwn: false};
+const COUNTED_FIELDS = {epoch: 'epoch', examples_into_epoch: 'examples_into_epoch', examples_consumed: 'examples', batches_consumed: 'batches'};
+
+// The run's value of a field, or else the iterator's own, or else what the recorder had counted: {value, mark}.
+// `holders`: {position, iterator_position, counted}, each may be null; a row of the table is one.
+export function countOf(holders, field) {
+  const values = [['', holders.position, field], ['*', holders.iterator_position, field], ['†', holders.counted, COUNTED_FIELDS[field]]];
+  for (const [mark, holder, key] of values) {
+    const value = holder ? holder[key] ?? null : null;
+    if (value !== null) return {value, mark};
+  }
+  return {value: null, mark: ''};
 }
 
-export function starred({value, isOwn}) {
-  return number(value) + (isOwn ? '*' : '');
+export function markedCount({value, mark}) {
+  return number(value) + mark;
 }
 
-export function recordText(next) {
-  return next ? `${baseName(next.file)} @ ${number(next.record_index)}` : null;
+export function footnotes(counts) {
+  return Object.keys(FOOTNOTES).filter((mark) => counts.some((count) => count.mark === mark)).map((mark) => FOOTNOTES[mark]);
 }
 
-export function checkpointPosition(position, own) {
+// `name`: the file's, as there is room for it; without one the record counts in all of the data.
+export function recordText(next, name = null) {
+  if (!next) return null;
+  return next.file ? `${name || baseName(next.file)} @ ${number(next.record_index)}` : `record ${number(next.record_index)}`;
+}
+
+export function checkpointPosition(holders) {
+  const position = holders.position || {};
   const reasons = position.reasons || {};
-  const counts = FIELDS.map(([key, label]) => ({key, label, ...countOf(position, own, key)}));
-  const next = countOf(position, own, 'next_record');
-  const rows = counts.map((count) => factRow(count.label, count.value === null ? null : starred(count)));
-  if (next.value) rows.push(factRow('next record', recordText(next.value) + (next.isOwn ? '*' : '')));
+  const counts = FIELDS.map(([key, label]) => ({label, ...countOf(holders, key)}));
+  const next = countOf(holders, 'next_record');
+  const rows = counts.map((count) => factRow(count.label, count.value === null ? null : markedCount(count)));
+  if (next.value) rows.push(factRow('next record', recordText(next.value) + next.mark));
   for (const source of position.sources || []) {
     const at = source.record_index ?? source.elements_read;
     rows.push(factRow(source.file ? baseName(source.file) : source.op, at === null ? null : `${number(at)} read`, source.reason));
   }
   if (position.class) rows.unshift(factRow('class', position.class));
-  const isStarred = next.isOwn || counts.some((count) => count.isOwn);
-  return [factTable(rows), isStarred ? el('p', {class: 'muted'}, OWN_COUNT) : null, reasonList(reasons)];
+  return [factTable(rows), ...footnotes([...counts, next]).map((text) => el('p', {class: 'muted'}, text)), reasonList(reasons)];
 }
 
 export function stepPosition(position) {

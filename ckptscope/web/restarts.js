@@ -18,7 +18,7 @@ export class RestartTable {
     this.isCompared = false;
     this.table = new SortedTable(this.columns(), {
       caption: 'Restarts', empty: 'No restarts recorded.', rowKey: (row) => `restart ${row.run} ${row.number}`,
-      onChoose: (row) => onShow(row.run, row.number),
+      onChoose: (row) => onShow(row.run, row.number), buttonLabel: (row) => `restart by attempt ${number(row.number)}, show it in the plot`,
     });
     this.element = el('section', {id: 'restarts'}, el('h2', {}, 'Restarts'), this.table.element);
   }

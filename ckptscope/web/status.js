@@ -12,30 +12,55 @@ const RECORDER = ['import ckptscope as cs', 'with cs.record(LOGDIR, dataset=data
 const RECORD_HINT = 'cs.record(LOGDIR, …) or cs.keras.DataPosition records every step.';
 const SAVE_HINT = 'tf.train.Checkpoint(model=…, optimizer=…, step=…, iterator=iterator) keeps the place in the data.';
 
-export function statusLine(run, scan, isLive) {
-  const verdicts = [['exact', 'exact'], ['approximate', 'approximate'], ['impossible', 'impossible'], ['unreadable', 'unknown']];
-  const counted = verdicts.filter(([key]) => run.verdicts && run.verdicts[key]);
-  const parts = [el('span', {}, plural(run.num_checkpoints, 'checkpoint'), counted.length ? ': ' : '',
-    counted.flatMap(([key, name], i) => [i ? ', ' : '', el('b', {}, number(run.verdicts[key])), ' ',
-      key === 'unreadable' ? '□ unreadable' : verdictBadge(name)]))];
-  if (run.num_attempts) {
-    parts.push(el('span', {}, `${plural(run.num_attempts, 'attempt')}, ${plural(run.num_steps, 'step')}`));
-    parts.push(el('span', {}, restartWords(run)));
+// Only the numbers of checkpoints and restarts are announced when they change: steps and ages change all the time.
+export class StatusLine {
+  constructor() {
+    this.announced = el('div', {class: 'announced', role: 'status'});
+    this.rest = el('div', {class: 'rest'});
+    this.element = el('div', {id: 'status'}, this.announced, this.rest);
   }
-  if (run.newest_s) parts.push(isLive ? freshness(run) : el('span', {}, `newest ${clock(run.newest_s)}`));
-  const isSearching = scan && scan.state === 'running';
-  if (isSearching) parts.push(el('span', {}, scan.text || `searching for checkpoints, ${number(scan.num_checkpoints)} found`));
-  return parts;
+
+  say(text) {
+    this.put(this.announced, [el('span', {}, text)]);
+    this.put(this.rest, []);
+  }
+
+  show(run, scan, isLive) {
+    this.put(this.announced, [verdictCounts(run), run.num_attempts ? attemptWords(run) : null]);
+    const isSearching = scan && scan.state === 'running';
+    this.put(this.rest, [
+      run.num_attempts ? el('span', {}, plural(run.num_steps, 'step')) : null,
+      run.num_attempts && run.restarts.length ? amountWords(run) : null,
+      run.newest_s ? (isLive ? freshness(run) : el('span', {}, `newest ${clock(run.newest_s)}`)) : null,
+      isSearching ? el('span', {}, scan.text || `searching for checkpoints, ${number(scan.num_checkpoints)} found`) : null,
+    ]);
+  }
+
+  put(box, parts) {
+    const known = parts.filter(Boolean);
+    const said = (elements) => JSON.stringify(elements.map((one) => [one.className, one.textContent]));
+    if (said([...box.children]) !== said(known)) repaint(box, known);
+  }
 }
 
-function restartWords(run) {
-  if (!run.restarts.length) return 'no restarts';
-  const words = (mark, count, word) => {
-    if (count === null || count === undefined) return `${mark} not all known what was ${word}`;
-    return `${mark} ${plural(count, 'example')} ${word}`;
-  };
-  const amounts = [words('↺', run.num_repeated, 'repeated'), words('⇥', run.num_skipped, 'skipped')];
-  return `${plural(run.restarts.length, 'restart')}: ${amounts.join(', ')}`;
+function verdictCounts(run) {
+  const verdicts = [['exact', 'exact'], ['approximate', 'approximate'], ['impossible', 'impossible'], ['unreadable', 'unknown']];
+  const counted = verdicts.filter(([key]) => run.verdicts && run.verdicts[key]);
+  return el('span', {}, plural(run.num_checkpoints, 'checkpoint'), counted.length ? ': ' : '',
+    counted.flatMap(([key, name], i) => [i ? ', ' : '', el('b', {}, number(run.verdicts[key])), ' ',
+      verdictBadge(name, key === 'unreadable' ? 'unreadable' : null)]));
+}
+
+function attemptWords(run) {
+  const restarts = run.restarts.length ? plural(run.restarts.length, 'restart') : 'no restarts';
+  return el('span', {}, `${plural(run.num_attempts, 'attempt')}, ${restarts}`);
+}
+
+function amountWords(run) {
+  const isKnown = (count) => count !== null && count !== undefined;
+  const again = isKnown(run.num_repeated) ? `${plural(run.num_repeated, 'example')} read again` : 'not known what was read again';
+  const never = isKnown(run.num_skipped) ? `${number(run.num_skipped)} never read` : 'not known what was never read';
+  return el('span', {class: 'amounts', title: 'in the steps that survive in the last weights'}, `↺ ${again}, ⇥ ${never}`);
 }
 
 function freshness(run) {
@@ -73,6 +98,10 @@ export function runNotices(run, overview, answer) {
 
 export function ignoredNotice(ignored, onClose) {
   return {level: 'warning', text: `The link names what is not here, and that was ignored: ${ignored.join(', ')}.`, onClose};
+}
+
+export function goneNotice(names, onClose) {
+  return {level: 'info', text: `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} not here any more.`, onClose};
 }
 
 export function emptyPage(overview) {

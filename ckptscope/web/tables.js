@@ -1,11 +1,12 @@
-// A table that sorts by its headings, in pages, with rows that can be reached and chosen by keyboard.
+// A table that sorts by its headings, in pages, with rows that can be reached and chosen by keyboard:
+// the first cell of each is a button.
 import {el, number, repaint} from './elements.js';
 
 const PAGE = 500;
 
 export class SortedTable {
   // `columns`: [{key, label, value(row), cell(row), isNumber, class, isHidden()}]
-  // `options`: {caption, empty, rowKey(row), onChoose(row, event), isChosen(row), rowClass(row)}
+  // `options`: {caption, empty, rowKey(row), onChoose(row, event), isChosen(row), rowClass(row), buttonLabel(row)}
   constructor(columns, options) {
     this.columns = columns;
     this.options = options;
@@ -53,8 +54,8 @@ export class SortedTable {
     const {rowKey, onChoose, rowClass} = this.options;
     const isAsked = (event) => event.target === event.currentTarget && (event.key === 'Enter' || event.key === ' ');
     return el('tr', {
-      tabindex: '0', class: rowClass ? rowClass(row) : null, data: {key: rowKey(row)},
-      'aria-selected': this.options.isChosen ? String(this.options.isChosen(row)) : null,
+      tabindex: '-1', class: rowClass ? rowClass(row) : null, data: {key: rowKey(row)},
+      'aria-current': this.options.isChosen && this.options.isChosen(row) ? 'true' : null,
       on: {
         click: (event) => onChoose(row, event),
         keydown: (event) => {
@@ -64,14 +65,21 @@ export class SortedTable {
           } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') this.step(event);
         },
       },
-    }, this.shownColumns().map((column) => el('td', {class: column.isNumber ? 'n' : column.class}, column.cell(row))));
+    }, this.shownColumns().map((column, i) => el('td', {class: column.isNumber ? 'n' : column.class},
+      i ? column.cell(row) : this.rowButton(row, column))));
+  }
+
+  // Its click is the row's.
+  rowButton(row, column) {
+    const {rowKey, buttonLabel} = this.options;
+    return el('button', {type: 'button', class: 'choose', 'aria-label': buttonLabel(row), data: {key: `choose ${rowKey(row)}`}}, column.cell(row));
   }
 
   step(event) {
     const next = event.key === 'ArrowDown' ? event.currentTarget.nextElementSibling : event.currentTarget.previousElementSibling;
     if (!next || !next.hasAttribute('tabindex')) return;
     event.preventDefault();
-    next.focus();
+    (event.target === event.currentTarget ? next : next.querySelector('button.choose')).focus();
   }
 
   emptyRow() {

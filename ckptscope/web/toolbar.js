@@ -43,6 +43,7 @@ export class Toolbar {
       panel.open = false;
       this.summary.focus();
     });
+    panel.addEventListener('toggle', () => panel.open && this.paintList());
     document.addEventListener('pointerdown', (event) => {
       if (!panel.contains(event.target)) panel.open = false;
     });
@@ -62,7 +63,8 @@ export class Toolbar {
     this.hint.textContent = HINTS[view.reads];
     this.compare.hidden = runs.length < 2;
     this.summary.textContent = view.others.length ? `compared with ${plural(view.others.length, 'run')}` : 'compare runs';
-    this.paintList();
+    // The list may be long: nothing is laid out that nobody sees.
+    if (this.compare.open) this.paintList();
   }
 
   paintList() {

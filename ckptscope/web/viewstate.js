@@ -47,7 +47,7 @@ export function withoutUnknown(view, keys, attempts) {
   const unknown = ['sel', 'vs'].filter((name) => !isKnown(name));
   const kept = {...view, ...Object.fromEntries(unknown.map((name) => [name, null]))};
   if (!kept.sel) kept.vs = null;
-  return {view: kept, ignored: unknown.map((name) => `${name}=${view[name]}`)};
+  return {view: kept, unknown: unknown.map((name) => ({name, key: view[name]}))};
 }
 
 // The keys of a link; null takes one out of the address.

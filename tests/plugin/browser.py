@@ -178,7 +178,7 @@ class Page:
 
     def chosen(self) -> list[str]:
         """Steps of the rows that are chosen."""
-        return self.texts("#checkpoints tr[aria-selected=true] td:first-child")
+        return self.texts("#checkpoints tr[aria-current=true] td:first-child")
 
     # What a user does
 
@@ -201,6 +201,11 @@ class Page:
 
     def row(self, at: int) -> Any:
         return self.all("#checkpoints tbody tr")[at]
+
+    def compare(self, at: int) -> None:
+        """By the button of a row."""
+        self.row(at).find_element("css selector", "td:last-child button").click()
+        self.settled()
 
     def theme(self, name: str) -> None:
         """By TensorBoard's own menu."""

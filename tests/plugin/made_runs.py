@@ -27,6 +27,20 @@ def preempted(directory: Path) -> None:
            restored_from=str(directory / "ckpt-40"), **facts)  # fmt: skip
 
 
+def evaluated(directory: Path) -> str:
+    """Training, an evaluation of its checkpoint, and training that goes on; returns the evaluation's id."""
+    first = record(directory, range(1, 11), saves=[5])
+    between = record(directory, range(6, 9), kind="eval", start=FRESH, restored_step=5)
+    record(directory, range(6, 15), start=at(20), parent=first, restored_step=5,
+           restored_from=str(directory / "ckpt-5"))  # fmt: skip
+    return between
+
+
+def many_files(directory: Path, count: int) -> None:
+    """As many files, of one record each, all of them read once."""
+    record(directory, range(1, -(-count // 4) + 1), saves=[2], epoch_size=count, files=files(*[1] * count))
+
+
 def corrupted(directory: Path) -> None:
     """Two attempts; the file of the first one has a byte that is wrong."""
     record(directory, range(1, 9))

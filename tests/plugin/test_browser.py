@@ -13,7 +13,17 @@ from ckptscope.recording.model import Attempt
 from ckptscope.recording.recorder import Recorder, new_id
 from tests import samples
 from tests.plugin.browser import FRAME, UNKNOWN, Page, chromium, printed, shown, signed
-from tests.plugin.made_runs import HTML, MILLION, RESTARTS, corrupted, marked_up, million, preempted
+from tests.plugin.made_runs import (
+    HTML,
+    MILLION,
+    RESTARTS,
+    corrupted,
+    evaluated,
+    many_files,
+    marked_up,
+    million,
+    preempted,
+)
 from tests.plugin.servers import WITHOUT_TENSORFLOW, Server, tensorboard
 from tests.runs.made import FRESH, record
 
@@ -65,6 +75,25 @@ def server(logs):
     with tensorboard(logs.parent / "log", "--logdir", str(logs)) as running:
         running.settled()
         yield running
+
+
+@pytest.fixture(scope="module")
+def special(tmp_path_factory):
+    """Many files, more of them, an evaluation, and a run of one checkpoint."""
+    directory = tmp_path_factory.mktemp("special")
+    for name, count in (("seventy", 70), ("many", 2500)):
+        many_files(directory / "logs" / name, count)
+    evaluated(directory / "logs" / "evaluated")
+    keep_only(samples.copy("manager_run_221", directory / "logs"), "ckpt-8")
+    with tensorboard(directory / "log", "--logdir", str(directory / "logs")) as running:
+        running.settled()
+        yield running
+
+
+def keep_only(run: Path, name: str) -> None:
+    for path in run.glob("ckpt-*"):
+        if not path.name.startswith(f"{name}."):
+            path.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +174,8 @@ def test_every_number_is_that_of_the_command_line(page, server, logs, name):
     history = printed("inspect", logs / name, "--all")["history"]
     assert [compared(row) for row in page.table("checkpoints")] == [expected_row(row) for row in history]
     has_own = any("*" in text for row in page.table("checkpoints") for text in row.values())
-    assert page.one("#checkpoints > p").is_displayed() == has_own == (name == "manager_run_lost_221")
+    assert [text[0] for text in page.texts("#checkpoints .footnotes p")] == ["*"] * has_own
+    assert has_own == (name == "manager_run_lost_221")
     for at, row in enumerate(history):
         page.row(at).click()
         page.settled()
@@ -245,8 +275,7 @@ def test_a_comparison_is_that_of_the_command_line(page, server, logs, name, firs
     page.open(server, run=name)
     page.row(first).click()
     page.settled()
-    page.row(second).find_element("css selector", "button").click()
-    page.settled()
+    page.compare(second)
     between, reasons = page.facts("Between them"), summary["reasons"]
     for label, key in (
         ("steps", "step_delta"),
@@ -254,12 +283,14 @@ def test_a_comparison_is_that_of_the_command_line(page, server, logs, name, firs
         ("examples", "examples_delta"),
         ("epochs", "epochs_delta"),
     ):
-        assert between[label] == (signed(summary[key]) if summary[key] is not None else reasons.get(key, UNKNOWN))
+        assert between[label] == (
+            signed(summary[key]) if summary[key] is not None else reasons.get(key.removesuffix("_delta"), UNKNOWN)
+        )
     assert between["steps"] == signed(summary["step_delta"]) != UNKNOWN
     alarms = [f"{alarm['code']} {alarm['text']}" for alarm in summary["alarms"]]
     # Those of the comparison come first; those of the checkpoint itself are in the folded part.
     assert page.texts("#details .body > ul.alarms li") == alarms
-    assert page.texts("#details .body > .headline .verdict") == [WORDS[verdict] for verdict in summary["verdicts"]]
+    assert page.texts("#details .head > .headline .verdict") == [WORDS[verdict] for verdict in summary["verdicts"]]
     page.click("[data-key='stop comparing']")
     assert page.facts("Between them") is None and page.facts("Position")["step"] == page.chosen()[0]
 
@@ -285,7 +316,8 @@ def test_a_million_steps_and_twenty_restarts_in_ten_seconds(long):
             assert row["repeated"].lstrip("↺ ") == shown(restart["num_repeated"])
             assert row["skipped"].lstrip("⇥ ") == shown(restart["num_skipped"])
             assert restart["label"] in text
-        assert f"{RESTARTS + 1} attempts, {MILLION + RESTARTS * 500:,} steps" in page.text("#status")
+        said = page.texts("#status > div > span")
+        assert f"{RESTARTS + 1} attempts, {RESTARTS} restarts" in said and f"{MILLION + RESTARTS * 500:,} steps" in said
         assert page.errors() == []
     assert took < 10
 
@@ -338,7 +370,7 @@ def test_two_hundred_runs(page, tmp_path):
         page.open(running, run="exp-007", **{"with": ",".join(f"exp-{number:03}" for number in range(10, 16))})
         assert len(page.texts("select#run option")) == 200
         page.one("#compare summary").click()
-        assert len(page.all("#compare li")) == 199
+        page.wait(lambda: len(page.all("#compare li")) == 199, "the list")
         page.one("#compare input[type=search]").send_keys("exp-01")
         assert sorted(page.texts("#compare li .name")) == [f"exp-{number:03}" for number in range(10, 20)]
         for number in range(16, 20):
@@ -597,7 +629,7 @@ def test_the_address_follows_what_is_chosen(page, server):
     page.open(server, run="manager_run_221")
     page.row(0).click()
     page.settled()
-    page.row(1).find_element("css selector", "button").click()
+    page.compare(1)
     page.select("x", "time")
     assert asked(page.hash()) == {"run": "manager_run_221", "sel": rows[0]["id"], "vs": rows[1]["id"], "x": "time"}
     # A link that is pasted into the open page is followed.
@@ -688,6 +720,203 @@ def test_the_reload_button(page, tmp_path):
             reload_until(page, lambda: page.lines()[0]["customdata"][-1] == 30)
             assert page.one("select#run").get_attribute("value") == "run" and "30 steps" in page.text("#status")
             assert page.js("return [window.here, document.getElementById('left').scrollTop]") == [True, 30]
+
+
+# What changes while it is looked at, or is not there yet
+
+
+def test_a_checkpoint_that_is_deleted(page, tmp_path):
+    run = samples.copy("manager_run_221", tmp_path / "logs")
+    with tensorboard(tmp_path / "log", "--logdir", str(tmp_path / "logs")) as running:
+        running.settled()
+        page.open(running)
+        page.row(0).click()
+        page.settled()
+        assert "sel" in asked(page.hash())
+        for path in run.glob("ckpt-4.*"):
+            path.unlink()
+        reload_until(page, lambda: "not here any more" in page.text("#notices"))
+        assert "ckpt-4 is not here any more." in page.text("#notices")
+        assert "sel" not in asked(page.hash()) and page.chosen() == []
+        assert [row["step"] for row in page.table("checkpoints")] == ["8", "12"]
+        page.click("#notices button[aria-label='Close this note']")
+        assert "not here any more" not in page.text("#notices")
+
+
+SEARCHING = """
+    window.asked = [];
+    const real = window.fetch;
+    window.fetch = async (url, ...more) => {
+      if (!String(url).includes('/checkpoints')) return real(url, ...more);
+      window.asked.push(document.getElementById('status').textContent);
+      if (window.asked.length > NUMBER) return real(url, ...more);
+      return new Response(JSON.stringify({code: 503, message: 'not found yet', hint: null}), {status: 503});
+    };
+    const wait = window.setTimeout;
+    window.setTimeout = (work, time) => wait(work, time === 2000 ? 50 : time);"""
+
+
+@pytest.mark.parametrize(("refusals", "state", "count"), [(3, "ready", 4), (99, "error", 11)])
+def test_what_is_not_found_yet_is_asked_for_again(page, server, refusals, state, count):
+    script = SEARCHING.replace("NUMBER", str(refusals))
+    made = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        page.open(server, run="preempted", state=state)
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+    told = page.js("return window.asked")
+    assert len(told) == count and set(told[1:]) == {"searching for runs …"} and "searching" not in page.text("#status")
+    assert len(page.table("restarts")) == (2 if state == "ready" else 0)
+    assert ("not found yet" in page.text("#notices")) == (state == "error")
+
+
+# How it looks and sounds
+
+
+CONTRAST = """
+    const parts = (colour) => {
+      const [red, green, blue, alpha = 1] = colour.match(/[0-9.]+/g).map(Number);
+      return {rgb: [red, green, blue], alpha};
+    };
+    const light = (rgb) => rgb.map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (one) => {
+      const found = parts(getComputedStyle(one).backgroundColor);
+      return found.alpha === 1 || !one.parentElement ? found.rgb : behind(one.parentElement);
+    };
+    const ratio = (one) => {
+      const [low, high] = [light(parts(getComputedStyle(one).color).rgb), light(behind(one))].sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05);
+    };
+    return [...document.querySelectorAll(arguments[0])].filter((one) => one.getClientRects().length)
+      .map((one) => [one.textContent, ratio(one), getComputedStyle(one).color]);"""
+
+
+@pytest.mark.parametrize("theme", PAPER)
+def test_words_are_readable(page, server, theme):
+    page.open(server, theme=theme, run="estimator_hook_reused_115")
+    for at in range(len(page.table("checkpoints"))):
+        page.row(at).click()
+        page.settled()
+        page.compare((at + 1) % len(page.table("checkpoints")))
+        (mate,) = page.texts("#checkpoints tr.vs td:first-child")
+        assert page.chosen() not in ([], [mate])
+        marks = page.js(CONTRAST, ".verdict > .mark")
+        words = page.js(
+            CONTRAST, ".verdict, .legend-item, #checkpoints td, #checkpoints td *:not(.mark), #status span:not(.mark)"
+        )
+        assert len(words) > 50 and len(marks) > 5
+        assert [found for found in words if found[1] < 4.5] == []
+        assert [found for found in marks if found[1] < 3] == []
+        # The word is text; the mark has a colour.
+        text = page.js("return getComputedStyle(document.body).color")
+        assert {colour for *_, colour in page.js(CONTRAST, ".verdict")} == {text}
+        assert text not in {colour for *_, colour in marks}
+
+
+def test_what_a_screen_reader_is_told(page, server):
+    page.open(server, run="preempted")
+    page.js("document.querySelector('#status [role=status]').remembered = true")
+    (announced,) = page.texts("[role=status]")
+    assert announced == "6 checkpoints3 attempts, 2 restarts"
+    assert "newest record" in page.text("#status .rest") and "60 steps" not in announced
+    # Nothing is announced by fresh numbers that are the old ones.
+    page.js("""
+        window.changes = 0;
+        const look = new MutationObserver((found) => { window.changes += found.length; });
+        for (const one of document.querySelectorAll('[role=status], [aria-live]')) look.observe(one, {subtree: true, childList: true, characterData: true});""")
+    count = "return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/overview')).length"
+    times = page.js(count)
+    with page.outside():
+        page.one(".reload-button").click()
+    page.wait(lambda: page.js(count) > times, "fresh numbers")
+    page.settled()
+    assert page.js("return window.changes") == 0
+    # Of the details, what was chosen and its verdict.
+    assert page.js("return [...document.querySelectorAll('[aria-live]')].map((one) => one.className)") == ["head"]
+    page.row(0).click()
+    page.settled()
+    assert page.js("return [...document.querySelector('#details .head').children].map((one) => one.tagName)") == [
+        "H3",
+        "P",
+    ]
+    assert page.js("return window.changes") > 0
+    # A row is chosen by the button of its step.
+    labels = page.js("return [...document.querySelectorAll('#checkpoints button.choose')].map((one) => one.ariaLabel)")
+    assert labels == [f"step {step}, unknown" for step in (10, 20, 30, 40, 50, 60)]
+    page.press("#checkpoints tbody tr:nth-child(3) button.choose", "\n")
+    assert page.chosen() == ["30"] and page.js("return document.activeElement.textContent") == "30"
+    page.press("#checkpoints tbody tr:nth-child(3) button.choose", "\ue015")
+    assert page.js("return document.activeElement.ariaLabel") == "step 40, unknown"
+    assert page.all("[aria-selected]") == [] and len(page.all("tr[aria-current=true]")) == 1
+    # Marks of the table of files are words, too.
+    assert page.all("table.coverage [aria-label]") == []
+    words = page.texts("table.coverage td .offscreen")
+    statuses = {cell["status"] for cell in server.api("coverage?run=preempted")["cells"]}
+    assert len(set(words)) == len(statuses) > 1 and ", read again" in words
+
+
+# What the recorder knows more than the checkpoint
+
+
+def test_numbers_that_the_recorder_counted(page, server):
+    page.open(server, run="preempted")
+    rows = server.api("checkpoints?run=preempted")["history"]
+    assert [(row["examples"], row["epoch"]) for row in page.table("checkpoints")] == [
+        (f"{row['counted']['examples']}†", f"{row['counted']['epoch']}†") for row in rows
+    ]
+    assert page.texts("#checkpoints .footnotes p") == ["† counted by the recorder; the checkpoint itself does not tell"]
+    page.row(1).click()
+    page.settled()
+    assert page.facts("Position")["examples"] == f"{rows[1]['counted']['examples']}†"
+    # The hover tells what a mark is drawn at.
+    for y, words in (
+        ("examples", "{:,} examples"),
+        ("epoch", "epoch {:g}"),
+        ("record", "{:,} examples into the epoch"),
+    ):
+        page.select("y", y)
+        trace = page.trace("unknown")
+        assert len(trace["text"]) == 6
+        for text, value in zip(trace["text"], trace["y"], strict=True):
+            assert text.endswith(f"<br>{words.format(value)}"), y
+
+
+def test_an_evaluation_is_no_part_of_the_weights(page, special):
+    page.open(special, run="evaluated", reads="all")
+    (line,) = [line for line in page.lines() if line["meta"]["part"] == "eval"]
+    (told,) = [line for line in special.api("series?run=evaluated&reads=all")["lines"] if line["part"] == "eval"]
+    kept = next(line for line in page.lines() if line["meta"]["part"] == "kept")
+    assert line["line"]["width"] < kept["line"]["width"] and line["line"]["dash"] == "1px,4px"
+    assert told["label"] in page.texts("#legend span")
+    assert all("evaluation: not part of the weights" in text and "lost" not in text for text in line["text"])
+    page.open(special, run="evaluated", reads="all", sel=f"{told['attempt']}:7")
+    assert "evaluation: not part of the weights" in page.text("#details .headline")
+    assert "lost" not in page.text("#details .headline")
+
+
+def test_one_checkpoint_has_room(page, special):
+    page.open(special, run="manager_run_221")
+    assert page.trace("exact")["x"] == [8] and page.trace("exact")["y"] == [32]
+    for axis, value in (("xaxis", 8), ("yaxis", 32)):
+        low, high = page.layout(f"{axis}.range")
+        assert low <= value - 1 and value + 1 <= high and page.layout(f"{axis}.dtick") == 1
+    ticks = page.texts("#plot .xtick text, #plot .ytick text")
+    assert len(ticks) >= 4 and all(re.fullmatch(r"\d+", tick) for tick in ticks)
+
+
+def test_many_files(page, special):
+    page.open(special, run="seventy")
+    assert len(page.all("table.coverage tbody tr")) == 60
+    assert page.texts("#coverage button") == ["show all 70 files"]
+    page.click("#coverage button")
+    assert len(page.all("table.coverage tbody tr")) == 70
+    assert page.all("#coverage button") == [] and page.all("#coverage .more") == []
+    page.select("run", "many")
+    assert page.texts("#coverage button") == ["show 2,000 of 2,500 files"]
+    page.click("#coverage button")
+    assert len(page.all("table.coverage tbody tr")) == 2000 and page.all("#coverage button") == []
+    assert page.texts("#coverage .more") == ["2,000 of 2,500 files are shown"]
 
 
 def test_narrow_pages_do_not_scroll_sideways(page, server):

@@ -8,7 +8,7 @@ from tests import samples
 from tests.command import subprocess_of
 from tests.plugin.browser import Page, chromium, printed, signed
 from tests.plugin.conftest import Tab
-from tests.plugin.made_runs import HTML, marked_up, preempted
+from tests.plugin.made_runs import HTML, many_files, marked_up, preempted
 
 THEMES = {"light": "#FFFFFF", "dark": "#303030"}
 
@@ -19,6 +19,7 @@ def made(tmp_path_factory):
     directory = tmp_path_factory.mktemp("report")
     samples.copy("manager_run_221", directory / "logs")
     samples.copy("manager_run_lost_221", directory / "logs")
+    many_files(directory / "logs" / "seventy", 70)
     preempted(directory / "logs" / "preempted")
     marked_up(directory / "logs" / HTML)
     done = subprocess_of("report", directory / "logs", "-o", directory / "report.html")
@@ -93,18 +94,22 @@ def test_details_and_comparisons(page, made):
     page.settled()
     assert page.text("#details .headline") == rows[0]["headline"]
     assert page.facts("Position")["examples"] == str(rows[0]["position"]["examples_consumed"])
-    page.row(1).find_element("css selector", "button").click()
-    page.settled()
+    page.compare(1)
     summary = printed("diff", rows[0]["path"], rows[1]["path"])["summary"]
     between = page.facts("Between them")
     assert (between["steps"], between["examples"]) == (
         signed(summary["step_delta"]),
         signed(summary["examples_delta"]),
     )
-    page.row(2).find_element("css selector", "button").click()
-    page.settled()
+    page.compare(2)
     assert "only in the interactive tab" in page.text("#details")
     assert page.facts("Between them") is None
+
+
+def test_files_that_are_not_in_the_report(page, made):
+    show(page, made[1], "run=seventy")
+    assert len(page.all("table.coverage tbody tr")) == 60 and page.all("#coverage button") == []
+    assert page.texts("#coverage .more") == ["60 of 70 files; the rest is in the interactive tab"]
 
 
 def test_a_link_into_the_file(page, made, answers):
