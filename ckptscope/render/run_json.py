@@ -68,6 +68,7 @@ def cost_to_jsonable(cost: RestartCost) -> Json:
     """The contract's restart, counted up."""
     return {
         **restart_to_jsonable(cost.restart), "number": cost.number, "parent_number": cost.parent_number,
+        "num_repeated_kept": cost.num_repeated_kept,
         "repeat_steps": None if cost.repeat_steps is None else list(cost.repeat_steps), "label": cost.label,
         "text": cost.text,
     }  # fmt: skip

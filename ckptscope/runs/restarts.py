@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ckptscope.recording.intervals import num_examples
-from ckptscope.recording.lineage import Restart
+from ckptscope.recording.intervals import num_examples, within
+from ckptscope.recording.lineage import Restart, effective, spans_of
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
 from ckptscope.run_history import RunHistory
@@ -21,6 +21,7 @@ class RestartCost:
     Attributes:
         number, parent_number: of the attempts.
         num_repeated, num_skipped: examples; None where not known.
+        num_repeated_kept: examples that those of its steps read again which survive in the last weights.
         repeat_rows: [first, last] rows of the attempt that read again what had been read; None where none did.
         label: a few words, with a symbol.
         text: a sentence.
@@ -31,6 +32,7 @@ class RestartCost:
     parent_number: int
     num_repeated: int | None
     num_skipped: int | None
+    num_repeated_kept: int | None
     repeat_rows: tuple[int, int] | None
     repeat_steps: tuple[int, int] | None
     label: str
@@ -40,17 +42,21 @@ class RestartCost:
 def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCost, ...]:
     """The restarts of a run, in order; ``numbers`` of attempts by their ids."""
     attempts = {found.attempt.id: found for found in history.attempts}
-    return tuple(_cost(restart, attempts[restart.attempt], numbers) for restart in history.restarts)
+    kept = {found.attempt.id: rows for found, rows in effective(history.attempts)}
+    return tuple(
+        _cost(restart, attempts[restart.attempt], numbers, kept.get(restart.attempt, 0)) for restart in history.restarts
+    )
 
 
-def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int]) -> RestartCost:
+def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int], kept: int) -> RestartCost:
     known = restart.reason is None
     repeated = num_examples(restart.repeated_spans) if known else None
     skipped = num_examples(restart.skipped_spans) if known else None
     rows = _rows_within(found, restart)
     steps = found.columns["step"]
+    survived = num_examples(within(spans_of(found, kept), restart.repeated_spans)) if known else None
     return RestartCost(
-        restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, rows,
+        restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, survived, rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
         label_of(restart, repeated, skipped), _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
     )  # fmt: skip

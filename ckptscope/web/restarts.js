@@ -27,7 +27,7 @@ export class RestartTable {
     const plain = (label, key, value, extra) => ({label, key, value, cell: (row) => number(value(row)), isNumber: true, ...extra});
     const amount = (label, mark) => ({
       label, key: label, value: (row) => row[`num_${label}`], isNumber: true,
-      cell: (row) => amountCell(mark, row[`num_${label}`], row[`${label}_elements`]),
+      cell: (row) => amountCell(mark, row[`num_${label}`], row[`${label}_elements`], row[`num_${label}_kept`]),
     });
     return [
       plain('attempt', 'number', (row) => row.number),
@@ -48,7 +48,10 @@ export class RestartTable {
   }
 }
 
-function amountCell(mark, count, ranges) {
+function amountCell(mark, count, ranges, kept) {
   if (count === null || count === undefined) return el('span', {class: 'muted'}, 'not known');
-  return el('span', {title: ranges ? `examples ${rangesText(ranges)}` : ''}, count ? `${mark} ${number(count)}` : '0');
+  const words = ranges ? [`examples ${rangesText(ranges)}`] : [];
+  const isPart = typeof kept === 'number' && kept !== count;
+  if (isPart) words.push(`${number(kept)} of ${number(count)} in steps that survive`);
+  return el('span', {title: words.join('; ')}, count ? `${mark} ${isPart ? `${number(kept)} of ` : ''}${number(count)}` : '0');
 }

@@ -34,7 +34,7 @@ ROW_EXTRAS = {
     "counted",
 }
 ATTEMPT_EXTRAS = {"number", "label"}
-RESTART_EXTRAS = {"number", "parent_number", "repeat_steps", "label", "text"}
+RESTART_EXTRAS = {"number", "parent_number", "num_repeated_kept", "repeat_steps", "label", "text"}
 
 
 @pytest.fixture

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ckptscope.recording.columns import Chunk
 from ckptscope.recording.model import Attempt, SourceFile, Start
+from ckptscope.recording.reader import from_collected
 from ckptscope.recording.recorder import Recorder, new_id
 from ckptscope.runs.model import Run
 from ckptscope.runs.places import search
@@ -54,3 +58,33 @@ def files(*counts: int) -> tuple[SourceFile, ...]:
 def only_run(directory: Path) -> Run:
     (run,) = read_all(search(str(directory)))
     return run
+
+
+def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
+    """Attempts of a stream whose batches run across epochs: (begin step, last step, examples at the start) each."""
+    from ckptscope.recording.reader import _Collected
+
+    collected, parent = {}, None
+    for number, (begin, last, examples) in enumerate(pieces):
+        name = f"attempt{number}"
+        start = at(examples, epoch, batch)
+        header = {
+            "id": name, "started_s": 1.0 + number, "batch_size": batch, "epoch_size": epoch, "spans": True, "order": "fixed",
+            "parent": parent, "restored_step": begin if number else None,
+            "start": {"batches": examples // batch, "examples": examples, "epoch": start.epoch, "into": start.into},
+        }  # fmt: skip
+        steps = np.arange(begin + 1, last + 1)
+        made = np.arange(1, len(steps) + 1) + examples // batch
+        columns = {
+            "step": steps,
+            "epoch": steps * 0 - 1,
+            "batches": made,
+            "examples": steps * 0 - 1,
+            "wall_time_ms": steps,
+        }
+        item = _Collected(headers=[(0, header)])
+        if len(steps):
+            item.chunks[0, len(steps)] = Chunk(name, 0, columns)
+        collected[name] = item
+        parent = name
+    return from_collected(collected)

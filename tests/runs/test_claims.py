@@ -28,7 +28,7 @@ from ckptscope.runs.plot import position_plot
 from ckptscope.runs.reading import Known, read_all, read_run
 from ckptscope.runs.summary import summary_of
 from tests import samples
-from tests.runs.made import FRESH, at, files, only_run, record, restarted
+from tests.runs.made import FRESH, at, attempts_of, files, only_run, record, restarted
 
 # ------------------------------------------------------------------------------------------ who reads what
 
@@ -170,6 +170,7 @@ def test_bands_carry_the_number_of_what_they_show(tmp_path):
     assert [(band.restart, band.label) for band in plot.bands if band.kind == "repeated"] == [(2, "↺ 16 repeated")]
     assert [band for band in plot.bands if band.kind == "skipped"] == []
     assert [cost.num_skipped for cost in plot_costs(tmp_path)] == [0, 20, 0]
+    assert [(cost.num_repeated_kept, cost.num_repeated) for cost in plot_costs(tmp_path)][0] == (16, 36)
 
 
 def plot_costs(directory):
@@ -463,7 +464,6 @@ def test_totals_agree_with_coverage(plan, batch, epoch):
     from ckptscope.runs.model import Run
     from ckptscope.runs.places import RunPlace
     from ckptscope.runs.restarts import costs_of
-    from tests.runs.test_coverage import attempts_of
 
     pieces, step = [], 0
     for back, forward, start in plan:

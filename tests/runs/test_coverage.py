@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckptscope.recording.columns import Chunk
 from ckptscope.recording.intervals import union, within, without
 from ckptscope.recording.lineage import reads_of, restarts_of
 from ckptscope.recording.model import Start
-from ckptscope.recording.reader import from_collected
 from ckptscope.runs.coverage import coverage_table
-from tests.runs.made import FRESH, at, files, only_run, record, restarted
+from tests.runs.made import FRESH, at, attempts_of, files, only_run, record, restarted
 
 
 def cells(table):
@@ -106,38 +104,6 @@ def test_nothing_to_show_has_a_reason(tmp_path, start):
 
 
 # ------------------------------------------------------------------------ against every single example
-
-
-def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
-    """Attempts of a stream whose batches run across epochs: (begin step, last step, examples at the start) each."""
-    import numpy as np
-
-    from ckptscope.recording.reader import _Collected
-
-    collected, parent = {}, None
-    for number, (begin, last, examples) in enumerate(pieces):
-        name = f"attempt{number}"
-        start = at(examples, epoch, batch)
-        header = {
-            "id": name, "started_s": 1.0 + number, "batch_size": batch, "epoch_size": epoch, "spans": True, "order": "fixed",
-            "parent": parent, "restored_step": begin if number else None,
-            "start": {"batches": examples // batch, "examples": examples, "epoch": start.epoch, "into": start.into},
-        }  # fmt: skip
-        steps = np.arange(begin + 1, last + 1)
-        made = np.arange(1, len(steps) + 1) + examples // batch
-        columns = {
-            "step": steps,
-            "epoch": steps * 0 - 1,
-            "batches": made,
-            "examples": steps * 0 - 1,
-            "wall_time_ms": steps,
-        }
-        item = _Collected(headers=[(0, header)])
-        if len(steps):
-            item.chunks[0, len(steps)] = Chunk(name, 0, columns)
-        collected[name] = item
-        parent = name
-    return from_collected(collected)
 
 
 @given(
