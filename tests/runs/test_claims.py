@@ -170,7 +170,8 @@ def test_bands_carry_the_number_of_what_they_show(tmp_path):
     assert [(band.restart, band.label) for band in plot.bands if band.kind == "repeated"] == [(2, "↺ 16 repeated")]
     assert [band for band in plot.bands if band.kind == "skipped"] == []
     assert [cost.num_skipped for cost in plot_costs(tmp_path)] == [0, 20, 0]
-    assert [(cost.num_repeated_kept, cost.num_repeated) for cost in plot_costs(tmp_path)][0] == (16, 36)
+    first_cost = plot_costs(tmp_path)[0]
+    assert (first_cost.num_repeated_kept, first_cost.num_repeated) == (16, 36)
 
 
 def plot_costs(directory):
