@@ -155,3 +155,8 @@ def test_a_run_that_is_preempted_again_and_again(tmp_path):
     bands = [(band.kind, band.axis, band.start, band.stop) for band in position_plot(run).bands]
     assert bands == [("skipped", "y", 1400, 1600), ("repeated", "x", 250, 325), ("repeated", "x", 325, 404)]
     assert run.checkpoints[-1].row.verdict == "impossible"
+    # Which examples were seen does not follow from the step any more, and nothing is told that would rest on it.
+    for step in (250, 350):
+        resume = cs.inspect(str(tmp_path / "preempted"), step=step).resume
+        assert resume.verdict == "approximate" and resume.loss is None
+    assert any("dataset.skip(100)" in (finding.remedy or "") for finding in resume.findings)

@@ -109,6 +109,20 @@ class Facts:
     position: Position
 
     @property
+    def counted_otherwise(self) -> int | None:
+        """Batches that the recorder had counted, where they are not those of the step: the run lost its place before.
+
+        Which examples it has seen then does not follow from the step.
+        """
+        counted = self.run_record.counted_batches if self.run_record is not None else None
+        step, size, epoch_size = self.step.value, self.hints.batch_size, self.hints.epoch_size
+        if counted is None or step is None or counted == step:
+            return None
+        # Where each epoch has an iterator of its own, the count begins anew with it.
+        per_pass = -(-epoch_size // size) if size and epoch_size else None
+        return None if per_pass is not None and counted <= per_pass and (step - counted) % per_pass == 0 else counted
+
+    @property
     def pipeline(self) -> GraphPipeline | None:
         """The training pipeline as a stored graph or a run record has it."""
         if self.meta is not None and self.meta.pipeline is not None:

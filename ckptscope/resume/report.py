@@ -89,10 +89,11 @@ def _loss(facts: Facts) -> Loss | None:
         reading = training.reading
         size = size if size is not None else reading.position.batch_size
         epoch_size = epoch_size if epoch_size is not None else reading.position.epoch_size
-        if training.agreement.kind == "ahead" and training.agreement.batches and size and step is not None:
-            return Loss(skipped=epoch_ranges(step * size, (step + training.agreement.batches) * size, epoch_size))
+        ahead = training.agreement.kind == "ahead" and training.agreement.batches
+        if ahead and size and step is not None and facts.counted_otherwise is None:
+            return Loss(skipped=epoch_ranges(step * size, (step + ahead) * size, epoch_size))
         return None
-    if step is None or size is None or facts.is_damaged or step == 0:
+    if step is None or size is None or facts.is_damaged or step == 0 or facts.counted_otherwise is not None:
         return None
     older = [partner for partner in facts.partners if partner.is_complete and partner.step != facts.location.number]
     if not facts.iterators and older and facts.location.number is not None:

@@ -104,8 +104,14 @@ def _iterator_missing(facts: Facts) -> Iterator[Outcome]:
     if impostors:
         why += f" ({impostors[0]} is a plain variable, no iterator)"
     lost = facts.step.value
+    counted = facts.counted_otherwise
     remedy = None
-    if lost:
+    if counted:
+        remedy = (
+            f"To go on from here: dataset.skip({counted}) after batch() puts a fresh pipeline of fixed order behind the "
+            f"{counted:,} batches that the recorder had counted; the run had lost its place before. "
+        )
+    elif lost:
         batches = f"{lost:,} batches"
         if facts.hints.batch_size:
             batches += f" = {lost * facts.hints.batch_size:,} examples"
