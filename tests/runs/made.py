@@ -88,3 +88,14 @@ def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
         collected[name] = item
         parent = name
     return from_collected(collected)
+
+
+def pieces_of(plan: list[tuple[int, int, int]], batch: int) -> list[tuple[int, int, int]]:
+    """For :func:`attempts_of`, out of (steps back from the last one, steps forward, batches at the start) each."""
+    pieces: list[tuple[int, int, int]] = []
+    step = 0
+    for back, forward, start in plan:
+        begin = max(0, step - back) if pieces else 0
+        pieces.append((begin, begin + forward, start * batch if pieces else 0))
+        step = begin + forward
+    return pieces

@@ -28,7 +28,7 @@ from ckptscope.runs.plot import position_plot
 from ckptscope.runs.reading import Known, read_all, read_run
 from ckptscope.runs.summary import summary_of
 from tests import samples
-from tests.runs.made import FRESH, at, attempts_of, files, only_run, record, restarted
+from tests.runs.made import FRESH, at, attempts_of, files, only_run, pieces_of, record, restarted
 
 # ------------------------------------------------------------------------------------------ who reads what
 
@@ -466,11 +466,7 @@ def test_totals_agree_with_coverage(plan, batch, epoch):
     from ckptscope.runs.places import RunPlace
     from ckptscope.runs.restarts import costs_of
 
-    pieces, step = [], 0
-    for back, forward, start in plan:
-        begin = max(0, step - back) if pieces else 0
-        pieces.append((begin, begin + forward, start * batch if pieces else 0))
-        step = begin + forward
+    pieces = pieces_of(plan, batch)
     attempts = attempts_of(pieces, batch, epoch)
     history = RunHistory("x", (), attempts, restarts_of(attempts))
     numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}

@@ -13,7 +13,7 @@ from ckptscope.recording.intervals import union, within, without
 from ckptscope.recording.lineage import reads_of, restarts_of
 from ckptscope.recording.model import Start
 from ckptscope.runs.coverage import coverage_table
-from tests.runs.made import FRESH, at, attempts_of, files, only_run, record, restarted
+from tests.runs.made import FRESH, at, attempts_of, files, only_run, pieces_of, record, restarted
 
 
 def cells(table):
@@ -114,11 +114,7 @@ def test_nothing_to_show_has_a_reason(tmp_path, start):
 @settings(max_examples=300)
 def test_ranges_are_what_every_example_says(batch, epoch, plan):
     """Reads, repeats and skips by intervals, against sets of (epoch, example)."""
-    pieces, step = [], 0
-    for back, forward, start in plan:
-        begin = max(0, step - back) if pieces else 0
-        pieces.append((begin, begin + forward, start * batch if pieces else 0))
-        step = begin + forward
+    pieces = pieces_of(plan, batch)
     attempts = attempts_of(pieces, batch, epoch)
 
     def examples_of(number: int, stop: int) -> list[tuple[int, int]]:
