@@ -242,3 +242,30 @@ def printed(*arguments: object) -> Any:
     done = subprocess_of(*arguments, "--json")
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
+
+
+def shows_the_answers(page: Page, running: Server, run: str, reads: str = "effective") -> bool:
+    """Lines, marks and tables are those of the routes."""
+    series = running.api(f"series?run={run}&reads={reads}&n=2000")
+    rows = running.api(f"checkpoints?run={run}")
+    drawn = [(line["meta"]["attempt"], line["meta"]["part"], line["customdata"], line["y"]) for line in page.lines()]
+    assert drawn == [(line["attempt"], line["part"], line["step"], line["y"]) for line in series["lines"]]
+    assert page.trace("restarts")["customdata"] == [restart["number"] for restart in series["restarts"]]
+    assert [row["text"] for row in page.table("restarts")] == [restart["text"] for restart in rows["restarts"]]
+    assert [row["step"] for row in page.table("checkpoints")] == [shown(row["step"]) for row in rows["history"]]
+    return len(drawn) > 1
+
+
+def reload_until(page: Page, done: Any) -> None:
+    """TensorBoard's own button, as often as its servers need to see new files."""
+
+    def look() -> bool:
+        with page.outside():
+            page.one(".reload-button").click()
+        deadline = time.monotonic() + 2
+        while not (found := done()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
+    page.wait(look, "what was written")
+    page.settled()

@@ -1,4 +1,4 @@
-"""A plugin as TensorBoard makes it, without a server."""
+"""A plugin as TensorBoard makes it, without a server; and with one, in a real browser."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import pytest
 from tensorboard.plugins import base_plugin
 from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
 from werkzeug.test import Client, TestResponse
+
+from tests import samples
+from tests.plugin.browser import chromium
+from tests.plugin.made_runs import HTML, SAMPLES, corrupted, evaluated, many_files, marked_up, million, preempted
+from tests.plugin.servers import tensorboard
 
 MOUNT = "/data/plugin/ckptscope"
 Made = Callable[..., "Tab"]
@@ -63,3 +68,67 @@ class Tab:
 @pytest.fixture
 def tab() -> Made:
     return Tab
+
+
+# ---------------------------------------------------------------------------------------------------- real browsers
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser):
+    """The browser; what the console says of our files fails the test."""
+    browser.driver.set_window_size(1400, 1000)
+    yield browser
+    assert browser.errors() == []
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory) -> Path:
+    """Real checkpoints, a recording with restarts, one with a damaged file, and names that are markup."""
+    directory = tmp_path_factory.mktemp("browser") / "logs"
+    for name in SAMPLES:
+        samples.copy(name, directory)
+    preempted(directory / "preempted")
+    corrupted(directory / "corrupt")
+    marked_up(directory / HTML)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def server(logs):
+    with tensorboard(logs.parent / "log", "--logdir", str(logs)) as running:
+        running.settled()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def special(tmp_path_factory):
+    """Many files, more of them, an evaluation, and a run of one checkpoint."""
+    directory = tmp_path_factory.mktemp("special")
+    for name, count in (("seventy", 70), ("many", 2500)):
+        many_files(directory / "logs" / name, count)
+    evaluated(directory / "logs" / "evaluated")
+    keep_only(samples.copy("manager_run_221", directory / "logs"), "ckpt-8")
+    with tensorboard(directory / "log", "--logdir", str(directory / "logs")) as running:
+        running.settled()
+        yield running
+
+
+def keep_only(run: Path, name: str) -> None:
+    for path in run.glob("ckpt-*"):
+        if not path.name.startswith(f"{name}."):
+            path.unlink()
+
+
+@pytest.fixture(scope="session")
+def long(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("million")
+    million(directory / "logs" / "long")
+    with tensorboard(directory / "log", "--logdir", str(directory / "logs")) as running:
+        running.settled()
+        yield running

@@ -11,6 +11,7 @@ from ckptscope.recording.recorder import Recorder, new_id
 from tests import samples
 from tests.runs.made import FRESH, at, files, record
 
+SAMPLES = ["manager_run_221", "estimator_plain_215", "estimator_hook_reused_115", "manager_run_lost_221"]
 MILLION = 1_000_000
 RESTARTS = 20
 EACH = 48_000
