@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import ckptscope as cs
-from ckptscope.recording.lineage import effective, reads_of
+from ckptscope.recording.lineage import effective
 from ckptscope.recording.positions import positions_of
 from tests.command import ROOT
+from tests.runs.made import reads_of
 
 pytestmark = pytest.mark.tf
 # Examples of one pass, whether the order is known to the reader, and (lost steps, repeated examples) of each restart.

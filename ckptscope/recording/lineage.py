@@ -162,11 +162,6 @@ def _spans_of_epochs(found: RecordedAttempt, stop: int | None) -> list[Span]:
     return list(zip(lows[firsts].tolist(), highs[breaks].tolist(), strict=True))
 
 
-def reads_of(found: RecordedAttempt, stop: int | None = None) -> list[EpochRange]:
-    """What an attempt read in its first ``stop`` rows, as ranges of each pass."""
-    return in_epochs(spans_of(found, stop), scale_of(found.attempt))
-
-
 def coverage_of(attempts: Sequence[RecordedAttempt], *, effective_only: bool) -> list[tuple[EpochRange, int]]:
     """How often each part of each pass was read, by one host's steps that survive or by all of them."""
     training = [found for found in attempts if found.attempt.kind == "train"]

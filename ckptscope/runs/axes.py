@@ -17,7 +17,6 @@ from ckptscope.runs.model import Run
 
 XMode = Literal["step", "time"]
 YMode = Literal["examples", "epoch", "record"]
-Reads = Literal["effective", "all"]
 Values = np.ndarray[Any, np.dtype[np.float64]]
 _MAX_TICKS = 40
 

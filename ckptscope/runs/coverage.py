@@ -12,8 +12,9 @@ from ckptscope.recording.intervals import swept
 from ckptscope.recording.lineage import effective, processes, scale_of, spans_of
 from ckptscope.recording.model import RecordedAttempt, SourceFile
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
-from ckptscope.runs.axes import Reads, file_offsets
+from ckptscope.runs.axes import file_offsets
 from ckptscope.runs.model import Run
+from ckptscope.runs.restarts import Reads
 
 Status = Literal["once", "repeated", "skipped", "mixed", "partial", "none"]
 MANY_FILES = 60

@@ -9,13 +9,13 @@ import numpy as np
 
 from ckptscope.iterator.position import Position
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.intervals import Span, num_examples, union, within, without
+from ckptscope.recording.intervals import Span, union, without
 from ckptscope.recording.lineage import spans_of
 from ckptscope.recording.positions import delivered_by, start_of
-from ckptscope.runs.axes import Reads, XMode, YAxis, y_of, y_of_span
+from ckptscope.runs.axes import XMode, YAxis, y_of, y_of_span
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
-from ckptscope.runs.restarts import RestartCost, label_of
+from ckptscope.runs.restarts import Reads, RestartCost, label_of
 
 _MAX_SKIPPED_BANDS = 12
 _MAX_EPOCH_LINES = 60
@@ -104,9 +104,8 @@ def restart_marks(
         item = by_id[cost.restart.attempt]
         origin = origin_of(item, axis, x, cost.restart.step)
         first = float(item.y[0]) if len(item.y) and np.isfinite(item.y[0]) else None
-        repeated = None if cost.num_repeated is None else repeated_in(item, cost, reads)
         # Of an attempt that was given up as a whole nothing survives; its label tells what it had cost.
-        label = label_of(cost.restart, repeated, cost.num_skipped) if item.rows(reads) else cost.label
+        label = label_of(cost.restart, cost.repeated(reads), cost.num_skipped) if item.rows(reads) else cost.label
         marks.append(RestartMark(cost, label, _began(item, cost, x), first if origin is None else origin.y))
     return tuple(marks)
 
@@ -143,11 +142,6 @@ def bands_of(
     return tuple(bands), notes
 
 
-def repeated_in(item: Traced, cost: RestartCost, reads: Reads) -> int:
-    """Examples that the attempt's steps read again."""
-    return num_examples(within(spans_of(item.found, item.rows(reads)), cost.restart.repeated_spans))
-
-
 def _repeated(item: Traced, cost: RestartCost, x: XMode, reads: Reads) -> list[Band]:
     if cost.repeat_rows is None:
         return []
@@ -159,7 +153,7 @@ def _repeated(item: Traced, cost: RestartCost, x: XMode, reads: Reads) -> list[B
     # The reads of a step happen after the step before it.
     start = float(item.x[first - 1]) if first else _began(item, cost, x)
     start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
-    label = f"↺ {repeated_in(item, cost, reads):,} {word}"
+    label = f"↺ {cost.repeated(reads):,} {word}"
     return [Band("repeated", cost.number, "x", start, float(item.x[min(last, rows - 1)]), label)]
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import Positions
-from ckptscope.runs.axes import Reads, Values, XMode, YMode
-from ckptscope.runs.restarts import RestartCost
+from ckptscope.runs.axes import Values, XMode, YMode
+from ckptscope.runs.restarts import Reads, RestartCost
 
 Part = Literal["kept", "lost", "eval"]
 

@@ -15,7 +15,6 @@ from ckptscope.recording.summary import attempt_label
 from ckptscope.runs.axes import (
     X_LABELS,
     Y_AXES,
-    Reads,
     Values,
     XMode,
     YAxis,
@@ -28,7 +27,7 @@ from ckptscope.runs.axes import (
 from ckptscope.runs.marks import bands_of, checkpoint_marks, epoch_lines, origin_of, restart_marks
 from ckptscope.runs.model import Run
 from ckptscope.runs.picture import CheckpointMark, Line, Part, PositionPlot, Traced
-from ckptscope.runs.restarts import RestartCost
+from ckptscope.runs.restarts import Reads, RestartCost
 from ckptscope.runs.thinning import Rows, thinned
 
 POINTS = 4000

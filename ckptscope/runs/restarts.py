@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from ckptscope.recording.lineage import Restart, effective, spans_of
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
 from ckptscope.run_history import RunHistory
+
+# Steps that survive in the last weights, or all that were made.
+Reads = Literal["effective", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,10 @@ class RestartCost:
     repeat_steps: tuple[int, int] | None
     label: str
     text: str
+
+    def repeated(self, reads: Reads) -> int | None:
+        """Examples that those of its steps read again which are asked for."""
+        return self.num_repeated_kept if reads == "effective" else self.num_repeated
 
 
 def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCost, ...]:

@@ -126,7 +126,7 @@ function iteratorSection(iterator) {
   return section('Pipeline', el('p', {class: 'muted key'}, `${name} · ${state}`), stageTree(iterator.stages));
 }
 
-export function stageTree(stages) {
+function stageTree(stages) {
   if (!stages.length) return null;
   return el('ul', {class: 'stages'}, stages.map((stage) => el('li', {}, stageLine(stage), stageTree(stage.inputs || []))));
 }

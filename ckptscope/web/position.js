@@ -7,7 +7,7 @@ const STEP_FIELDS = [['epoch', 'epoch'], ['examples_into_epoch', 'examples into 
                      ['batch_size', 'batch size'], ['epoch_size', 'epoch size']];
 
 // Numbers that are not the checkpoint's own account of the run have a mark, and a footnote.
-export const FOOTNOTES = {
+const FOOTNOTES = {
   '*': "* the iterator's own count, which is out of step with the run's",
   '†': '† counted by the recorder; the checkpoint itself does not tell',
 };

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ckptscope.recording.columns import Chunk
+from ckptscope.recording.intervals import in_epochs
+from ckptscope.recording.lineage import scale_of, spans_of
 from ckptscope.recording.model import Attempt, SourceFile, Start
 from ckptscope.recording.reader import from_collected
 from ckptscope.recording.recorder import Recorder, new_id
@@ -99,3 +101,8 @@ def pieces_of(plan: list[tuple[int, int, int]], batch: int) -> list[tuple[int, i
         pieces.append((begin, begin + forward, start * batch if pieces else 0))
         step = begin + forward
     return pieces
+
+
+def reads_of(found: Any, stop: int | None = None) -> list[Any]:
+    """What an attempt read in its first ``stop`` rows, as ranges of each pass."""
+    return in_epochs(spans_of(found, stop), scale_of(found.attempt))

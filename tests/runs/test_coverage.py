@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ckptscope.recording.intervals import union, within, without
-from ckptscope.recording.lineage import reads_of, restarts_of
+from ckptscope.recording.lineage import restarts_of
 from ckptscope.recording.model import Start
 from ckptscope.runs.coverage import coverage_table
-from tests.runs.made import FRESH, at, attempts_of, files, only_run, pieces_of, record, restarted
+from tests.runs.made import FRESH, at, attempts_of, files, only_run, pieces_of, reads_of, record, restarted
 
 
 def cells(table):
