@@ -1,12 +1,14 @@
-"""``ckptscope diff`` on large checkpoints: against TensorFlow, and against the least that reading and comparing costs.
+"""``ckptscope diff`` on large checkpoints: against TensorFlow, and against the least that reading
+and comparing costs.
 
     python benchmarks/bench_diff.py            all figures: minutes, 8 GB of disk, 17 GB of memory
-    python benchmarks/bench_diff.py --small    200 MB on each side, without TensorFlow: under a minute
-    python benchmarks/bench_diff.py --gate     exit 1 where a target is missed, 2 where the machine is too noisy
+    python benchmarks/bench_diff.py --small    200 MB on each side, without TensorFlow: under a
+    minute python benchmarks/bench_diff.py --gate     exit 1 where a target is missed, 2 where the
+    machine is too noisy
 
-The pairs are written by make_pair.py into a temporary directory (TMPDIR chooses the disk). The memory is for the page
-cache, and for TensorFlow's arrays. "The work alone" is what programs measure of themselves, after their imports.
-"""
+The pairs are written by make_pair.py into a temporary directory (TMPDIR chooses the disk). The
+memory is for the page cache, and for TensorFlow's arrays. "The work alone" is what programs measure
+of themselves, after their imports."""
 
 import argparse
 import json
@@ -16,15 +18,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import Command, Sample, ckptscope, has_tensorflow, is_quiet, measure, median, print_table, ratio
+from harness import (
+    Command,
+    Sample,
+    ckptscope,
+    has_tensorflow,
+    is_quiet,
+    measure,
+    median,
+    print_table,
+    ratio,
+)
 
 HERE = Path(__file__).resolve().parent
 ELEMENTS = 5_000_000  # of each tensor: 20 MB
 LARGE, EQUAL, SMALL, TINY = 200, 50, 10, 1  # tensors
 QUICK, FULL, VERIFIED, AGAIN = "diff -q", "diff", "diff -q --verify-data", " (again)"
-LIMIT, EQUALITY, ALL, NO_REL = "read and compare", "equality only", "all measures", "all measures but max_rel"
+LIMIT, EQUALITY, ALL, NO_REL = (
+    "read and compare",
+    "equality only",
+    "all measures",
+    "all measures but max_rel",
+)
 DICTS, LAZY = "TensorFlow, two dicts of arrays", "TensorFlow, one variable at a time"
-# Targets: at least so much. Of TensorFlow's CPU or memory to ours, and of the CPU of the lesser work to the greater.
+# Targets: at least so much. Of TensorFlow's CPU or memory to ours, and of the CPU of the lesser
+# work to the greater.
 CPU_RATIO, RSS_RATIO, EQUAL_RATIO = 10.0, 50.0, 25.0
 LIMIT_SHARE, ALL_SHARE, NO_REL_SHARE = 0.7, 0.4, 0.6
 
@@ -74,7 +92,8 @@ work, passes, tiny, (a, b) = sys.argv[1], int(sys.argv[2]), sys.argv[3:5], sys.a
 if work == {NO_REL!r}:
     measures.kernel_for = functools.partial(measures.kernel_for, relative=False)
 assert compare.CHECKSUM_LIMIT_NBYTES
-compare.CHECKSUM_LIMIT_NBYTES = 0  # verify no checksums of a small pair, as of those beyond the limit
+# verify no checksums of a small pair, as of those beyond the limit
+compare.CHECKSUM_LIMIT_NBYTES = 0
 def changes(a, b):
     return list(cs.diff(a, b, measured=work != {EQUALITY!r}))
 changes(*tiny)  # imports
@@ -88,7 +107,9 @@ for stats in (change.stats for change in found):
 
 
 def differing(*arguments: str) -> list[str]:
-    """``ckptscope diff``, which has to answer "different" (exit status 1). The shell costs a millisecond."""
+    """``ckptscope diff``, which has to answer "different" (exit status 1). The shell costs a
+    millisecond.
+    """
     return ["/bin/sh", "-c", '"$@"; test $? -eq 1', "sh", *ckptscope("diff", *arguments)]
 
 
@@ -98,7 +119,9 @@ def make_pair(directory: str, name: str, tensors: int, *options: str) -> tuple[s
     if free < needed * 1.05:
         sys.exit(f"{directory}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free; set TMPDIR")
     numbers = ["--tensors", str(tensors), "--elements", str(ELEMENTS)]
-    subprocess.run([sys.executable, str(HERE / "make_pair.py"), *pair, *numbers, *options], check=True)
+    subprocess.run(
+        [sys.executable, str(HERE / "make_pair.py"), *pair, *numbers, *options], check=True
+    )
     return pair
 
 
@@ -106,13 +129,16 @@ def programs(pair: tuple[str, str], tiny: tuple[str, str], passes: int) -> list[
     """The work alone: the limit, and what ckptscope takes."""
     read = [sys.executable, "-c", READ_AND_COMPARE, str(passes), *pair]
     works = [
-        Command(work, [sys.executable, "-c", DIFF, work, str(passes), *tiny, *pair]) for work in (EQUALITY, ALL, NO_REL)
+        Command(work, [sys.executable, "-c", DIFF, work, str(passes), *tiny, *pair])
+        for work in (EQUALITY, ALL, NO_REL)
     ]
     return [Command(LIMIT, read), *works, Command(LIMIT + AGAIN, read)]
 
 
 def settled(commands: list[Command], rounds: int) -> dict[str, list[Sample]]:
-    """As ``measure``. What runs first after TensorFlow is slower by a tenth or more; here that is measured by nobody."""
+    """As ``measure``. What runs first after TensorFlow is slower by a tenth or more; here that
+    is measured by nobody.
+    """
     first = Command("settle", commands[0].arguments)
     samples = measure([first, *commands], rounds)
     del samples[first.name]
@@ -124,14 +150,20 @@ def inner(samples: list[Sample]) -> list[Sample]:
     return [Sample(**json.loads(sample.tail), rss=sample.rss, tail="") for sample in samples]
 
 
-Outcome = tuple[list[tuple[str, float, float]], bool]  # names, values and limits of the checks; whether it was quiet
+Outcome = tuple[
+    list[tuple[str, float, float]], bool
+]  # names, values and limits of the checks; whether it was quiet
 
 
-def changed_pair(directory: str, tensors: int, rounds: int, passes: int, whole: bool, tensorflow: bool) -> Outcome:
+def changed_pair(
+    directory: str, tensors: int, rounds: int, passes: int, whole: bool, tensorflow: bool
+) -> Outcome:
     """Every variable differs."""
     tiny, pair = make_pair(directory, "tiny", TINY), make_pair(directory, "changed", tensors)
     title = f"{tensors} variables of 20 MB on each side, all different"
-    work = {name: inner(found) for name, found in measure(programs(pair, tiny, passes), rounds).items()}
+    work = {
+        name: inner(found) for name, found in measure(programs(pair, tiny, passes), rounds).items()
+    }
     print_table(f"{title}: the work alone{f', {passes} times' if passes > 1 else ''}", work, LIMIT)
     quiet = is_quiet(work, LIMIT, LIMIT + AGAIN)
     checks = [
@@ -153,7 +185,9 @@ def changed_pair(directory: str, tensors: int, rounds: int, passes: int, whole: 
     print_table(f"{title}: whole processes", samples, QUICK)
     quiet &= is_quiet(samples, QUICK, QUICK + AGAIN)
     for name in (QUICK, FULL) if tensorflow else ():
-        checks.append((f"TensorFlow's dicts / {name}: CPU", ratio(samples[DICTS], samples[name]), CPU_RATIO))
+        checks.append(
+            (f"TensorFlow's dicts / {name}: CPU", ratio(samples[DICTS], samples[name]), CPU_RATIO)
+        )
         memory = median(samples[DICTS], "rss") / median(samples[name], "rss")
         checks.append((f"TensorFlow's dicts / {name}: memory", memory, RSS_RATIO))
     return checks, quiet
@@ -169,17 +203,25 @@ def equal_pair(directory: str, rounds: int) -> Outcome:
         Command(LAZY, [sys.executable, "-c", TF_LAZY, *pair]),
     ]
     samples = settled(commands, rounds)
-    print_table(f"{EQUAL} variables of 20 MB on each side, equal checksums: whole processes", samples, QUICK)
+    print_table(
+        f"{EQUAL} variables of 20 MB on each side, equal checksums: whole processes", samples, QUICK
+    )
     quiet = is_quiet(samples, QUICK, QUICK + AGAIN)
     checks = [
-        (f"TensorFlow lazily / {name}, equal: CPU", ratio(samples[LAZY], samples[name]), EQUAL_RATIO)
+        (
+            f"TensorFlow lazily / {name}, equal: CPU",
+            ratio(samples[LAZY], samples[name]),
+            EQUAL_RATIO,
+        )
         for name in (QUICK, FULL)
     ]
     return checks, quiet
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="200 MB on each side, the work alone")
     parser.add_argument("--no-tensorflow", action="store_true")
@@ -189,7 +231,12 @@ def main() -> int:
     tensors, passes = (SMALL, 10) if arguments.small else (LARGE, 1)
     with tempfile.TemporaryDirectory(prefix="ckptscope-bench-") as directory:
         checks, quiet = changed_pair(
-            directory, tensors, arguments.rounds, passes, whole=not arguments.small, tensorflow=tensorflow
+            directory,
+            tensors,
+            arguments.rounds,
+            passes,
+            whole=not arguments.small,
+            tensorflow=tensorflow,
         )
     if tensorflow:
         with tempfile.TemporaryDirectory(prefix="ckptscope-bench-") as directory:

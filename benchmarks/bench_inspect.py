@@ -1,10 +1,12 @@
-"""``ckptscope inspect`` as a whole process: against importing NumPy, and against TensorFlow's own inspector.
+"""``ckptscope inspect`` as a whole process: against importing NumPy, and against TensorFlow's own
+inspector.
 
-    python benchmarks/bench_inspect.py            all figures (some minutes where TensorFlow is installed)
-    python benchmarks/bench_inspect.py --gate     exit 1 where a target is missed, 2 where the machine is too noisy
+    python benchmarks/bench_inspect.py            all figures (some minutes where TensorFlow is
+    installed) python benchmarks/bench_inspect.py --gate     exit 1 where a target is missed, 2
+    where the machine is too noisy
 
-Its checkpoints are written by make_bundle.py, without TensorFlow; the small one is sample_ckpts/full_221.
-"""
+Its checkpoints are written by make_bundle.py, without TensorFlow; the small one is
+sample_ckpts/full_221."""
 
 import argparse
 import subprocess
@@ -12,7 +14,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import Command, ckptscope, has_tensorflow, is_quiet, measure, median, print_table, ratio
+from harness import (
+    Command,
+    ckptscope,
+    has_tensorflow,
+    is_quiet,
+    measure,
+    median,
+    print_table,
+    ratio,
+)
 
 HERE = Path(__file__).resolve().parent
 SMALL = HERE.parent / "sample_ckpts" / "full_221"
@@ -31,11 +42,16 @@ def inspections(path: str, label: str) -> list[Command]:
 
 def tensorflow(path: str, label: str) -> Command:
     module = "tensorflow.python.tools.inspect_checkpoint"
-    return Command(f"TensorFlow inspect_checkpoint {label}", [sys.executable, "-m", module, "--file_name", path])
+    return Command(
+        f"TensorFlow inspect_checkpoint {label}",
+        [sys.executable, "-m", module, "--file_name", path],
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--large-rounds", type=int, default=5, help="for 100,000 variables")
     parser.add_argument("--tensorflow-rounds", type=int, default=3)
@@ -47,16 +63,26 @@ def main() -> int:
         prefixes = {}
         for size in SIZES:
             prefixes[size] = f"{directory}/model.ckpt-{size}"
-            subprocess.run([sys.executable, str(HERE / "make_bundle.py"), prefixes[size], str(size)], check=True)
+            subprocess.run(
+                [sys.executable, str(HERE / "make_bundle.py"), prefixes[size], str(size)],
+                check=True,
+            )
         again = f"{NUMPY} (again)"
-        commands = [Command(NUMPY, numpy), *inspections(str(SMALL), "full_221"), Command(again, numpy)]
+        commands = [
+            Command(NUMPY, numpy),
+            *inspections(str(SMALL), "full_221"),
+            Command(again, numpy),
+        ]
         commands += [Command("ckptscope --version", ckptscope("--version"))]
         for size in SIZES[:-1]:
             commands += inspections(prefixes[size], f"{size:,}")
         small = measure(commands, arguments.rounds)
         print_table("small checkpoints", small, NUMPY)
         quiet = is_quiet(small, NUMPY, again)
-        large = measure([Command(NUMPY, numpy), *inspections(prefixes[SIZES[-1]], "100,000")], arguments.large_rounds)
+        large = measure(
+            [Command(NUMPY, numpy), *inspections(prefixes[SIZES[-1]], "100,000")],
+            arguments.large_rounds,
+        )
         print_table("100,000 variables", large, NUMPY)
         if has_tensorflow() and not arguments.no_tensorflow:
             pairs = [(str(SMALL / "ckpt-1"), "full_221"), (prefixes[SIZES[-1]], "100,000")]
@@ -72,8 +98,15 @@ def main() -> int:
         for form, name in (("JSON", "inspect full_221 --json"), ("table", "inspect full_221"))
     ]
     for form, name in (("JSON", "inspect 100,000 --json"), ("table", "inspect 100,000")):
-        # Seconds, not a ratio of pairs: the fastest round is the one least disturbed by others on the machine.
-        checks.append((f"100,000, {form}: CPU s, fastest", min(sample.cpu for sample in large[name]), LARGE_CPU))
+        # Seconds, not a ratio of pairs: the fastest round is the one least disturbed by others on
+        # the machine.
+        checks.append(
+            (
+                f"100,000, {form}: CPU s, fastest",
+                min(sample.cpu for sample in large[name]),
+                LARGE_CPU,
+            )
+        )
         checks.append((f"100,000, {form}: MB", median(large[name], "rss"), LARGE_RSS))
     print("\ntargets")
     for name, value, limit in checks:

@@ -2,9 +2,9 @@
 
     python benchmarks/bench_iterator.py [--elements 100000] [--nbytes 256]
 
-The state (a full shuffle buffer) is made by TensorFlow once and kept in the temporary directory. The outer table has
-whole processes; the inner one the work alone, imports and building the dataset left out.
-"""
+The state (a full shuffle buffer) is made by TensorFlow once and kept in the temporary directory.
+The outer table has whole processes; the inner one the work alone, imports and building the dataset
+left out."""
 
 import argparse
 import json
@@ -47,11 +47,16 @@ print(json.dumps({"cpu": time.process_time() - cpu, "wall": time.perf_counter() 
 
 def inner(samples: list[Sample]) -> list[Sample]:
     """What the program measured of itself (its last line), beside the memory of the process."""
-    return [Sample(**json.loads(sample.tail.strip().splitlines()[-1]), rss=sample.rss, tail="") for sample in samples]
+    return [
+        Sample(**json.loads(sample.tail.strip().splitlines()[-1]), rss=sample.rss, tail="")
+        for sample in samples
+    ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--elements", type=int, default=100_000)
     parser.add_argument("--nbytes", type=int, default=256, help="of each element")
     parser.add_argument("--rounds", type=int, default=5)
@@ -65,7 +70,10 @@ def main() -> int:
             sys.exit("TensorFlow is needed to make the state")
         subprocess.run([sys.executable, "-c", DATASET + SAVE, prefix, *numbers], check=True)
     megabytes = Path(f"{prefix}.data-00000-of-00001").stat().st_size / 1e6
-    print(f"shuffle buffer of {arguments.elements:,} elements of {arguments.nbytes} bytes: {megabytes:.1f} MB")
+    print(
+        f"shuffle buffer of {arguments.elements:,} elements of {arguments.nbytes} bytes: "
+        f"{megabytes:.1f} MB"
+    )
     whole, alone = "inspect --json, whole process", "ckptscope.inspect"
     commands = [
         Command(whole, ckptscope("inspect", prefix, "--json")),
@@ -73,11 +81,19 @@ def main() -> int:
         Command(f"{whole} (again)", ckptscope("inspect", prefix, "--json")),
     ]
     if has_tensorflow():
-        commands.append(Command("TensorFlow restore", [sys.executable, "-c", DATASET + RESTORE, prefix, *numbers]))
+        commands.append(
+            Command(
+                "TensorFlow restore", [sys.executable, "-c", DATASET + RESTORE, prefix, *numbers]
+            )
+        )
     samples = measure(commands, arguments.rounds)
     print_table("whole processes", samples, whole)
     is_quiet(samples, whole, f"{whole} (again)")
-    programs = {name: inner(found) for name, found in samples.items() if name in (alone, "TensorFlow restore")}
+    programs = {
+        name: inner(found)
+        for name, found in samples.items()
+        if name in (alone, "TensorFlow restore")
+    }
     print_table("the work alone", programs, alone)
     return 0
 

@@ -1,4 +1,5 @@
-"""The recorder: what a step costs in the loop, what a million steps take on disk, and how fast they are read.
+"""The recorder: what a step costs in the loop, what a million steps take on disk, and how fast they
+are read.
 
 python benchmarks/bench_record.py           all figures, without TensorFlow
 python benchmarks/bench_record.py --gate    exit 1 where a target is missed
@@ -21,7 +22,9 @@ LOOP = 400
 
 
 def recorder(directory: str) -> Recorder:
-    attempt = Attempt(new_id(), time.time(), start=Start(0, 0, 0, 0, "fresh"), batch_size=32, epoch_size=50_000)
+    attempt = Attempt(
+        new_id(), time.time(), start=Start(0, 0, 0, 0, "fresh"), batch_size=32, epoch_size=50_000
+    )
     return Recorder(directory, attempt)
 
 
@@ -53,7 +56,9 @@ def loop(record: Recorder | None) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--gate", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -81,7 +86,8 @@ def main() -> int:
         (f"reading {STEPS:,} steps, CPU s", reading, 2.0),
     ]
     print(
-        f"writing {STEPS:,} steps: {written:.2f} CPU s; 99.9 % of calls take less than {sorted(took)[-100] * 1e6:.0f} us"
+        f"writing {STEPS:,} steps: {written:.2f} CPU s; 99.9 % of calls take less than "
+        f"{sorted(took)[-100] * 1e6:.0f} us"
     )
     for name, value, limit in checks:
         print(f"  {name:<40} {value:>8.3f} <= {limit:<6g} {'met' if value <= limit else 'MISSED'}")

@@ -1,4 +1,5 @@
-"""The TensorBoard tab: what it adds to TensorBoard's start, how fast its routes answer, and what its cache takes.
+"""The TensorBoard tab: what it adds to TensorBoard's start, how fast its routes answer, and what
+its cache takes.
 
 python benchmarks/bench_tab.py           all figures; a few minutes
 python benchmarks/bench_tab.py --small   fewer rounds, smaller runs
@@ -25,9 +26,15 @@ from ckptscope.recording.model import Attempt, Start
 from ckptscope.recording.recorder import Recorder, new_id
 
 _READY = re.compile(rb"(http://\S+?)/? \(Press CTRL")
-_RUN = "import sys; sys.modules['tensorboard.compat.notf'] = type(sys)('notf'); from tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; "
+_RUN = (
+    "import sys; sys.modules['tensorboard.compat.notf'] = type(sys)('notf'); from "
+    "tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; "
+)
 # Both variants list the plugins in the same way, one of them without this one.
-_LISTED = "import tensorboard.default as d; real = d.get_dynamic_plugins; d.get_dynamic_plugins = lambda: [p for p in real() if {} or 'ckptscope' not in p.__module__]; "
+_LISTED = (
+    "import tensorboard.default as d; real = d.get_dynamic_plugins; d.get_dynamic_plugins = "
+    "lambda: [p for p in real() if {} or 'ckptscope' not in p.__module__]; "
+)
 _WITH, _WITHOUT = _LISTED.format(True), _LISTED.format(False)
 MOST_ADDED_S, MOST_OVERVIEW_S, MOST_SERIES_S, MOST_ACTIVE_S = 0.1, 0.3, 0.2, 0.001
 CACHE_NBYTES = 64 << 20
@@ -38,13 +45,23 @@ def record(directory: Path, steps: int, restarts: int) -> None:
     """A run of so many steps that starts its data over at every second restart."""
     each, parent = steps // (restarts + 1), None
     for number in range(restarts + 1):
-        begin, last = number * each, steps if number == restarts else (number + 1) * each + each // 50
+        begin, last = (
+            number * each,
+            steps if number == restarts else (number + 1) * each + each // 50,
+        )
         batches = 0 if number % 2 else begin
         start = Start(batches, batches * 32, batches * 32 // 50_000, batches * 32 % 50_000, "given")
         attempt = Attempt(
-            new_id(), time.time(), start=start, batch_size=32, epoch_size=50_000, spans=True, order="fixed",
-            parent=parent, restored_step=begin if number else None,
-        )  # fmt: skip
+            new_id(),
+            time.time(),
+            start=start,
+            batch_size=32,
+            epoch_size=50_000,
+            spans=True,
+            order="fixed",
+            parent=parent,
+            restored_step=begin if number else None,
+        )
         with Recorder(str(directory), attempt) as recorder:
             for step in range(begin + 1, last + 1):
                 recorder.step(step)
@@ -54,12 +71,28 @@ def record(directory: Path, steps: int, restarts: int) -> None:
 @contextmanager
 def tensorboard(logdir: Path, before: str = "") -> Iterator[tuple[str, float, int]]:
     """(URL, seconds until it served, process id) of a TensorBoard of its own."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
+    }
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{_RUN}{before}run_main()", "--logdir", str(logdir), "--port", "0", "--host", "localhost", "--load_fast", "false"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**environment, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"{_RUN}{before}run_main()",
+            "--logdir",
+            str(logdir),
+            "--port",
+            "0",
+            "--host",
+            "localhost",
+            "--load_fast",
+            "false",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+    )
     try:
         assert process.stdout is not None
         told = b""
@@ -91,10 +124,11 @@ def settled(url: str) -> float:
 
 
 def added_start(rounds: int) -> list[tuple[str, float, float]]:
-    """What the plugin adds, wall and CPU: the fastest start with it less the fastest one without it, in turns.
+    """What the plugin adds, wall and CPU: the fastest start with it less the fastest one without
+    it, in turns.
 
-    Single starts are often a fifth of a second slower than others of their kind; the fastest ones are alike.
-    """
+    Single starts are often a fifth of a second slower than others of their kind; the fastest ones
+    are alike."""
     found: dict[str, list[tuple[float, float]]] = {_WITH: [], _WITHOUT: []}
     with tempfile.TemporaryDirectory() as empty:
         for number in range(rounds + 1):
@@ -108,9 +142,13 @@ def added_start(rounds: int) -> list[tuple[str, float, float]]:
         )  # the first warms caches
         median = statistics.median(one - two for one, two in zip(own, other, strict=True))
         print(
-            f"  {name}: {min(own):.3f}..{max(own):.3f} s with the plugin, {min(other):.3f}..{max(other):.3f} s without; median difference {median:+.3f} s"
+            f"  {name}: {min(own):.3f}..{max(own):.3f} s with the plugin, "
+            f"{min(other):.3f}..{max(other):.3f} s without; median difference "
+            f"{median:+.3f} s"
         )
-        rows.append((f"added start of TensorBoard, {name} s (fastest)", min(own) - min(other), MOST_ADDED_S))
+        rows.append(
+            (f"added start of TensorBoard, {name} s (fastest)", min(own) - min(other), MOST_ADDED_S)
+        )
     return rows
 
 
@@ -127,7 +165,9 @@ def resident_nbytes(process: int) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--gate", action="store_true")
     arguments = parser.parse_args()
@@ -140,15 +180,19 @@ def main() -> int:
             record(logdir / f"run{number:03d}", steps, 3)
         with tensorboard(logdir) as (url, _, process):
             print(
-                f"  {many} runs, {(1_000_000 + (many - 1) * steps) / 1e6:.1f} million steps: read in {settled(url):.2f} s"
+                f"  {many} runs, {(1_000_000 + (many - 1) * steps) / 1e6:.1f} million "
+                f"steps: read in {settled(url):.2f} s"
             )
             before = resident_nbytes(process)
             overview = statistics.median(ask(f"{url}/{ROUTES}/overview")[1] for _ in range(rounds))
             checks.append((f"overview of {many} runs, warm, s", overview, MOST_OVERVIEW_S))
             ask(f"{url}/{ROUTES}/series?run=million")
-            series = statistics.median(ask(f"{url}/{ROUTES}/series?run=million&reads=all")[1] for _ in range(rounds))
+            series = statistics.median(
+                ask(f"{url}/{ROUTES}/series?run=million&reads=all")[1] for _ in range(rounds)
+            )
             zoom = statistics.median(
-                ask(f"{url}/{ROUTES}/series?run=million&from=500000&to=501000")[1] for _ in range(rounds)
+                ask(f"{url}/{ROUTES}/series?run=million&from=500000&to=501000")[1]
+                for _ in range(rounds)
             )
             checks += [
                 ("series of 1,000,000 steps, s", series, MOST_SERIES_S),
@@ -158,9 +202,12 @@ def main() -> int:
                 for route in ("series", "coverage", "checkpoints"):
                     ask(f"{url}/{ROUTES}/{route}?run=run{number:03d}")
             cached = ask(f"{url}/{ROUTES}/health")[0]["memory_nbytes"]
-            checks.append(("cache after asking for every run, MB", cached / 1e6, CACHE_NBYTES / 1e6))
+            checks.append(
+                ("cache after asking for every run, MB", cached / 1e6, CACHE_NBYTES / 1e6)
+            )
             print(
-                f"  resident memory: {before / 1e6:.0f} MB after the search, {resident_nbytes(process) / 1e6:.0f} MB after asking for every run"
+                f"  resident memory: {before / 1e6:.0f} MB after the search, "
+                f"{resident_nbytes(process) / 1e6:.0f} MB after asking for every run"
             )
     checks.append(("is_active(), s", active_s(), MOST_ACTIVE_S))
     for name, value, limit in checks:

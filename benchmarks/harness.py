@@ -1,9 +1,9 @@
 """Whole processes measured in interleaved rounds: CPU, wall clock and peak memory of each command.
 
-The commands take turns (A B C, A B C, …), so that what the machine does besides falls on all of them alike, and a
-ratio is the median of the ratios of single rounds. The parent must stay small: on Linux the peak memory of a child
-starts at what its parent had when it was made, so inputs are generated in processes of their own.
-"""
+The commands take turns (A B C, A B C, …), so that what the machine does besides falls on all of
+them alike, and a ratio is the median of the ratios of single rounds. The parent must stay small: on
+Linux the peak memory of a child starts at what its parent had when it was made, so inputs are
+generated in processes of their own."""
 
 import os
 import statistics
@@ -42,13 +42,18 @@ def environment() -> dict[str, str]:
 def ckptscope(*arguments: str) -> list[str]:
     """The installed command beside this interpreter, else the module."""
     script = Path(sys.executable).with_name("ckptscope")
-    return [*([str(script)] if script.exists() else [sys.executable, "-m", "ckptscope"]), *arguments]
+    return [
+        *([str(script)] if script.exists() else [sys.executable, "-m", "ckptscope"]),
+        *arguments,
+    ]
 
 
 def run(command: Command) -> Sample:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command.arguments, stdout=output, stderr=errors, env=environment())
+        process = subprocess.Popen(
+            command.arguments, stdout=output, stderr=errors, env=environment()
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -64,7 +69,9 @@ def _tail(file: IO[bytes]) -> str:
 
 
 def measure(commands: Sequence[Command], rounds: int) -> dict[str, list[Sample]]:
-    """One warm-up run of each (it writes the .pyc files and fills the page cache), then the rounds."""
+    """One warm-up run of each (it writes the .pyc files and fills the page cache), then the
+    rounds.
+    """
     for command in commands:
         run(command)
     samples: dict[str, list[Sample]] = {command.name: [] for command in commands}
@@ -80,7 +87,9 @@ def median(samples: Sequence[Sample], field: str) -> float:
 
 def ratio(samples: Sequence[Sample], reference: Sequence[Sample]) -> float:
     """Median over the rounds of the ratio of CPU times."""
-    return statistics.median(own.cpu / other.cpu for own, other in zip(samples, reference, strict=True))
+    return statistics.median(
+        own.cpu / other.cpu for own, other in zip(samples, reference, strict=True)
+    )
 
 
 def print_table(title: str, samples: dict[str, list[Sample]], reference: str) -> None:
@@ -101,7 +110,10 @@ def is_quiet(samples: dict[str, list[Sample]], first: str, again: str) -> bool:
     """The noise control: the same command against itself."""
     value = ratio(samples[again], samples[first])
     quiet = NOISE_LIMITS[0] <= value <= NOISE_LIMITS[1]
-    print(f"  noise control, A against A: {value:.3f}{'' if quiet else '  TOO NOISY: this run proves nothing'}")
+    print(
+        "  noise control, A against A: "
+        f"{value:.3f}{'' if quiet else '  TOO NOISY: this run proves nothing'}"
+    )
     return quiet
 
 

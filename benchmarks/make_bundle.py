@@ -1,8 +1,9 @@
-"""Write a V2 bundle with many small variables, without TensorFlow:  python make_bundle.py PREFIX NUM_VARIABLES
+"""Write a V2 bundle with many small variables, without TensorFlow:  python make_bundle.py PREFIX
+NUM_VARIABLES
 
-Name-based, as a TF1 Saver writes it: float32 weights of 4x4 with the two slots of Adam each, and ``global_step``.
-The layout is described in docs/formats.md; TensorFlow reads the result (tf.train.list_variables).
-"""
+Name-based, as a TF1 Saver writes it: float32 weights of 4x4 with the two slots of Adam each, and
+``global_step``. The layout is described in docs/formats.md; TensorFlow reads the result
+(tf.train.list_variables)."""
 
 import itertools
 import random
@@ -58,9 +59,13 @@ class Block:
         if self.count % RESTART_INTERVAL == 0:
             self.restarts.append(len(self.data))
         else:
-            shared = next((i for i, (a, b) in enumerate(zip(key, self.last, strict=False)) if a != b), None)
+            shared = next(
+                (i for i, (a, b) in enumerate(zip(key, self.last, strict=False)) if a != b), None
+            )
             shared = min(len(key), len(self.last)) if shared is None else shared
-        self.data += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        self.data += (
+            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        )
         self.count, self.last = self.count + 1, key
 
     def finish(self) -> bytes:
@@ -93,21 +98,31 @@ def write_table(path: str, items: Iterable[tuple[bytes, bytes]]) -> None:
 
 def names(count: int) -> list[str]:
     """``count`` names: weights with their slots, and the step."""
-    blocks = (f"model/block_{n // 4:05d}/{('kernel', 'bias', 'gamma', 'beta')[n % 4]}" for n in itertools.count())
-    every = itertools.chain.from_iterable((name, f"{name}/Adam", f"{name}/Adam_1") for name in blocks)
+    blocks = (
+        f"model/block_{n // 4:05d}/{('kernel', 'bias', 'gamma', 'beta')[n % 4]}"
+        for n in itertools.count()
+    )
+    every = itertools.chain.from_iterable(
+        (name, f"{name}/Adam", f"{name}/Adam_1") for name in blocks
+    )
     return sorted(["global_step", *itertools.islice(every, count - 1)])
 
 
 def write_bundle(prefix: str, count: int) -> None:
     randoms = random.Random(0)
-    items = [(b"", field(1, 1) + message(3, field(1, 1)))]  # BundleHeaderProto: one shard, version 1
+    items = [
+        (b"", field(1, 1) + message(3, field(1, 1)))
+    ]  # BundleHeaderProto: one shard, version 1
     offset = 0
     with open(f"{prefix}.data-00000-of-00001", "wb") as file:
         for name in names(count):
             if name == "global_step":
                 data, value = (1000).to_bytes(8, "little"), (INT64, ())
             else:
-                data, value = struct.pack("<16f", *(randoms.gauss(0, 0.1) for _ in range(16))), (FLOAT32, (4, 4))
+                data, value = (
+                    struct.pack("<16f", *(randoms.gauss(0, 0.1) for _ in range(16))),
+                    (FLOAT32, (4, 4)),
+                )
             items.append((name.encode(), entry(*value, offset, data)))
             file.write(data)
             offset += len(data)

@@ -1,4 +1,5 @@
-"""ckptscope: what is in a TensorFlow checkpoint, where its data stands, and whether the run resumes exactly.
+"""ckptscope: what is in a TensorFlow checkpoint, where its data stands, and whether the run resumes
+exactly.
 
     import ckptscope as cs
 
@@ -36,8 +37,17 @@ _LAZY = {
     "CkptscopeError": ("ckptscope.errors", "CkptscopeError"),
 }
 __all__ = [
-    "CheckpointDiff", "CkptscopeError", "Diff", "Inspection", "RunHistory", "__version__", "diff", "inspect", "inspect_all", "open",
-]  # fmt: skip
+    "CheckpointDiff",
+    "CkptscopeError",
+    "Diff",
+    "Inspection",
+    "RunHistory",
+    "__version__",
+    "diff",
+    "inspect",
+    "inspect_all",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,8 @@
 """The command line's arguments as one table, and a quick parser over it.
 
-Typer (with what it imports to parse) costs more CPU than inspecting a small checkpoint does, so ordinary calls are
-parsed with argparse; help, completion, versions and usage errors go to the Typer app of :mod:`ckptscope.cli`, which
-is built from the same table.
-"""
+Typer (with what it imports to parse) costs more CPU than inspecting a small checkpoint does, so
+ordinary calls are parsed with argparse; help, completion, versions and usage errors go to the Typer
+app of :mod:`ckptscope.cli`, which is built from the same table."""
 
 from __future__ import annotations
 
@@ -23,8 +22,8 @@ class Argument:
     Attributes:
         name: Python name of its value.
         flags: spellings; empty for a positional argument.
-        kind: ``flag`` takes no value, ``texts`` may be given several times, ``pair`` takes two values, ``switch`` has
-            an opposite (``--no-…``) and is None where neither is given.
+        kind: ``flag`` takes no value, ``texts`` may be given several times, ``pair`` takes two
+            values, ``switch`` has an opposite (``--no-…``) and is None where neither is given.
         choices: allowed values of a ``text``.
         minimum: smallest allowed ``integer`` or ``number``.
         optional: a positional argument that may be left out.
@@ -53,9 +52,20 @@ class Command:
 _PATH = Argument("path", "A prefix, a member file, a directory, a state file, or DIR@STEP.")
 _STEP = Argument("step", "Which checkpoint of a directory.", ("--step",), metavar="N|latest|-K")
 _HINTS = (
-    Argument("batch_size", "Examples of a full batch.", ("--batch-size",), "integer", "N", minimum=1),
-    Argument("epoch_size", "Examples that one pass delivers.", ("--epoch-size",), "integer", "N", minimum=1),
-    Argument("global_seed", "tf.random.set_seed of the program.", ("--global-seed",), "integer", "N"),
+    Argument(
+        "batch_size", "Examples of a full batch.", ("--batch-size",), "integer", "N", minimum=1
+    ),
+    Argument(
+        "epoch_size",
+        "Examples that one pass delivers.",
+        ("--epoch-size",),
+        "integer",
+        "N",
+        minimum=1,
+    ),
+    Argument(
+        "global_seed", "tf.random.set_seed of the program.", ("--global-seed",), "integer", "N"
+    ),
     Argument("shuffle_seed", "seed= of its shuffle.", ("--shuffle-seed",), "integer", "N"),
     Argument("data_root", "Where the data files are.", ("--data-root",), metavar="DIR"),
 )
@@ -70,17 +80,32 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "inspect",
         "What is in a checkpoint, where its data stands, and whether the run resumes exactly.\n\n"
-        "Exit status: 0 readable (and at least what --require asks), 1 --require not met, 2 not found or unreadable.",
+        "Exit status: 0 readable (and at least what --require asks), 1 --require not "
+        "met, 2 not found or unreadable.",
         (
             _PATH,
             _STEP,
             Argument("all", "One row for each checkpoint of a directory.", ("--all",), "flag"),
-            Argument("require", "Exit 1 if the verdict is worse.", ("--require",), choices=REQUIREMENTS),
-            Argument("strict", "As --require exact; conditions raised by evidence fail, too.", ("--strict",), "flag"),
+            Argument(
+                "require", "Exit 1 if the verdict is worse.", ("--require",), choices=REQUIREMENTS
+            ),
+            Argument(
+                "strict",
+                "As --require exact; conditions raised by evidence fail, too.",
+                ("--strict",),
+                "flag",
+            ),
             *_HINTS,
             Argument("verify", "Read every checksum, whatever the size.", ("--verify",), "flag"),
-            Argument("show_elements", "Show what is in buffers (the user's data).", ("--show-elements",), "flag"),
-            Argument("stats", "Statistics of each variable (reads all data).", ("--stats",), "flag"),
+            Argument(
+                "show_elements",
+                "Show what is in buffers (the user's data).",
+                ("--show-elements",),
+                "flag",
+            ),
+            Argument(
+                "stats", "Statistics of each variable (reads all data).", ("--stats",), "flag"
+            ),
             Argument("tensor", "Print the values of one variable.", ("--tensor",), metavar="KEY"),
             Argument("slice", "Part of it, in NumPy's syntax: 0,:", ("--slice",), metavar="EXPR"),
             Argument("only", "List these variables only.", ("--only",), "texts", "GLOB"),
@@ -92,15 +117,20 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "diff",
-        "What changed between two checkpoints: weights, training state, and how far the data moved.\n\n"
+        "What changed between two checkpoints: weights, training state, and how far the "
+        "data moved.\n\n"
         "With one directory its last two checkpoints are compared.\n\n"
         "Exit status: 0 same, 1 different, 2 not found or unreadable.",
         (
             Argument("a", "A checkpoint, as for inspect; or a directory.", metavar="A"),
             Argument("b", "The checkpoint to compare it with.", metavar="B", optional=True),
             Argument("step", "Which checkpoint of each.", ("--step",), "pair", "X Y"),
-            Argument("rtol", "Relative tolerance, as in NumPy.", ("--rtol",), "number", "R", minimum=0),
-            Argument("atol", "Absolute tolerance, as in NumPy.", ("--atol",), "number", "A", minimum=0),
+            Argument(
+                "rtol", "Relative tolerance, as in NumPy.", ("--rtol",), "number", "R", minimum=0
+            ),
+            Argument(
+                "atol", "Absolute tolerance, as in NumPy.", ("--atol",), "number", "A", minimum=0
+            ),
             Argument("equal_nan", "NaN equals NaN.", ("--equal-nan",), "switch"),
             Argument("only", "Compare these variables only.", ("--only",), "texts", "GLOB"),
             Argument("ignore", "Do not compare these variables.", ("--ignore",), "texts", "GLOB"),
@@ -111,24 +141,44 @@ COMMANDS: tuple[Command, ...] = (
                 "texts",
                 "OLD=NEW",
             ),
-            Argument("strip_prefix", "Names count without this beginning.", ("--strip-prefix",), "texts", "P"),
-            Argument("verify_data", "Read everything, and verify all checksums.", ("--verify-data",), "flag"),
+            Argument(
+                "strip_prefix",
+                "Names count without this beginning.",
+                ("--strip-prefix",),
+                "texts",
+                "P",
+            ),
+            Argument(
+                "verify_data",
+                "Read everything, and verify all checksums.",
+                ("--verify-data",),
+                "flag",
+            ),
             *_HINTS,
-            Argument("top", "Show so many of the largest changes.", ("--top",), "integer", "N", minimum=0),
+            Argument(
+                "top", "Show so many of the largest changes.", ("--top",), "integer", "N", minimum=0
+            ),
             Argument("stat", "One line for each role, and totals.", ("--stat",), "flag"),
             *_FORMAT,
-            Argument("quiet", "The answer only; elements are counted, not measured.", ("-q", "--quiet"), "flag"),
+            Argument(
+                "quiet",
+                "The answer only; elements are counted, not measured.",
+                ("-q", "--quiet"),
+                "flag",
+            ),
             Argument("verbose", "Everything.", ("-v", "--verbose"), "flag"),
         ),
     ),
     Command(
         "verify",
-        "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 not found or unreadable.",
+        "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 "
+        "not found or unreadable.",
         (_PATH, _STEP, Argument("json", "Print JSON.", ("--json",), "flag")),
     ),
     Command(
         "report",
-        "Everything that the TensorBoard tab shows of the runs below a directory, as one HTML file that opens offline.\n\n"
+        "Everything that the TensorBoard tab shows of the runs below a directory, as one "
+        "HTML file that opens offline.\n\n"
         "Exit status: 0 written, 2 nothing found, or it cannot be written.",
         (
             Argument("path", "The directory of a run, or of several.", metavar="DIR"),
@@ -142,7 +192,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "explain",
-        "What a finding or condition means and how to fix it, per framework.\n\nExit status: 0, or 2 for an unknown code.",
+        "What a finding or condition means and how to fix it, per framework.\n\nExit "
+        "status: 0, or 2 for an unknown code.",
         (Argument("code", "A code, e.g. DATA002."),),
     ),
 )
@@ -156,7 +207,9 @@ class _QuietParser(argparse.ArgumentParser):
 
 
 def parse(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
-    """(command, values by name) of an ordinary call; None for everything that Typer should answer."""
+    """(command, values by name) of an ordinary call; None for everything that Typer should
+    answer.
+    """
     command = next((known for known in COMMANDS if argv and known.name == argv[0]), None)
     if command is None:
         return None
@@ -193,7 +246,9 @@ def parse(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
 
 
 def _joined(argv: list[str], command: Command) -> list[str]:
-    """``--step -2`` as ``--step=-2``: argparse takes a value that begins with a dash for an option."""
+    """``--step -2`` as ``--step=-2``: argparse takes a value that begins with a dash for an
+    option.
+    """
     takes_value = {
         flag
         for argument in command.arguments

@@ -1,8 +1,9 @@
-"""The command line: parse arguments, call the library, choose a renderer, set the exit status. No logic.
+"""The command line: parse arguments, call the library, choose a renderer, set the exit status. No
+logic.
 
-Exit status of ``inspect``: 0 readable (and at least what --require asks), 1 --require not met, 2 usage, not found or
-unreadable. Of ``diff``: 0 same, 1 different, 2 as before. Of ``verify``: 0 intact, 1 damaged, 2 as before.
-"""
+Exit status of ``inspect``: 0 readable (and at least what --require asks), 1 --require not met, 2
+usage, not found or unreadable. Of ``diff``: 0 same, 1 different, 2 as before. Of ``verify``: 0
+intact, 1 damaged, 2 as before."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def inspect(options: dict[str, Any]) -> int:
 
         history = inspect_all(path, **hints)
         _write(options["output"], lambda file: _render_history(history, chosen, color, file))
-        newest = history.rows[-1] if history.rows else None  # a recording without checkpoints has none
+        newest = (
+            history.rows[-1] if history.rows else None
+        )  # a recording without checkpoints has none
         verdict = (newest.verdict if newest is not None else None) or "impossible"
         evidence = newest is not None and newest.has_evidence_conditions
     else:
@@ -69,7 +72,9 @@ def inspect(options: dict[str, Any]) -> int:
         _write(options["output"], lambda file: _render(found, chosen, color, verbosity, file))
         verdict = found.resume.verdict
         evidence = any(condition.source == "evidence" for condition in found.resume.conditions)
-    missed = required is not None and (not library.meets(verdict, required) or (options["strict"] and evidence))
+    missed = required is not None and (
+        not library.meets(verdict, required) or (options["strict"] and evidence)
+    )
     return NOT_MET if missed else 0
 
 
@@ -112,7 +117,10 @@ def verify(options: dict[str, Any]) -> int:
     from ckptscope.render.progress import advance_of, progress
     from ckptscope.render.verification import damage_text, damage_to_jsonable
 
-    with open_checkpoint(options["path"], step=options["step"]) as checkpoint, progress("checking") as bar:
+    with (
+        open_checkpoint(options["path"], step=options["step"]) as checkpoint,
+        progress("checking") as bar,
+    ):
         damage = checkpoint.reader.check(checkpoint.entries, True, advance_of(bar))
     if options["json"]:
         print(dumps(damage_to_jsonable(checkpoint, damage)))
@@ -153,8 +161,12 @@ def report(options: dict[str, Any]) -> int:
 
 
 _RUN: dict[str, Callable[[dict[str, Any]], int]] = {
-    "inspect": inspect, "diff": diff, "verify": verify, "report": report, "explain": explain,
-}  # fmt: skip
+    "inspect": inspect,
+    "diff": diff,
+    "verify": verify,
+    "report": report,
+    "explain": explain,
+}
 
 
 def run(command: str, options: dict[str, Any]) -> int:
@@ -180,13 +192,17 @@ def _report(error: CkptscopeError, options: dict[str, Any]) -> int:
 
     print(f"ckptscope: {printable(str(error))}", file=sys.stderr)
     if isinstance(error, CheckpointNotFoundError) and not os.path.lexists(error.path or ""):
-        print("What is read: a prefix, .index, .data-…, .meta, a directory, a state file, DIR@STEP.", file=sys.stderr)
+        print(
+            "What is read: a prefix, .index, .data-…, .meta, a directory, a state file, DIR@STEP.",
+            file=sys.stderr,
+        )
     return TROUBLE
 
 
 def main() -> None:
     """Entry point of the ``ckptscope`` command."""
-    # One short-lived process that builds large immutable tables: collecting cycles costs time and frees nothing.
+    # One short-lived process that builds large immutable tables: collecting cycles costs time and
+    # frees nothing.
     gc.disable()
     try:
         parsed = parse(sys.argv[1:])
@@ -206,18 +222,28 @@ def main() -> None:
 
 
 def _answer_with_typer() -> None:
-    """Help, completion, versions and usage errors; under --json an error is an object on stdout, too."""
+    """Help, completion, versions and usage errors; under --json an error is an object on
+    stdout, too.
+    """
     try:
         typer_app()(prog_name="ckptscope")
     except SystemExit as stop:
-        if stop.code == TROUBLE and _JSON_WORDS & {word.rpartition("=")[2] for word in sys.argv[2:]}:
+        if stop.code == TROUBLE and _JSON_WORDS & {
+            word.rpartition("=")[2] for word in sys.argv[2:]
+        }:
             from ckptscope.render.jsonable import dumps, error_to_jsonable
 
-            print(dumps(error_to_jsonable(UsageError("the arguments cannot be understood; see ckptscope --help"))))
+            print(
+                dumps(
+                    error_to_jsonable(
+                        UsageError("the arguments cannot be understood; see ckptscope --help")
+                    )
+                )
+            )
         raise
 
 
-# ---------------------------------------------------------------------------------------------------- rendering
+# ------------------------------------------------------------ rendering
 
 
 def _write(output: str | None, render: Callable[[IO[str]], None]) -> None:
@@ -271,13 +297,17 @@ def _render_diff(found: CheckpointDiff, options: dict[str, Any], file: IO[str]) 
     elif chosen == "markdown":
         from ckptscope.render.diff_tabular import diff_markdown
 
-        file.write(diff_markdown(found, **({} if options["top"] is None else {"top": options["top"]})))
+        file.write(
+            diff_markdown(found, **({} if options["top"] is None else {"top": options["top"]}))
+        )
     else:
         from ckptscope.render.diff_text import WIDEST, print_diff
         from ckptscope.render.screen import console_for
 
         console = console_for(file, options["color"], WIDEST)
-        print_diff(found, console, verbosity=_verbosity(options), stat=options["stat"], top=options["top"])
+        print_diff(
+            found, console, verbosity=_verbosity(options), stat=options["stat"], top=options["top"]
+        )
 
 
 def _render_history(history: RunHistory, chosen: str, color: str, file: IO[str]) -> None:
@@ -286,7 +316,9 @@ def _render_history(history: RunHistory, chosen: str, color: str, file: IO[str])
     elif chosen == "ndjson":
         from ckptscope.render.jsonable import dumps, history_row_to_jsonable
 
-        file.writelines(dumps(history_row_to_jsonable(row), indent=None) + "\n" for row in history.rows)
+        file.writelines(
+            dumps(history_row_to_jsonable(row), indent=None) + "\n" for row in history.rows
+        )
     elif chosen == "csv":
         from ckptscope.render.tabular import history_csv
 
@@ -317,7 +349,7 @@ def _tensor(options: dict[str, Any], chosen: str, file: IO[str]) -> None:
             file.write(values_text(values) + "\n")
 
 
-# ---------------------------------------------------------------------------------------------------- Typer
+# ------------------------------------------------------------ Typer
 
 
 def typer_app() -> typer.Typer:
@@ -326,7 +358,8 @@ def typer_app() -> typer.Typer:
 
     app = typer.Typer(
         name="ckptscope",
-        help="What is in a TensorFlow checkpoint, where its data stands, and whether the run resumes exactly.",
+        help="What is in a TensorFlow checkpoint, where its data stands, and whether the run "
+        "resumes exactly.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -339,7 +372,9 @@ def typer_app() -> typer.Typer:
 
     @app.callback()
     def root(
-        _: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Print the version."),
+        _: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Print the version."
+        ),
     ) -> None:
         pass
 
@@ -349,9 +384,13 @@ def typer_app() -> typer.Typer:
 
 
 _TYPES: dict[str, Any] = {
-    "flag": bool, "integer": int | None, "number": float | None, "texts": list[str] | None, "switch": bool | None,
+    "flag": bool,
+    "integer": int | None,
+    "number": float | None,
+    "texts": list[str] | None,
+    "switch": bool | None,
     "pair": tuple[str, str] | None,
-}  # fmt: skip
+}
 
 
 def _typer_function(command: Command) -> Callable[..., None]:
@@ -361,7 +400,9 @@ def _typer_function(command: Command) -> Callable[..., None]:
     import typer
 
     def call(**options: Any) -> None:
-        raise typer.Exit(run(command.name, {name: _plain(value) for name, value in options.items()}))
+        raise typer.Exit(
+            run(command.name, {name: _plain(value) for name, value in options.items()})
+        )
 
     def annotated(argument: Argument) -> signatures.Parameter:
         kind: Any = _TYPES.get(argument.kind, str | None)
@@ -376,8 +417,12 @@ def _typer_function(command: Command) -> Callable[..., None]:
             flags = argument.flags
             if argument.kind == "switch":
                 flags = tuple(f"{flag}/--no-{flag.removeprefix('--')}" for flag in flags)
-            default = typer.Option(start, *flags, help=argument.help, metavar=argument.metavar, min=argument.minimum)
-        return signatures.Parameter(argument.name, signatures.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            default = typer.Option(
+                start, *flags, help=argument.help, metavar=argument.metavar, min=argument.minimum
+            )
+        return signatures.Parameter(
+            argument.name, signatures.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+        )
 
     parameters = [annotated(argument) for argument in command.arguments]
     call.__signature__ = signatures.Signature(parameters)  # type: ignore[attr-defined]
@@ -388,7 +433,9 @@ def _typer_function(command: Command) -> Callable[..., None]:
 def _choice(argument: Argument) -> Any:
     from enum import Enum
 
-    return Enum(argument.name.capitalize(), {choice: choice for choice in argument.choices}, type=str)
+    return Enum(
+        argument.name.capitalize(), {choice: choice for choice in argument.choices}, type=str
+    )
 
 
 def _plain(value: Any) -> Any:

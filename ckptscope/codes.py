@@ -16,4 +16,8 @@ def codes() -> list[str]:
 def explain(code: str) -> Rule | ConditionRule | AlarmRule | None:
     """The table entry of a code; None if there is none."""
     found = explain_resume(code)
-    return found if found is not None else next((rule for rule in ALARM_RULES if rule.code == code.upper()), None)
+    return (
+        found
+        if found is not None
+        else next((rule for rule in ALARM_RULES if rule.code == code.upper()), None)
+    )

@@ -3,17 +3,18 @@
 ::
 
     CkptscopeError
-    ├── CheckpointNotFoundError (also FileNotFoundError)   nothing readable at that path; names what is nearby
-    ├── CheckpointChangedError                             replaced or removed while it was being read
-    ├── MissingShardError                                  index present, a data file absent
-    ├── CorruptCheckpointError                             bytes contradict the format: file, structure, offset
-    │   ├── TruncatedError                                 the file ends before the structure does
-    │   ├── ChecksumMismatchError                          stored and computed CRC-32C differ
-    │   └── MalformedMessageError                          a protobuf message or table entry that cannot be read
-    ├── UnsupportedFormatError                             a format or dtype that this version does not read
-    ├── TensorNotFoundError (also LookupError)             no such checkpoint key; names the closest ones
-    ├── IteratorStateError                                 an iterator state that cannot be decoded
-    └── UsageError                                         arguments that contradict each other
+    ├── CheckpointNotFoundError (also FileNotFoundError)   nothing readable at that path; names what
+    is nearby ├── CheckpointChangedError                             replaced or removed while it
+    was being read ├── MissingShardError                                  index present, a data file
+    absent ├── CorruptCheckpointError                             bytes contradict the format: file,
+    structure, offset │   ├── TruncatedError                                 the file ends before
+    the structure does │   ├── ChecksumMismatchError                          stored and computed
+    CRC-32C differ │   └── MalformedMessageError                          a protobuf message or
+    table entry that cannot be read ├── UnsupportedFormatError                             a format
+    or dtype that this version does not read ├── TensorNotFoundError (also LookupError)
+    no such checkpoint key; names the closest ones ├── IteratorStateError
+    an iterator state that cannot be decoded └── UsageError
+    arguments that contradict each other
 
 Catch :class:`CkptscopeError` to catch everything that a file can cause.
 """
@@ -25,7 +26,9 @@ from contextlib import contextmanager
 
 
 class CkptscopeError(Exception):
-    """Root of all errors. ``code`` is stable; ``path`` names the file or directory, if there is one."""
+    """Root of all errors. ``code`` is stable; ``path`` names the file or directory, if there is
+    one.
+    """
 
     code = "ERROR"
 
@@ -35,7 +38,11 @@ class CkptscopeError(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        return self.message if self.path is None or self.path in self.message else f"{self.path}: {self.message}"
+        return (
+            self.message
+            if self.path is None or self.path in self.message
+            else f"{self.path}: {self.message}"
+        )
 
 
 class CheckpointNotFoundError(CkptscopeError, FileNotFoundError):
@@ -62,7 +69,12 @@ class CorruptCheckpointError(CkptscopeError):
     code = "CORRUPT"
 
     def __init__(
-        self, problem: str, *, path: str | None = None, structure: str | None = None, offset: int | None = None
+        self,
+        problem: str,
+        *,
+        path: str | None = None,
+        structure: str | None = None,
+        offset: int | None = None,
     ) -> None:
         super().__init__(problem, path=path)
         self.structure = structure

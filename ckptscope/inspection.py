@@ -171,11 +171,22 @@ def open_checkpoint(path: str, *, step: str | int | None = None) -> Checkpoint:
 
 
 def inspect(
-    path: str, *, step: str | int | None = None, batch_size: int | None = None, epoch_size: int | None = None,
-    global_seed: int | None = None, shuffle_seed: int | None = None, data_root: str | None = None, verify: bool = False,
-    stats: bool = False, show_elements: bool = False, only: Iterable[str] = (), ignore: Iterable[str] = (),
-    require: str | None = None, progress: Callable[[int], None] | None = None,
-) -> Inspection:  # fmt: skip
+    path: str,
+    *,
+    step: str | int | None = None,
+    batch_size: int | None = None,
+    epoch_size: int | None = None,
+    global_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    data_root: str | None = None,
+    verify: bool = False,
+    stats: bool = False,
+    show_elements: bool = False,
+    only: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    require: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Inspection:
     """Inspect the checkpoint that ``path`` means.
 
     Args:
@@ -186,7 +197,8 @@ def inspect(
         stats: compute statistics of each numeric variable (reads all data).
         show_elements: include what is in buffers (the user's data).
         only, ignore: patterns of variable keys to list.
-        require: a verdict that the headline should name an alternative for, if this checkpoint misses it.
+        require: a verdict that the headline should name an alternative for, if this checkpoint
+            misses it.
         progress: called with the bytes checked.
 
     Raises:
@@ -198,31 +210,49 @@ def inspect(
     )
     with checkpoint:
         report = evaluate(facts)
-        if report.verdict == "impossible" or (require is not None and not meets(report.verdict, require)):
-            report = replace(report, headline=report.headline + _alternative(location, hints, require or "approximate"))
+        if report.verdict == "impossible" or (
+            require is not None and not meets(report.verdict, require)
+        ):
+            report = replace(
+                report,
+                headline=report.headline + _alternative(location, hints, require or "approximate"),
+            )
         return _inspection(facts, report, tuple(only), tuple(ignore), stats, show_elements)
 
 
 def gathered(
-    path: str, step: str | None, hints: Hints, *, verify: bool = False, checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
+    path: str,
+    step: str | None,
+    hints: Hints,
+    *,
+    verify: bool = False,
+    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
     progress: Callable[[int], None] | None = None,
-) -> tuple[Location, Checkpoint, Facts]:  # fmt: skip
+) -> tuple[Location, Checkpoint, Facts]:
     """Facts of a checkpoint that was not replaced meanwhile; tried twice.
 
     Args:
-        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being asked.
+        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being
+            asked.
     """
     for _ in range(2):
         location = find(path, step)
         before = location.fingerprint()
         checkpoint = location.open()
         facts = gather(
-            location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes, progress=progress
+            location,
+            checkpoint,
+            hints,
+            verify=verify,
+            checksum_limit_nbytes=checksum_limit_nbytes,
+            progress=progress,
         )
         if not facts.is_damaged or before == location.fingerprint() is not None:
             return location, checkpoint, facts
         checkpoint.close()
-    raise CheckpointChangedError("is being written or removed right now; try again", path=location.prefix)
+    raise CheckpointChangedError(
+        "is being written or removed right now; try again", path=location.prefix
+    )
 
 
 def _alternative(location: Location, hints: Hints, require: str) -> str:
@@ -242,9 +272,14 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
         except CkptscopeError:
             continue
         if meets(verdict, require):
-            return f" The latest one here that {'can be continued' if require == 'approximate' else 'resumes exactly'} is {os.path.basename(other.prefix)} ({verdict})."
+            return (
+                " The latest one here that "
+                f"{'can be continued' if require == 'approximate' else 'resumes exactly'} is "
+                f"{os.path.basename(other.prefix)} ({verdict})."
+            )
     return (
-        f" No other checkpoint here {'can be continued' if require == 'approximate' else 'resumes exactly'}."
+        " No other checkpoint here "
+        f"{'can be continued' if require == 'approximate' else 'resumes exactly'}."
         if others
         else ""
     )
@@ -254,14 +289,23 @@ def checkpoint_info(facts: Facts) -> CheckpointInfo:
     """Which checkpoint, and what kind."""
     checkpoint = facts.checkpoint
     return CheckpointInfo(
-        path=checkpoint.prefix, chosen_because=facts.location.chosen_because, format=checkpoint.format, style=checkpoint.style,
-        step=facts.step.value, nbytes=checkpoint.nbytes, num_shards=checkpoint.num_shards, num_variables=len(checkpoint.entries),
-        producer=_producer(facts), complete=not facts.is_damaged,
-    )  # fmt: skip
+        path=checkpoint.prefix,
+        chosen_because=facts.location.chosen_because,
+        format=checkpoint.format,
+        style=checkpoint.style,
+        step=facts.step.value,
+        nbytes=checkpoint.nbytes,
+        num_shards=checkpoint.num_shards,
+        num_variables=len(checkpoint.entries),
+        producer=_producer(facts),
+        complete=not facts.is_damaged,
+    )
 
 
 def _producer(facts: Facts) -> str | None:
-    """The writer: from the stored graph, else as far as the shape of an iterator state tells its family."""
+    """The writer: from the stored graph, else as far as the shape of an iterator state tells
+    its family.
+    """
     if facts.meta is not None and facts.meta.tensorflow_version:
         return f"TensorFlow {facts.meta.tensorflow_version}"
     for iterator in facts.iterators:
@@ -275,19 +319,29 @@ def _producer(facts: Facts) -> str | None:
                 "global_shuffle_iterator_next_index" in stage for stage in tree.root.walk()
             )
             return f"TensorFlow {'2.16+' if recent else '2.12+'} (by its iterator state)"
-        return f"TensorFlow 2.{'0-2.7' if tree.wrapper != 'Root' else '5-2.14'} (by its iterator state)"
+        return (
+            f"TensorFlow 2.{'0-2.7' if tree.wrapper != 'Root' else '5-2.14'} (by its iterator "
+            "state)"
+        )
     return facts.checkpoint.producer
 
 
 def _inspection(
-    facts: Facts, report: ResumeReport, only: tuple[str, ...], ignore: tuple[str, ...], stats: bool, show_elements: bool
+    facts: Facts,
+    report: ResumeReport,
+    only: tuple[str, ...],
+    ignore: tuple[str, ...],
+    stats: bool,
+    show_elements: bool,
 ) -> Inspection:
     variables = facts.inventory.variables
     if only or ignore:
         variables = tuple(
-            variable for variable in variables
-            if (not only or any(fnmatch.fnmatchcase(variable.key, glob) for glob in only)) and not any(fnmatch.fnmatchcase(variable.key, glob) for glob in ignore)
-        )  # fmt: skip
+            variable
+            for variable in variables
+            if (not only or any(fnmatch.fnmatchcase(variable.key, glob) for glob in only))
+            and not any(fnmatch.fnmatchcase(variable.key, glob) for glob in ignore)
+        )
     totals: dict[Role, list[int]] = {}
     for variable in facts.inventory.variables:
         total = totals.setdefault(variable.role, [0, 0, 0])
@@ -309,8 +363,13 @@ def _inspection(
         parameters=(weights[1], weights[2]),
         groups=tuple(Group(role, *totals[role]) for role in ROLES if role in totals),
         variables=variables,
-        iterators=tuple(_iterator_info(iterator, facts.step.value, show_elements) for iterator in facts.iterators),
-        rng=tuple(_generator(facts.checkpoint, variable) for variable in facts.inventory.of_role("rng")),
+        iterators=tuple(
+            _iterator_info(iterator, facts.step.value, show_elements)
+            for iterator in facts.iterators
+        ),
+        rng=tuple(
+            _generator(facts.checkpoint, variable) for variable in facts.inventory.of_role("rng")
+        ),
         counters=facts.counters,
         resume=report,
         stats=found,
@@ -324,12 +383,22 @@ def _iterator_info(iterator: IteratorFact, step: int | None, show_elements: bool
     else:
         why = iterator.error or "not decoded"
         position = Position(step=step, reasons=dict.fromkeys(("class", *COUNTS, "batch_size"), why))
-    stages = (_stage_info(tree.root, show_elements),) if tree is not None and tree.root is not None else ()
+    stages = (
+        (_stage_info(tree.root, show_elements),)
+        if tree is not None and tree.root is not None
+        else ()
+    )
     return IteratorInfo(
-        key=iterator.key, source_file=iterator.source_file, decoded=reading is not None, error=iterator.error, nbytes=iterator.nbytes,
-        started=reading.started if reading is not None else None, exhausted=reading.exhausted if reading is not None else None,
-        stages=stages, position=position,
-    )  # fmt: skip
+        key=iterator.key,
+        source_file=iterator.source_file,
+        decoded=reading is not None,
+        error=iterator.error,
+        nbytes=iterator.nbytes,
+        started=reading.started if reading is not None else None,
+        exhausted=reading.exhausted if reading is not None else None,
+        stages=stages,
+        position=position,
+    )
 
 
 def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
@@ -348,14 +417,22 @@ def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
             continue
     held = spec.held(stage) if spec is not None and spec.held is not None else None
     return StageInfo(
-        path=stage.path, op=stage.op, title=spec.title if spec is not None else stage.op, known=spec is not None, fields=fields,
-        held_elements=held, nbytes=stage.nbytes, inputs=tuple(_stage_info(child, show_elements) for _, child in stage.inputs),
+        path=stage.path,
+        op=stage.op,
+        title=spec.title if spec is not None else stage.op,
+        known=spec is not None,
+        fields=fields,
+        held_elements=held,
+        nbytes=stage.nbytes,
+        inputs=tuple(_stage_info(child, show_elements) for _, child in stage.inputs),
         elements=_elements(stage) if show_elements else None,
-    )  # fmt: skip
+    )
 
 
 def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
-    """What lies in the buffer of a stage, oldest first, each tensor as short text; None where it cannot be read."""
+    """What lies in the buffer of a stage, oldest first, each tensor as short text; None where
+    it cannot be read.
+    """
     try:
         return _shown_elements(stage)
     except CkptscopeError:
@@ -378,7 +455,8 @@ def _shown_elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
                 values = tensor.values(_MAX_SHOWN_VALUES)
                 more = " …" if tensor.num_elements > len(values) else ""
                 texts.append(
-                    f"{tensor.dtype.name}{list(tensor.shape)} {' '.join(str(value) for value in values)}{more}"
+                    f"{tensor.dtype.name}{list(tensor.shape)} "
+                    f"{' '.join(str(value) for value in values)}{more}"
                 )
             except CkptscopeError:
                 texts.append(f"{tensor.dtype.name}{list(tensor.shape)}")
@@ -387,14 +465,18 @@ def _shown_elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
 
 
 def _generator(checkpoint: Checkpoint, variable: Variable) -> GeneratorInfo:
-    """tf.random.Generator keeps int64[3] for Philox (two counter words, one key) and int64[2] for ThreeFry."""
+    """tf.random.Generator keeps int64[3] for Philox (two counter words, one key) and int64[2]
+    for ThreeFry.
+    """
     try:
-        state: tuple[int, ...] | None = tuple(int(value) for value in checkpoint.values(variable.key, 8))
+        state: tuple[int, ...] | None = tuple(
+            int(value) for value in checkpoint.values(variable.key, 8)
+        )
     except (CkptscopeError, ValueError):
         state = None
-    seed_generator = "seed_generator" in (variable.object_path or variable.key) or "seed_generator" in (
-        variable.full_name or ""
-    )
+    seed_generator = "seed_generator" in (
+        variable.object_path or variable.key
+    ) or "seed_generator" in (variable.full_name or "")
     if seed_generator:
         return GeneratorInfo(variable.key, "seed generator", None, state)
     algorithm = (

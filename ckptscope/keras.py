@@ -1,8 +1,8 @@
-"""A callback for ``fit``: ``callbacks=[cs.keras.DataPosition(log_dir, dataset=...)]``. Works with Keras 2.15 and 3.
+"""A callback for ``fit``: ``callbacks=[cs.keras.DataPosition(log_dir, dataset=...)]``. Works with
+Keras 2.15 and 3.
 
-``fit`` hides its iterator, so batches and epochs are counted and no state is decoded. Importing this module imports
-Keras.
-"""
+``fit`` hides its iterator, so batches and epochs are counted and no state is decoded. Importing
+this module imports Keras."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         log_dir: where event files go.
         dataset: what ``fit`` is given, if it is a ``tf.data.Dataset``.
-        batch_size, epoch_size: examples of a full batch and of an epoch, where the dataset does not tell.
+        batch_size, epoch_size: examples of a full batch and of an epoch, where the dataset does not
+            tell.
         restored_from: prefix of the checkpoint that the weights come from, if any.
         checkpoint_dir: directory whose new checkpoints (in TensorFlow's format) get a run record.
         flush_interval_s: what a killed process may lose.
@@ -31,9 +32,16 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, log_dir: str, dataset: Any = None, *, batch_size: int | None = None, epoch_size: int | None = None,
-        restored_from: str | None = None, checkpoint_dir: str | None = None, flush_interval_s: float = FLUSH_INTERVAL_S,
-    ) -> None:  # fmt: skip
+        self,
+        log_dir: str,
+        dataset: Any = None,
+        *,
+        batch_size: int | None = None,
+        epoch_size: int | None = None,
+        restored_from: str | None = None,
+        checkpoint_dir: str | None = None,
+        flush_interval_s: float = FLUSH_INTERVAL_S,
+    ) -> None:
         super().__init__()
         self.recorder: RunRecorder | None = None
         self._log_dir, self._dataset, self._restored_from = log_dir, dataset, restored_from
@@ -50,9 +58,14 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         # With steps_per_epoch one iterator serves all epochs, and it is new in each call of fit.
         start = Start(0, 0, 0, 0, "fresh")
         self.recorder = RunRecorder(
-            self._log_dir, program, restored_from=self._restored_from, checkpoint_dir=self._checkpoint_dir,
-            flush_interval_s=self._flush_interval_s, start=start, counting=counting,
-        )  # fmt: skip
+            self._log_dir,
+            program,
+            restored_from=self._restored_from,
+            checkpoint_dir=self._checkpoint_dir,
+            flush_interval_s=self._flush_interval_s,
+            start=start,
+            counting=counting,
+        )
         if self._step and self._restored_from is None:
             self.recorder.update(restored_step=self._step)
 

@@ -1,4 +1,6 @@
-"""``ckptscope report``: everything that the TensorBoard tab shows of the runs below a directory, as one HTML file."""
+"""``ckptscope report``: everything that the TensorBoard tab shows of the runs below a
+directory, as one HTML file.
+"""
 
 from __future__ import annotations
 
@@ -57,29 +59,51 @@ def make_report(directory: str, *, progress: Callable[[int], None] | None = None
         progress: called with 1 for each checkpoint that was read, and again when its details were.
 
     Raises:
-        CheckpointNotFoundError: there is neither a checkpoint nor a recording, or no such directory.
+        CheckpointNotFoundError: there is neither a checkpoint nor a recording, or no such
+            directory.
     """
     directory = os.path.abspath(directory)
     if not os.path.isdir(directory):
-        what = "is no directory; name the one that holds the run" if os.path.exists(directory) else "does not exist"
+        what = (
+            "is no directory; name the one that holds the run"
+            if os.path.exists(directory)
+            else "does not exist"
+        )
         raise CheckpointNotFoundError(what, path=directory)
     found = search(directory)
-    runs = [run for run in read_all(found, progress=progress) if run.checkpoints or run.history.attempts]
+    runs = [
+        run for run in read_all(found, progress=progress) if run.checkpoints or run.history.attempts
+    ]
     if not runs:
         raise CheckpointNotFoundError("holds neither a checkpoint nor a recording", path=directory)
-    summaries = sorted((summary_of(run) for run in runs), key=lambda item: (-(item.newest_s or 0.0), item.name))
+    summaries = sorted(
+        (summary_of(run) for run in runs), key=lambda item: (-(item.newest_s or 0.0), item.name)
+    )
     kept = [item.name for item in summaries[:MAX_RUNS]]
-    notes = [f"{len(runs) - MAX_RUNS:,} older runs are not in this report."] if len(runs) > MAX_RUNS else []
+    notes = (
+        [f"{len(runs) - MAX_RUNS:,} older runs are not in this report."]
+        if len(runs) > MAX_RUNS
+        else []
+    )
     count = sum(len(run.checkpoints) for run in runs)
     scan = {
-        "state": "limited" if found.limit else "done", "text": found.limit, "num_directories": found.num_directories,
-        "num_checkpoints": count, "num_checkpoints_read": count,
-    }  # fmt: skip
-    answers = {"overview": overview_to_jsonable(summaries[:MAX_RUNS], logdir=directory, scan=scan, notes=notes)}
+        "state": "limited" if found.limit else "done",
+        "text": found.limit,
+        "num_directories": found.num_directories,
+        "num_checkpoints": count,
+        "num_checkpoints_read": count,
+    }
+    answers = {
+        "overview": overview_to_jsonable(
+            summaries[:MAX_RUNS], logdir=directory, scan=scan, notes=notes
+        )
+    }
     for run in runs:
         if run.name in kept:
             answers.update(_answers(run, progress or _ignore))
-    return Report(report_html(answers, f"Data position: {os.path.basename(directory)}"), len(kept), count)
+    return Report(
+        report_html(answers, f"Data position: {os.path.basename(directory)}"), len(kept), count
+    )
 
 
 def _ignore(count: int) -> None:
@@ -97,14 +121,23 @@ def _answers(run: Run, progress: Callable[[int], None]) -> Iterator[tuple[str, A
         for y in ("examples", "epoch", "record"):
             for x in ("step", "time"):
                 plot = position_plot(run, y=y, x=x, reads=reads, points=_POINTS)
-                yield answer_key("series", run=run.name, y=y, x=x, reads=reads), plot_to_jsonable(run.name, plot)
-    yield from _details([row for row in run.checkpoints if row.id is not None][-_MAX_DETAILS:], run, progress)
+                yield (
+                    answer_key("series", run=run.name, y=y, x=x, reads=reads),
+                    plot_to_jsonable(run.name, plot),
+                )
+    yield from _details(
+        [row for row in run.checkpoints if row.id is not None][-_MAX_DETAILS:], run, progress
+    )
     yield from _diffs(
-        [row for row in run.checkpoints if row.id is not None and row.row.error is None][-_MAX_DIFFS - 1 :]
+        [row for row in run.checkpoints if row.id is not None and row.row.error is None][
+            -_MAX_DIFFS - 1 :
+        ]
     )
 
 
-def _details(rows: list[CheckpointRow], run: Run, progress: Callable[[int], None]) -> Iterator[tuple[str, Any]]:
+def _details(
+    rows: list[CheckpointRow], run: Run, progress: Callable[[int], None]
+) -> Iterator[tuple[str, Any]]:
     inspected: dict[str, Inspection] = {}
     for row in rows:
         progress(1)
@@ -112,7 +145,10 @@ def _details(rows: list[CheckpointRow], run: Run, progress: Callable[[int], None
             found = inspected[row.row.path] = inspect(row.row.path)
         except (CkptscopeError, OSError):
             continue  # its row says why
-        yield answer_key("inspect", id=row.id, variables=False), inspection_to_jsonable(found, with_variables=False)
+        yield (
+            answer_key("inspect", id=row.id, variables=False),
+            inspection_to_jsonable(found, with_variables=False),
+        )
     for row in rows:
         if row.saved is None:
             continue

@@ -1,4 +1,5 @@
-"""All checkpoints of a run in step order: where each stood, its verdict, and what went wrong since the one before.
+"""All checkpoints of a run in step order: where each stood, its verdict, and what went wrong since
+the one before.
 
 Where the run was recorded, also its attempts, and what each restart cost.
 """
@@ -65,7 +66,8 @@ class HistoryRow:
     saved_s: float | None = None
 
 
-# A row depends on all files of a checkpoint, what stands beside it, and the readable checkpoint before it.
+# A row depends on all files of a checkpoint, what stands beside it, and the readable checkpoint
+# before it.
 RowKey = tuple[object, ...]
 
 
@@ -74,7 +76,8 @@ class RunHistory:
     """All checkpoints of a directory in step order, and what was recorded of the run.
 
     Attributes:
-        attempts: recorded processes, in the order in which they started; empty where nothing was recorded.
+        attempts: recorded processes, in the order in which they started; empty where nothing was
+            recorded.
         restarts: what each attempt that went on from another's checkpoint repeated or skipped.
     """
 
@@ -89,7 +92,9 @@ class RunHistory:
             return ()
         from ckptscope.recording.summary import attempt_summary
 
-        return tuple(attempt_summary(found, number) for number, found in enumerate(self.attempts, 1))
+        return tuple(
+            attempt_summary(found, number) for number, found in enumerate(self.attempts, 1)
+        )
 
     def positions(self, attempt: str) -> Positions:
         """Where the data stood after each step of a recorded attempt.
@@ -105,10 +110,12 @@ class RunHistory:
         return positions_of(found)
 
     def coverage(self, *, effective_only: bool = True) -> tuple[tuple[EpochRange, int], ...]:
-        """How often each part of each pass was read; nothing where several hosts share the data between them.
+        """How often each part of each pass was read; nothing where several hosts share the data
+        between them.
 
         Args:
-            effective_only: reads that survive in the weights of the last attempt; else all that happened.
+            effective_only: reads that survive in the weights of the last attempt; else all that
+                happened.
         """
         from ckptscope.recording.lineage import coverage_of, processes
 
@@ -116,14 +123,19 @@ class RunHistory:
             return ()
         return tuple(coverage_of(self.attempts, effective_only=effective_only))
 
-    def file_coverage(self, *, effective_only: bool = True) -> tuple[tuple[str, int, int, int, int], ...]:
-        """(file, epoch, first record, record after the last, reads) for data files that are read in order.
+    def file_coverage(
+        self, *, effective_only: bool = True
+    ) -> tuple[tuple[str, int, int, int, int], ...]:
+        """(file, epoch, first record, record after the last, reads) for data files that are read in
+        order.
 
         Empty where the order is another, or records were not counted.
         """
         from ckptscope.recording.intervals import in_files
 
-        files = next((found.attempt.files for found in reversed(self.attempts) if found.attempt.files), ())
+        files = next(
+            (found.attempt.files for found in reversed(self.attempts) if found.attempt.files), ()
+        )
         return tuple(
             (name, item.epoch, first, last, count)
             for item, count in self.coverage(effective_only=effective_only)
@@ -131,7 +143,9 @@ class RunHistory:
         )
 
     def steps_frame(self) -> pandas.DataFrame:
-        """One row for each recorded step: attempt, step, batches, examples, epoch, place in it, and whether it survives."""
+        """One row for each recorded step: attempt, step, batches, examples, epoch, place in it,
+        and whether it survives.
+        """
         from ckptscope.render.frames import steps_frame
 
         return steps_frame(self)
@@ -155,12 +169,20 @@ class RunHistory:
 
 
 def inspect_all(
-    path: str, *, batch_size: int | None = None, epoch_size: int | None = None, global_seed: int | None = None,
-    shuffle_seed: int | None = None, data_root: str | None = None, verify: bool = False,
-) -> RunHistory:  # fmt: skip
-    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their error.
+    path: str,
+    *,
+    batch_size: int | None = None,
+    epoch_size: int | None = None,
+    global_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    data_root: str | None = None,
+    verify: bool = False,
+) -> RunHistory:
+    """Inspect every checkpoint of a run, in step order; unreadable ones become rows with their
+    error.
 
-    Each is compared with the readable one before it: the alarms of :mod:`ckptscope.comparison.alarms` that need no values.
+    Each is compared with the readable one before it: the alarms of
+        :mod:`ckptscope.comparison.alarms` that need no values.
 
     Raises:
         CheckpointNotFoundError: there is none.
@@ -173,14 +195,20 @@ def inspect_all(
 
 
 def history_rows(
-    locations: Iterable[Location], hints: Hints, *, verify: bool = False, known: Mapping[RowKey, HistoryRow] | None = None,
+    locations: Iterable[Location],
+    hints: Hints,
+    *,
+    verify: bool = False,
+    known: Mapping[RowKey, HistoryRow] | None = None,
     checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
-) -> Iterator[tuple[RowKey, HistoryRow]]:  # fmt: skip
+) -> Iterator[tuple[RowKey, HistoryRow]]:
     """One row for each checkpoint, in the order given, as soon as it is judged.
 
     Args:
-        known: rows of an earlier call by their keys; only what is new or was replaced is opened again.
-        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being asked.
+        known: rows of an earlier call by their keys; only what is new or was replaced is opened
+            again.
+        checksum_limit_nbytes: up to this size checksums of all tensors are verified without being
+            asked.
     """
     before: Side | Location | None = None  # a location where its row was known
     stamps = _Stamps()
@@ -196,14 +224,18 @@ def history_rows(
                 side = _judged(location, hints, verify, checksum_limit_nbytes)
                 row = _row(location, side, before)
             except CkptscopeError as error:
-                row = HistoryRow(None, location.prefix, location.number, None, None, None, str(error))
+                row = HistoryRow(
+                    None, location.prefix, location.number, None, None, None, str(error)
+                )
         if row.error is None:
             before = side
         yield key, row
 
 
 class _Stamps:
-    """Names, sizes, times and inodes of everything that the judgement of a checkpoint may depend on."""
+    """Names, sizes, times and inodes of everything that the judgement of a checkpoint may
+    depend on.
+    """
 
     def __init__(self) -> None:
         self._members: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
@@ -230,7 +262,9 @@ def _stamp_of(entry: os.DirEntry[str]) -> tuple[object, ...]:
 
 
 def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ...]]:
-    """Attempts and restarts below a directory; reading them needs NumPy, so it is done only where there are some."""
+    """Attempts and restarts below a directory; reading them needs NumPy, so it is done only
+    where there are some.
+    """
     if not os.path.isdir(path) or not recordings_in(path):
         return (), ()
     from ckptscope.recording.lineage import restarts_of
@@ -252,7 +286,9 @@ def _checkpoints(path: str, recorded: bool) -> list[Location]:
 
 def _judged(location: Location, hints: Hints, verify: bool, checksum_limit_nbytes: int) -> Side:
     with location.open() as checkpoint:
-        facts = gather(location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes)
+        facts = gather(
+            location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes
+        )
         return Side(location.prefix, checkpoint, facts, evaluate(facts))
 
 
@@ -262,14 +298,26 @@ def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
     moved = None if before is None else move_between(*places).batches
     forcing = next((finding for finding in report.findings if finding.verdict is not None), None)
     return HistoryRow(
-        checkpoint=checkpoint_info(facts), path=location.prefix, number=location.number, position=report.position,
-        verdict=report.verdict, headline=report.headline, error=None,
-        has_evidence_conditions=any(condition.source == "evidence" for condition in report.conditions),
-        place=places[1].position, batches_moved=moved, alarms=() if before is None else quick_alarms(before, side),
-        why=None if forcing is None else forcing.message, fix=None if forcing is None else forcing.remedy,
-        command=None if report.verdict == "impossible" else resume_command(facts.framework, location.prefix),
+        checkpoint=checkpoint_info(facts),
+        path=location.prefix,
+        number=location.number,
+        position=report.position,
+        verdict=report.verdict,
+        headline=report.headline,
+        error=None,
+        has_evidence_conditions=any(
+            condition.source == "evidence" for condition in report.conditions
+        ),
+        place=places[1].position,
+        batches_moved=moved,
+        alarms=() if before is None else quick_alarms(before, side),
+        why=None if forcing is None else forcing.message,
+        fix=None if forcing is None else forcing.remedy,
+        command=None
+        if report.verdict == "impossible"
+        else resume_command(facts.framework, location.prefix),
         saved_s=_written_s(location),
-    )  # fmt: skip
+    )
 
 
 def _written_s(location: Location) -> float | None:

@@ -26,7 +26,9 @@ LINES = 34
 def draw() -> str:
     """The first screen of the sample's inspection as SVG."""
     os.chdir(ROOT)
-    captured = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard", highlight=False)
+    captured = Console(
+        file=io.StringIO(), width=80, force_terminal=True, color_system="standard", highlight=False
+    )
     print_inspection(cs.inspect(SAMPLE), captured)
     printed = captured.file.getvalue()  # type: ignore[attr-defined]
     shown = Console(record=True, width=80, file=io.StringIO(), force_terminal=True, highlight=False)
@@ -40,7 +42,10 @@ def main() -> int:
     picture = draw()
     if "--check" in sys.argv:
         current = PICTURE.exists() and PICTURE.read_text(encoding="utf-8") == picture
-        print(f"{PICTURE.relative_to(ROOT)} is {'current' if current else 'not current: run python docs/picture.py'}")
+        print(
+            f"{PICTURE.relative_to(ROOT)} is "
+            f"{'current' if current else 'not current: run python docs/picture.py'}"
+        )
         return 0 if current else 1
     PICTURE.write_text(picture, encoding="utf-8")
     return 0

@@ -1,10 +1,12 @@
-"""Take the picture of the TensorBoard tab for the README: a real run, a real TensorBoard, a real browser.
+"""Take the picture of the TensorBoard tab for the README: a real run, a real TensorBoard, a real
+browser.
 
 python docs/tab.py            # writes docs/tab.png and docs/tab-dark.png
-python docs/tab.py --check    # does the same into a temporary directory; exits 1 if the tab does not get ready
+python docs/tab.py --check    # does the same into a temporary directory; exits 1 if the tab does
+not get ready
 
-The run is that of examples/preempted.py. Needs Chromium and its driver (Debian: chromium, chromium-driver).
-"""
+The run is that of examples/preempted.py. Needs Chromium and its driver (Debian: chromium,
+chromium-driver)."""
 
 from __future__ import annotations
 
@@ -26,14 +28,19 @@ SIZE = (1400, 1000)
 PATIENCE_S = 90
 _READY = re.compile(r"(http://\S+?)/? \(Press CTRL")
 _READY_STATE = "return document.documentElement.dataset.state === 'ready'"
-_DETAILS = "return !document.getElementById('details').matches('[aria-busy=true], [aria-busy=true] *') && document.querySelector('#details pre, #details code') !== null"
+_DETAILS = (
+    "return !document.getElementById('details').matches('[aria-busy=true], [aria-busy=true] "
+    "*') && document.querySelector('#details pre, #details code') !== null"
+)
 
 
 def train(directory: Path) -> None:
     """The example's run, below ``directory``."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     example = str(ROOT / "examples" / "preempted.py")
-    done = subprocess.run([sys.executable, example, str(directory)], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, example, str(directory)], capture_output=True, text=True, env=environment
+    )
     if done.returncode:
         sys.exit(done.stderr[-2000:])
 
@@ -42,9 +49,21 @@ def train(directory: Path) -> None:
 def tensorboard(directory: Path) -> Iterator[str]:
     """URL of a TensorBoard that is started in the run's directory."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", "--logdir", str(directory), "--port", "0", "--host", "localhost"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tensorboard.main",
+            "--logdir",
+            str(directory),
+            "--port",
+            "0",
+            "--host",
+            "localhost",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -67,10 +86,21 @@ def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     with tempfile.TemporaryDirectory() as profile:
-        for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                     "disable-component-update", "disable-sync", f"user-data-dir={profile}"):  # fmt: skip
+        for flag in (
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+            "disable-component-update",
+            "disable-sync",
+            f"user-data-dir={profile}",
+        ):
             options.add_argument(f"--{flag}")
-        driver = webdriver.Chrome(service=Service(shutil.which("chromedriver") or ""), options=options)
+        driver = webdriver.Chrome(
+            service=Service(shutil.which("chromedriver") or ""), options=options
+        )
         try:
             yield driver
         finally:
@@ -85,7 +115,9 @@ def take(driver: Any, url: str, theme: str, path: Path) -> None:
 
     driver.set_window_size(*SIZE)
     driver.get(url)
-    driver.execute_script("localStorage.setItem('_tb_global_settings', arguments[0])", json.dumps({"theme": theme}))
+    driver.execute_script(
+        "localStorage.setItem('_tb_global_settings', arguments[0])", json.dumps({"theme": theme})
+    )
     driver.get("about:blank")
     driver.get(f"{url}/#ckptscope")
     waiting = WebDriverWait(driver, PATIENCE_S)
@@ -94,7 +126,9 @@ def take(driver: Any, url: str, theme: str, path: Path) -> None:
     waiting.until(lambda found: found.execute_script(_READY_STATE))
     driver.execute_script("document.getElementById('plot').focus()")
     row = next(
-        row for row in driver.find_elements(By.CSS_SELECTOR, "#checkpoints tbody tr") if row.text.startswith("250")
+        row
+        for row in driver.find_elements(By.CSS_SELECTOR, "#checkpoints tbody tr")
+        if row.text.startswith("250")
     )
     driver.execute_script("arguments[0].click(); document.activeElement.blur()", row)
     waiting.until(lambda found: found.execute_script(_DETAILS))

@@ -1,10 +1,10 @@
-"""A MonitoredSession, as Estimators use it, killed twice: restarted exactly once, and once without its place.
+"""A MonitoredSession, as Estimators use it, killed twice: restarted exactly once, and once without
+its place.
 
     python examples/estimator_style.py /tmp/run      three processes, then the history of the run
 
-Runs under TensorFlow 1.15 to 2.21; under 1.15 only the hook's own file is needed. Every process logs the ids that it
-really trained on.
-"""
+Runs under TensorFlow 1.15 to 2.21; under 1.15 only the hook's own file is needed. Every process
+logs the ids that it really trained on."""
 
 import argparse
 import json
@@ -52,7 +52,9 @@ def train(directory, last, restore, is_last):
         latest = tf.train.latest_checkpoint(str(directory))
 
         class RestorePlace(v1.train.SessionRunHook):
-            """As CheckpointInputPipelineHook does it: an iterator can be restored only when it is initialized."""
+            """As CheckpointInputPipelineHook does it: an iterator can be restored only when it
+            is initialized.
+            """
 
             def after_create_session(self, session, coord):
                 if latest is not None and restore == "everything":
@@ -61,7 +63,12 @@ def train(directory, last, restore, is_last):
         hooks = [
             RestorePlace(),
             v1.train.CheckpointSaverHook(str(directory), save_steps=SAVE_EVERY, saver=everything),
-            hook_class()(str(directory), batch_size=BATCH, epoch_size=EXAMPLES, flush_interval_s=FLUSH_INTERVAL_S),
+            hook_class()(
+                str(directory),
+                batch_size=BATCH,
+                epoch_size=EXAMPLES,
+                flush_interval_s=FLUSH_INTERVAL_S,
+            ),
         ]
         scaffold = v1.train.Scaffold(saver=weights)
         creator = v1.train.ChiefSessionCreator(scaffold, checkpoint_dir=str(directory))
@@ -72,9 +79,14 @@ def train(directory, last, restore, is_last):
             done = 0
             while done < last:
                 if done == last - 1 and not is_last:
-                    time.sleep(2 * FLUSH_INTERVAL_S)  # so that the last step before the end is written at once
+                    time.sleep(
+                        2 * FLUSH_INTERVAL_S
+                    )  # so that the last step before the end is written at once
                 _, done, batch = session.run([update, advance, ids])
-                log.write(json.dumps({"pid": os.getpid(), "step": int(done), "ids": batch.tolist()}) + "\n")
+                log.write(
+                    json.dumps({"pid": os.getpid(), "step": int(done), "ids": batch.tolist()})
+                    + "\n"
+                )
                 log.flush()
             if not is_last:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -82,7 +94,9 @@ def train(directory, last, restore, is_last):
 
 def main():
     """Run all processes, or one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory")
     parser.add_argument("--process", type=int, help="run only this one")
     arguments = parser.parse_args()
@@ -92,8 +106,12 @@ def main():
         train(arguments.directory, *PROCESSES[arguments.process], last)
         return
     for number in range(len(PROCESSES)):
-        subprocess.run([sys.executable, __file__, arguments.directory, "--process", str(number)], check=False)
-    subprocess.run([sys.executable, "-m", "ckptscope", "inspect", arguments.directory, "--all"], check=True)
+        subprocess.run(
+            [sys.executable, __file__, arguments.directory, "--process", str(number)], check=False
+        )
+    subprocess.run(
+        [sys.executable, "-m", "ckptscope", "inspect", arguments.directory, "--all"], check=True
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""``model.fit``, killed twice: restarted once at the end of an epoch (exactly), and once in mid-epoch (which repeats).
+"""``model.fit``, killed twice: restarted once at the end of an epoch (exactly), and once in
+mid-epoch (which repeats).
 
     python examples/keras_fit.py /tmp/run       three processes, then the history of the run
 
-Works with Keras 3 and with Keras 2.15. The dataset logs the ids that each process really trained on.
-"""
+Works with Keras 3 and with Keras 2.15. The dataset logs the ids that each process really trained
+on."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from pathlib import Path
 EXAMPLES, BATCH, EPOCHS, SAVE_EVERY = 40, 4, 4, 5
 STEPS_PER_EPOCH = EXAMPLES // BATCH
 FLUSH_INTERVAL_S = 0.2
-# At which step each process is killed. Checkpoints are written every 5 steps: step 10 ends an epoch, step 25 does not.
+# At which step each process is killed. Checkpoints are written every 5 steps: step 10 ends an
+# epoch, step 25 does not.
 KILLED_AT = (13, 27, None)
 
 
@@ -61,13 +63,19 @@ def train(directory: Path, kill_at: int | None) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     model.fit(
-        dataset, epochs=EPOCHS, initial_epoch=start // STEPS_PER_EPOCH, verbose=0, callbacks=[position, SaveAndKill()]
+        dataset,
+        epochs=EPOCHS,
+        initial_epoch=start // STEPS_PER_EPOCH,
+        verbose=0,
+        callbacks=[position, SaveAndKill()],
     )
 
 
 def main() -> None:
     """Run all processes, or one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--process", type=int, help="run only this one")
     arguments = parser.parse_args()
@@ -76,8 +84,14 @@ def main() -> None:
         train(arguments.directory, KILLED_AT[arguments.process])
         return
     for number in range(len(KILLED_AT)):
-        subprocess.run([sys.executable, __file__, str(arguments.directory), "--process", str(number)], check=False)
-    subprocess.run([sys.executable, "-m", "ckptscope", "inspect", str(arguments.directory), "--all"], check=True)
+        subprocess.run(
+            [sys.executable, __file__, str(arguments.directory), "--process", str(number)],
+            check=False,
+        )
+    subprocess.run(
+        [sys.executable, "-m", "ckptscope", "inspect", str(arguments.directory), "--all"],
+        check=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""A plain training loop that is killed twice: restarted exactly once, and once without its place in the data.
+"""A plain training loop that is killed twice: restarted exactly once, and once without its place in
+the data.
 
     python examples/plain_loop.py /tmp/run       three processes, then the history of the run
 
-TFRecord files in a fixed order, two epochs and more. Every process logs the ids that it really trained on.
-"""
+TFRecord files in a fixed order, two epochs and more. Every process logs the ids that it really
+trained on."""
 
 from __future__ import annotations
 
@@ -43,19 +44,29 @@ def train(directory: Path, last: int, restore: str) -> None:
     import ckptscope as cs
 
     names = sorted(str(path) for path in directory.glob("*.tfrecord")) or write_data(directory)
-    dataset = tf.data.TFRecordDataset(names).map(tf.strings.to_number).repeat().batch(BATCH).prefetch(2)
+    dataset = (
+        tf.data.TFRecordDataset(names).map(tf.strings.to_number).repeat().batch(BATCH).prefetch(2)
+    )
     iterator = iter(dataset)
     weight, step = tf.Variable(0.0), tf.Variable(0, dtype=tf.int64)
     everything = tf.train.Checkpoint(weight=weight, step=step, iterator=iterator)
-    manager = tf.train.CheckpointManager(everything, str(directory), max_to_keep=None, step_counter=step)
+    manager = tf.train.CheckpointManager(
+        everything, str(directory), max_to_keep=None, step_counter=step
+    )
     latest = manager.latest_checkpoint
     if latest is not None:
         # Leaving the iterator out of the restored checkpoint is what makes the data start over.
-        restored = everything if restore == "exact" else tf.train.Checkpoint(weight=weight, step=step)
+        restored = (
+            everything if restore == "exact" else tf.train.Checkpoint(weight=weight, step=step)
+        )
         restored.restore(latest).expect_partial()
     with (
         cs.record(
-            str(directory), dataset=dataset, iterator=iterator, restored_from=latest, flush_interval_s=FLUSH_INTERVAL_S
+            str(directory),
+            dataset=dataset,
+            iterator=iterator,
+            restored_from=latest,
+            flush_interval_s=FLUSH_INTERVAL_S,
         ) as recorder,
         open(directory / "ids.jsonl", "a", encoding="utf-8") as log,
     ):
@@ -63,7 +74,10 @@ def train(directory: Path, last: int, restore: str) -> None:
             ids = next(iterator)
             weight.assign_add(tf.reduce_sum(ids) * 1e-3)
             step.assign_add(1)
-            log.write(json.dumps({"pid": os.getpid(), "step": int(step), "ids": [int(i) for i in ids]}) + "\n")
+            log.write(
+                json.dumps({"pid": os.getpid(), "step": int(step), "ids": [int(i) for i in ids]})
+                + "\n"
+            )
             recorder.step(int(step))
             if int(step) % SAVE_EVERY == 0:
                 recorder.saved(manager.save(checkpoint_number=step))
@@ -75,7 +89,9 @@ def train(directory: Path, last: int, restore: str) -> None:
 
 def main() -> None:
     """Run all processes, or one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--process", type=int, help="run only this one")
     arguments = parser.parse_args()
@@ -84,8 +100,14 @@ def main() -> None:
         train(arguments.directory, *PROCESSES[arguments.process])
         return
     for number in range(len(PROCESSES)):
-        subprocess.run([sys.executable, __file__, str(arguments.directory), "--process", str(number)], check=False)
-    subprocess.run([sys.executable, "-m", "ckptscope", "inspect", str(arguments.directory), "--all"], check=True)
+        subprocess.run(
+            [sys.executable, __file__, str(arguments.directory), "--process", str(number)],
+            check=False,
+        )
+    subprocess.run(
+        [sys.executable, "-m", "ckptscope", "inspect", str(arguments.directory), "--all"],
+        check=True,
+    )
 
 
 if __name__ == "__main__":

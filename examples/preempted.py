@@ -1,14 +1,15 @@
-"""A run that is preempted again and again: a picture of everything that can go wrong, for the TensorBoard tab.
+"""A run that is preempted again and again: a picture of everything that can go wrong, for the
+TensorBoard tab.
 
-    python examples/preempted.py /tmp/logs       five processes into /tmp/logs/preempted, then one line each
-    tensorboard --logdir /tmp/logs               and look at "Data position"
-    ckptscope report /tmp/logs -o report.html    or at one file
+    python examples/preempted.py /tmp/logs       five processes into /tmp/logs/preempted, then one
+    line each tensorboard --logdir /tmp/logs               and look at "Data position" ckptscope
+    report /tmp/logs -o report.html    or at one file
 
-Six TFRecord files in a fixed order. The first restart is exact. The second takes its weights from an older checkpoint
-than its iterator, which skips what lies between. The third restores everything but the iterator, so that the data starts
-over. The last one goes on in place, but leaves the iterator out of its own checkpoints, and is killed while it saves,
-which leaves half a file. Every process logs the ids that it really trained on.
-"""
+Six TFRecord files in a fixed order. The first restart is exact. The second takes its weights from
+an older checkpoint than its iterator, which skips what lies between. The third restores everything
+but the iterator, so that the data starts over. The last one goes on in place, but leaves the
+iterator out of its own checkpoints, and is killed while it saves, which leaves half a file. Every
+process logs the ids that it really trained on."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ FLUSH_INTERVAL_S = 0.3
 
 @dataclass(frozen=True)
 class Process:
-    """One start of the program: its last step, the checkpoint that it takes its weights from, and its data."""
+    """One start of the program: its last step, the checkpoint that it takes its weights from,
+    and its data.
+    """
 
     last: int
     weights: int | None = None
@@ -69,7 +72,9 @@ def train(directory: Path, process: Process) -> None:
 
     run, data = directory / "preempted", directory / "data"
     names = sorted(str(path) for path in data.glob("*.tfrecord")) or write_data(data)
-    dataset = tf.data.TFRecordDataset(names).map(tf.strings.to_number).repeat().batch(BATCH).prefetch(2)
+    dataset = (
+        tf.data.TFRecordDataset(names).map(tf.strings.to_number).repeat().batch(BATCH).prefetch(2)
+    )
     iterator = iter(dataset)
     model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)])
     optimizer = tf.keras.optimizers.SGD(1e-9, momentum=0.9)
@@ -85,18 +90,31 @@ def train(directory: Path, process: Process) -> None:
     if origin is not None:
         weights.restore(origin).expect_partial()
     with (
-        cs.record(str(run), dataset=dataset, iterator=iterator, restored_from=origin, flush_interval_s=FLUSH_INTERVAL_S) as recorder,
+        cs.record(
+            str(run),
+            dataset=dataset,
+            iterator=iterator,
+            restored_from=origin,
+            flush_interval_s=FLUSH_INTERVAL_S,
+        ) as recorder,
         open(directory / "ids.jsonl", "a", encoding="utf-8") as log,
-    ):  # fmt: skip
+    ):
         while int(step) < process.last:
             ids = next(iterator)
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(tf.square(model(tf.reshape(ids, [-1, 1])) - 1.0))
             optimizer.apply_gradients(
-                zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables, strict=True)
+                zip(
+                    tape.gradient(loss, model.trainable_variables),
+                    model.trainable_variables,
+                    strict=True,
+                )
             )
             step.assign_add(1)
-            log.write(json.dumps({"pid": os.getpid(), "step": int(step), "ids": [int(i) for i in ids]}) + "\n")
+            log.write(
+                json.dumps({"pid": os.getpid(), "step": int(step), "ids": [int(i) for i in ids]})
+                + "\n"
+            )
             recorder.step(int(step))
             if int(step) % SAVE_EVERY == 0:
                 recorder.saved(manager.save(checkpoint_number=step))
@@ -110,7 +128,9 @@ def train(directory: Path, process: Process) -> None:
 
 def main() -> None:
     """Run all processes, or one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--process", type=int, help="run only this one")
     arguments = parser.parse_args()
@@ -118,9 +138,20 @@ def main() -> None:
         train(arguments.directory.resolve(), PROCESSES[arguments.process])
         return
     for number in range(len(PROCESSES)):
-        subprocess.run([sys.executable, __file__, str(arguments.directory), "--process", str(number)], check=False)
+        subprocess.run(
+            [sys.executable, __file__, str(arguments.directory), "--process", str(number)],
+            check=False,
+        )
     subprocess.run(
-        [sys.executable, "-m", "ckptscope", "inspect", str(arguments.directory / "preempted"), "--all"], check=True
+        [
+            sys.executable,
+            "-m",
+            "ckptscope",
+            "inspect",
+            str(arguments.directory / "preempted"),
+            "--all",
+        ],
+        check=True,
     )
 
 

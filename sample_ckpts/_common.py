@@ -64,8 +64,7 @@ def sample(name, purpose, target=None, decidable=True, why=None,
     return register
 
 
-# ---------------------------------------------------------------------------
-# The data: example number i is always the same, so ids can be counted.
+# ------------------------------------------------------------ The data: example number i is always the same, so ids can be counted.
 
 
 def features_of(ids):
@@ -88,8 +87,7 @@ def parse_records(serialized):
     })
 
 
-# ---------------------------------------------------------------------------
-# One process of a sample.
+# ------------------------------------------------------------ One process of a sample.
 
 
 def digest(variables):
@@ -193,8 +191,7 @@ def in_child(name, resuming, restore_from=None):
             return pool.submit(run_process, name, resuming, restore_from, scratch).result()
 
 
-# ---------------------------------------------------------------------------
-# The truth.
+# ------------------------------------------------------------ The truth.
 
 
 def compare(save, reference, resumed):
@@ -278,8 +275,7 @@ def main():
               flush=True)
 
 
-# ---------------------------------------------------------------------------
-# A training loop for TensorFlow 2.
+# ------------------------------------------------------------ A training loop for TensorFlow 2.
 
 
 def small_model(*hidden_layers):

@@ -17,8 +17,7 @@ import tensorflow as tf
 from _common import BATCH_SIZE, RECORD_FILES, digest, examples, parse_records, sample
 from tensorflow.core.protobuf import saver_pb2
 
-# ---------------------------------------------------------------------------
-# Estimators.
+# ------------------------------------------------------------ Estimators.
 
 
 @sample("estimator_plain_115", "An Estimator without a hook for its data, which starts over.")
@@ -46,8 +45,7 @@ def estimator_hook_reused_dropped(run):
     _estimator.with_reused_hook(run, resume_with_hook=False)
 
 
-# ---------------------------------------------------------------------------
-# Saver.
+# ------------------------------------------------------------ Saver.
 
 
 def records():
@@ -153,8 +151,7 @@ def sharded(run):
     graph.train(run, new_saver(sharded=True))
 
 
-# ---------------------------------------------------------------------------
-# Only for reading: every dtype.
+# ------------------------------------------------------------ Only for reading: every dtype.
 
 SAVED_DTYPES = [
     tf.bool, tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64,

@@ -25,8 +25,7 @@ from _common import (
     small_model,
 )
 
-# ---------------------------------------------------------------------------
-# tf.train.Checkpoint.
+# ------------------------------------------------------------ tf.train.Checkpoint.
 
 
 @sample("full_215", "Everything saved, as in full_221 but by TensorFlow 2.15.")
@@ -101,8 +100,7 @@ def ema(run):
     loop.train(run, loop.full_checkpoint(averages=loop.averages))
 
 
-# ---------------------------------------------------------------------------
-# What Keras writes by itself.
+# ------------------------------------------------------------ What Keras writes by itself.
 
 
 def compiled_model():
@@ -213,8 +211,7 @@ def backup(run):
     model.fit(dataset, epochs=4, verbose=0, callbacks=[keep_backup, CopyBackup(run)])
 
 
-# ---------------------------------------------------------------------------
-# Estimators, in the last release that has them.
+# ------------------------------------------------------------ Estimators, in the last release that has them.
 
 
 @sample("estimator_plain_215", "An Estimator without a hook for its data, which starts over.")

@@ -24,8 +24,7 @@ from _common import (
     small_model,
 )
 
-# ---------------------------------------------------------------------------
-# What is in the checkpoint.
+# ------------------------------------------------------------ What is in the checkpoint.
 
 
 @sample("full_221", "Everything saved: model, optimizer, step and the iterator of a seeded "
@@ -83,8 +82,7 @@ def dropout(run):
     loop.train(run, loop.full_checkpoint())
 
 
-# ---------------------------------------------------------------------------
-# A data index kept by the program itself.
+# ------------------------------------------------------------ A data index kept by the program itself.
 
 
 @sample("start_index_221", "No iterator, but a `start_index` (in examples) that the program "
@@ -109,8 +107,7 @@ def start_index_missing(run):
     loop.train(run, loop.checkpoint_without_iterator())
 
 
-# ---------------------------------------------------------------------------
-# Files.
+# ------------------------------------------------------------ Files.
 
 
 def records():
@@ -145,8 +142,7 @@ def saveload_noiterator(run):
     loop.train(run, loop.checkpoint_without_iterator())
 
 
-# ---------------------------------------------------------------------------
-# Runs with several checkpoints.
+# ------------------------------------------------------------ Runs with several checkpoints.
 
 
 class ManagedRun:
@@ -204,8 +200,7 @@ def manager_run_lost(run):
     managed.loop.steps(run, run.steps_after)
 
 
-# ---------------------------------------------------------------------------
-# Unusual iterators.
+# ------------------------------------------------------------ Unusual iterators.
 
 
 @sample("two_iterators_221", "A training and an evaluation iterator are saved; three evaluation "
@@ -234,8 +229,7 @@ def unstarted(run):
     loop.train(run, loop.full_checkpoint())
 
 
-# ---------------------------------------------------------------------------
-# Only for reading: every dtype.
+# ------------------------------------------------------------ Only for reading: every dtype.
 
 
 def values_of(dtype):

@@ -25,7 +25,9 @@ Call = Callable[..., Result]
 
 
 def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """``call("inspect", path)`` as ``ckptscope inspect path`` would answer with its output piped."""
+    """``call("inspect", path)`` as ``ckptscope inspect path`` would answer with its output
+    piped.
+    """
     import gc
 
     from ckptscope import cli
@@ -47,11 +49,17 @@ def subprocess_of(
     *arguments: object, env: dict[str, str] | None = None, **options: object
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ckptscope", *map(str, arguments)], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **(env or {})}, **options,
-    )  # fmt: skip
+        [sys.executable, "-m", "ckptscope", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **(env or {})},
+        **options,
+    )
 
 
 def python(code: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **options
+    )

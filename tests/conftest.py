@@ -1,7 +1,7 @@
 """Shared fixtures, and how Hypothesis searches.
 
-The same examples are tried in every run; ``CKPTSCOPE_EXPLORE=20 pytest tests`` tries other ones, twenty times as many.
-"""
+The same examples are tried in every run; ``CKPTSCOPE_EXPLORE=20 pytest tests`` tries other ones,
+twenty times as many."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from tests.command import Call, in_process
 EXPLORE = int(os.environ.get("CKPTSCOPE_EXPLORE", "0"))
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
-    "ckptscope", deadline=None, database=None, derandomize=not EXPLORE, max_examples=80 * (EXPLORE or 1),
-    suppress_health_check=QUIET, phases=(Phase.explicit, Phase.generate, Phase.shrink),
-)  # fmt: skip
+    "ckptscope",
+    deadline=None,
+    database=None,
+    derandomize=not EXPLORE,
+    max_examples=80 * (EXPLORE or 1),
+    suppress_health_check=QUIET,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+)
 settings.load_profile("ckptscope")
 
 

@@ -18,15 +18,23 @@ CALLS = [
     "inspect a --batch-size 4 --epoch-size=40 --global-seed -1 --shuffle-seed 7",
     "inspect a --tensor k --slice 0,:",
     "inspect a --tensor k --slice=-1",
-    "inspect a --require exact --strict --verify --stats --show-elements --all --color never --data-root d",
+    "inspect a --require exact --strict --verify --stats --show-elements --all --color "
+    "never --data-root d",
     "verify a --json --step 3",
     "explain DATA002",
     "inspect -- -a",
 ]
 REFUSED = [
-    "inspect", "inspect a b", "inspect a --batch-size 0", "inspect a --batch-size x", "inspect a --format xml",
-    "inspect a --nothing", "inspect a --step", "explain", "inspect a --require perfect",
-]  # fmt: skip
+    "inspect",
+    "inspect a b",
+    "inspect a --batch-size 0",
+    "inspect a --batch-size x",
+    "inspect a --format xml",
+    "inspect a --nothing",
+    "inspect a --step",
+    "explain",
+    "inspect a --require perfect",
+]
 
 
 def typer_of(monkeypatch, words):
@@ -58,7 +66,9 @@ def test_both_parsers_refuse(monkeypatch, text):
     assert (status, command) == (2, None)
 
 
-@pytest.mark.parametrize("text", ["", "--help", "--version", "inspect --help", "nonsense", "inspect a --hel"])
+@pytest.mark.parametrize(
+    "text", ["", "--help", "--version", "inspect --help", "nonsense", "inspect a --hel"]
+)
 def test_left_to_typer(text):
     assert parse(text.split()) is None
 

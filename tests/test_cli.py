@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("in_samples")
 EXACT, CONDITIONAL, APPROXIMATE = "full_221", "start_index_221", "model_only_221"
 
 
-# ---------------------------------------------------------------------------------------------------- exit status
+# ------------------------------------------------------------ exit status
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,9 @@ def test_inspect_status(call, arguments, status):
 
 
 def test_strict_over_a_history_counts_conditions(call):
-    """The newest of this run carries a condition raised by evidence: its iterator is behind the step."""
+    """The newest of this run carries a condition raised by evidence: its iterator is behind the
+    step.
+    """
     assert call("inspect", "manager_run_lost_221", "--strict").status == 1
     assert call("inspect", "manager_run_lost_221", "--all", "--require", "exact").status == 0
     assert call("inspect", "manager_run_lost_221", "--all", "--strict").status == 1
@@ -109,7 +111,9 @@ def test_nothing_can_be_said(call, tmp_path):
     assert json.loads(result.out)["error"]["code"] == "TRUNCATED"
 
 
-@pytest.mark.parametrize(("path", "status"), [(EXACT, 0), ("saver_v1_115", 0), ("sharded_115", 0), ("nothing", 2)])
+@pytest.mark.parametrize(
+    ("path", "status"), [(EXACT, 0), ("saver_v1_115", 0), ("sharded_115", 0), ("nothing", 2)]
+)
 def test_verify(call, path, status):
     result = call("verify", path)
     assert result.status == status
@@ -158,7 +162,7 @@ def test_explain_unknown(call):
     assert "DATA002" in result.err
 
 
-# ---------------------------------------------------------------------------------------------------- errors as JSON
+# ------------------------------------------------------------ errors as JSON
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_verify_error_object(call):
     assert json.loads(call("verify", "nothing", "--json").out)["error"]["code"] == "NOT_FOUND"
 
 
-# ---------------------------------------------------------------------------------------------------- selecting
+# ------------------------------------------------------------ selecting
 
 
 def keys(result):
@@ -247,18 +251,27 @@ def test_tensor_equals_numpy(call, path, text, index):
     with ckptscope.open(path) as checkpoint:
         expected = np.array(checkpoint[key][index])
     assert (found["key"], found["dtype"], found["shape"]) == (key, "float32", list(expected.shape))
-    assert np.array(found["values"], "float32").reshape(expected.shape).tolist() == expected.tolist()
+    assert (
+        np.array(found["values"], "float32").reshape(expected.shape).tolist() == expected.tolist()
+    )
     shown = call("inspect", path, *arguments).out
     assert np.allclose(
-        [float(word) for word in re.findall(r"-?\d\.?\d*(?:e[-+]\d+)?", shown)], expected.reshape(-1), atol=1e-6
+        [float(word) for word in re.findall(r"-?\d\.?\d*(?:e[-+]\d+)?", shown)],
+        expected.reshape(-1),
+        atol=1e-6,
     )
 
 
 def test_tensor_of_strings_complex_and_nonfinite_numbers(call, tmp_path):
     bundle = writers.Bundle().array("text", np.array([b"a\xff", b""], object))
-    bundle.array("c", np.array([1 + 2j], "complex64")).array("f", np.array([np.nan, np.inf, -np.inf, 0.5]))
+    bundle.array("c", np.array([1 + 2j], "complex64")).array(
+        "f", np.array([np.nan, np.inf, -np.inf, 0.5])
+    )
     prefix = bundle.write(tmp_path / "c")
-    assert json.loads(call("inspect", prefix, "--tensor", "text", "--json").out)["values"] == ["a\\xff", ""]
+    assert json.loads(call("inspect", prefix, "--tensor", "text", "--json").out)["values"] == [
+        "a\\xff",
+        "",
+    ]
     assert json.loads(call("inspect", prefix, "--tensor", "c", "--json").out)["values"] == [[1, 2]]
     assert json.loads(call("inspect", prefix, "--tensor", "f", "--json").out)["values"] == [
         "NaN",
@@ -285,12 +298,19 @@ def test_tensor_respects_output_and_step(call, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("hint", "value", "field"), [("--batch-size", 4, "batch_size"), ("--epoch-size", 40, "epoch_size")]
+    ("hint", "value", "field"),
+    [("--batch-size", 4, "batch_size"), ("--epoch-size", 40, "epoch_size")],
 )
 def test_hints_reach_the_position(call, hint, value, field):
-    found = json.loads(call("inspect", "start_index_221", "--batch-size", "4", hint, value, "--json").out)
+    found = json.loads(
+        call("inspect", "start_index_221", "--batch-size", "4", hint, value, "--json").out
+    )
     position = found["resume"]["position"]
-    assert (position["class"], position["examples_consumed"], position["batches_consumed"]) == ("derivable", 28, 7)
+    assert (position["class"], position["examples_consumed"], position["batches_consumed"]) == (
+        "derivable",
+        28,
+        7,
+    )
     assert position["batch_size"] == 4
     assert position["epoch"] == (0 if field == "epoch_size" else None)
 
@@ -299,14 +319,17 @@ def test_hints_reach_the_position(call, hint, value, field):
 def test_given_seed_that_does_not_match_is_a_finding(call, target):
     found = json.loads(call("inspect", target, "--shuffle-seed", "99999999", "--json").out)
     assert any(
-        finding["component"] == "rng" and "99999999" in finding["message"] for finding in found["resume"]["findings"]
+        finding["component"] == "rng" and "99999999" in finding["message"]
+        for finding in found["resume"]["findings"]
     )
 
 
-# ---------------------------------------------------------------------------------------------------- the program
+# ------------------------------------------------------------ the program
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "--help"), ("verify", "-h"), ("explain", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("inspect", "--help"), ("verify", "-h"), ("explain", "--help")]
+)
 def test_help(call, arguments):
     result = call(*arguments)
     assert result.status == 0
@@ -358,6 +381,8 @@ sys.stderr.write("\\n".join(name for name in {modules!r} if name in sys.modules)
     ],
 )
 def test_what_is_never_imported(arguments, modules):
-    result = python(MODULES.format(arguments=arguments, modules=modules, devnull=os.devnull), cwd=samples.ROOT)
+    result = python(
+        MODULES.format(arguments=arguments, modules=modules, devnull=os.devnull), cwd=samples.ROOT
+    )
     assert result.returncode == 0, result.stderr
     assert result.stderr.split() == []

@@ -1,4 +1,6 @@
-"""Damaged files end in a value or a CkptscopeError, soon and in little memory; and never in a good verdict."""
+"""Damaged files end in a value or a CkptscopeError, soon and in little memory; and never in a
+good verdict.
+"""
 
 from __future__ import annotations
 
@@ -67,22 +69,22 @@ def is_good(outcome: Inspection | CkptscopeError) -> bool:
     return isinstance(outcome, Inspection) and outcome.resume.verdict == "exact"
 
 
-SAMPLES = (
-    "full_221",
-    "saver_v1_115",
-    "saver_iterator_115",
-    "full_24",
-    "estimator_hook_115",
-    "sharded_115",
-    "savedmodel_215",
-    "partitioned_115",
+SAMPLES = tuple(
+    """
+    full_221 saver_v1_115 saver_iterator_115 full_24 estimator_hook_115 sharded_115
+    savedmodel_215 partitioned_115
+    """.split()
 )
 
 
 @cache
 def files_of(name: str) -> tuple[tuple[str, int], ...]:
     root = samples.ROOT / name
-    found = ((str(path.relative_to(root)), path.stat().st_size) for path in sorted(root.rglob("*")) if path.is_file())
+    found = (
+        (str(path.relative_to(root)), path.stat().st_size)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    )
     return tuple((file, size) for file, size in found if size)
 
 
@@ -98,7 +100,11 @@ def damages(draw: st.DrawFn) -> tuple[str, str, bytes]:
     name = draw(st.sampled_from(SAMPLES))
     # Graphs and state files are large or dull: draw them less often.
     files = files_of(name)
-    often = [item for item in files if not item[0].endswith((".meta", ".pb", "checkpoint", "checkpoint_input"))]
+    often = [
+        item
+        for item in files
+        if not item[0].endswith((".meta", ".pb", "checkpoint", "checkpoint_input"))
+    ]
     file, size = draw(st.sampled_from(often * 3 + list(files)))
     data = bytearray((samples.ROOT / name / file).read_bytes())
     offset = draw(st.integers(0, size - 1))
@@ -124,8 +130,16 @@ def test_flipped_or_cut_anywhere(copies, damage, stats):
 def stored_spans(prefix: str) -> list[tuple[str, int, int]]:
     """(file, first byte, bytes) of each stored tensor of a bundle."""
     with find(prefix).open() as checkpoint:
-        parts = (part for entry in checkpoint.entries.values() for part in ([p for _, p in entry.slices] or [entry]))
-        return [(checkpoint.reader.path(part.shard), part.offset, part.nbytes) for part in parts if part.nbytes]
+        parts = (
+            part
+            for entry in checkpoint.entries.values()
+            for part in ([p for _, p in entry.slices] or [entry])
+        )
+        return [
+            (checkpoint.reader.path(part.shard), part.offset, part.nbytes)
+            for part in parts
+            if part.nbytes
+        ]
 
 
 # Prefixes whose tensors decide; for the Estimator those of its input partner as well.
@@ -142,7 +156,9 @@ EXACT = (
 
 @pytest.mark.parametrize("prefix", EXACT)
 def test_flipped_byte_of_a_tensor_is_never_exact(copies, prefix):
-    """First, middle and last byte of each tensor; restoring would raise, so nothing is better than impossible."""
+    """First, middle and last byte of each tensor; restoring would raise, so nothing is better
+    than impossible.
+    """
     name = prefix.split("/")[0]
     directory = copies[name]
     assert is_good(inspect(str(directory)))
@@ -162,7 +178,11 @@ def test_flipped_byte_of_a_tensor_is_never_exact(copies, prefix):
             assert outcome.checkpoint.complete is False
             assert any(finding.status == "damaged" for finding in outcome.resume.findings)
             position = outcome.resume.position
-            assert (position.batches_consumed, position.examples_consumed, position.epoch) == (None, None, None)
+            assert (position.batches_consumed, position.examples_consumed, position.epoch) == (
+                None,
+                None,
+                None,
+            )
 
 
 def test_flipped_byte_of_a_v1_block_is_impossible(copies):
@@ -185,7 +205,9 @@ def test_flipped_byte_of_a_v1_block_is_impossible(copies):
 @given(st.data())
 def test_cut_or_missing_files_of_an_exact_sample_are_never_exact(copies, data):
     name = data.draw(st.sampled_from(("full_221", "saver_iterator_115", "sharded_115")))
-    files = [(file, size) for file, size in files_of(name) if file.endswith(".index") or ".data-" in file]
+    files = [
+        (file, size) for file, size in files_of(name) if file.endswith(".index") or ".data-" in file
+    ]
     file, size = data.draw(st.sampled_from(files))
     keep = data.draw(st.integers(-1, size - 1))
     path = copies[name] / file
@@ -200,7 +222,8 @@ def test_cut_or_missing_files_of_an_exact_sample_are_never_exact(copies, data):
         path.write_bytes(intact)
 
 
-# ------------------------------------------------------------------------------------------ behind the checksums
+# ------------------------------------------------------------ behind
+# the checksums
 
 
 @cache
@@ -215,15 +238,24 @@ def messages_in(prefix: str, key: str) -> tuple[bytes, ...]:
 @cache
 def iterator_key(prefix: str) -> str:
     with find(str(samples.ROOT / prefix)).open() as checkpoint:
-        return next(key for key, entry in checkpoint.entries.items() if entry.dtype.name == "variant")
+        return next(
+            key for key, entry in checkpoint.entries.items() if entry.dtype.name == "variant"
+        )
 
 
-ITERATORS = (
-    "full_221/ckpt-1", "full_211/ckpt-1", "full_24/ckpt-1", "saver_iterator_115/model.ckpt-7", "textline_211/ckpt-1",
-    "tfrecord_offset_221/ckpt-1", "saveload_221/ckpt-1", "exhausted_221/ckpt-1",
-)  # fmt: skip
+ITERATORS = tuple(
+    """
+    full_221/ckpt-1 full_211/ckpt-1 full_24/ckpt-1 saver_iterator_115/model.ckpt-7
+    textline_211/ckpt-1 tfrecord_offset_221/ckpt-1 saveload_221/ckpt-1 exhausted_221/ckpt-1
+    """.split()
+)
 INTERESTING = st.sampled_from(
-    (b"\xff" * 9 + b"\x01", b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", b"\xff\xff\xff\xff\x0f", b"\x00")
+    (
+        b"\xff" * 9 + b"\x01",
+        b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+        b"\xff\xff\xff\xff\x0f",
+        b"\x00",
+    )
 )
 
 
@@ -257,9 +289,9 @@ def rewritten(prefix: str, key: str, messages: list[bytes], into: Path) -> str:
             return bundle.write(into / "ckpt-1")
     stored, crc = writers.variant_tensor(messages)
     del bundle.entries[key.encode()]
-    return bundle.raw(key.encode(), writers.VARIANT, (len(messages),) if len(messages) > 1 else (), stored, crc).write(
-        into / "ckpt-1"
-    )
+    return bundle.raw(
+        key.encode(), writers.VARIANT, (len(messages),) if len(messages) > 1 else (), stored, crc
+    ).write(into / "ckpt-1")
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +300,9 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_rewriting_alone_changes_nothing(place, in_samples):
-    for prefix in (prefix for prefix in ITERATORS if "115" not in prefix):  # those have a .meta file that tells more
+    for prefix in (
+        prefix for prefix in ITERATORS if "115" not in prefix
+    ):  # those have a .meta file that tells more
         key = iterator_key(prefix)
         again = inspect(rewritten(prefix, key, list(messages_in(prefix, key)), place))
         expected = inspect(str(samples.ROOT / prefix))
@@ -290,7 +324,10 @@ def test_iterator_states_that_pass_their_checksum(place, show_elements, data, pr
 
 
 @settings(max_examples=scaled(80))
-@given(data=st.data(), prefix=st.sampled_from(("full_221/ckpt-1", "full_24/ckpt-1", "lossscale_215/ckpt-1")))
+@given(
+    data=st.data(),
+    prefix=st.sampled_from(("full_221/ckpt-1", "full_24/ckpt-1", "lossscale_215/ckpt-1")),
+)
 def test_object_graphs_that_pass_their_checksum(place, data, prefix):
     messages = mutated(data.draw, messages_in(prefix, OBJECT_GRAPH_KEY))[:1]
     outcome = look(rewritten(prefix, OBJECT_GRAPH_KEY, messages, place))
@@ -309,15 +346,21 @@ def test_index_entries_that_pass_their_checksum(place, data):
 
 def test_no_file_is_changed_by_reading(tmp_path):
     directory = samples.copy("full_221", tmp_path)
-    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
+    before = {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()
+    }
     for path in directory.iterdir():
         os.chmod(path, 0o444)
     look(str(directory), stats=True, verify=True)
-    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()} == before
+    assert {
+        path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()
+    } == before
 
 
 def test_undecodable_buffer_is_not_exact(place):
-    """One element of a shuffle's buffer is cut off; its checksum is right, but TensorFlow cannot restore it."""
+    """One element of a shuffle's buffer is cut off; its checksum is right, but TensorFlow
+    cannot restore it.
+    """
     key = iterator_key("full_24/ckpt-1")
     messages = list(messages_in("full_24/ckpt-1", key))
     assert b"ShuffleAndRepeat::0" in messages[4]

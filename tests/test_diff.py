@@ -20,11 +20,22 @@ from tests.test_output import validator
 pytestmark = pytest.mark.usefixtures("in_samples")
 RUN, LOST, FULL, OTHER = "manager_run_221", "manager_run_lost_221", "full_221", "full_215"
 PAIRS = [
-    (RUN,), (LOST,), (FULL, FULL), (FULL, OTHER), (FULL, "model_only_221"), ("saver_v1_115", "saver_iterator_115"),
-    ("partitioned_115", "partitioned_115"), ("savedmodel_215", "weights_tf_215"), ("estimator_hook_115", "estimator_plain_115"),
-    ("read/dtypes_221", "read/dtypes_115"), ("exhausted_221", "unstarted_221"), ("full_24", "full_28"),
-    ("textline_211", "tfrecord_gzip_215"), ("sharded_115", "saver_iterator_115"), ("two_iterators_221", FULL),
-]  # fmt: skip
+    (RUN,),
+    (LOST,),
+    (FULL, FULL),
+    (FULL, OTHER),
+    (FULL, "model_only_221"),
+    ("saver_v1_115", "saver_iterator_115"),
+    ("partitioned_115", "partitioned_115"),
+    ("savedmodel_215", "weights_tf_215"),
+    ("estimator_hook_115", "estimator_plain_115"),
+    ("read/dtypes_221", "read/dtypes_115"),
+    ("exhausted_221", "unstarted_221"),
+    ("full_24", "full_28"),
+    ("textline_211", "tfrecord_gzip_215"),
+    ("sharded_115", "saver_iterator_115"),
+    ("two_iterators_221", FULL),
+]
 
 
 def weights(path: Path, **values: np.ndarray) -> str:
@@ -38,7 +49,7 @@ def float32(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-# ---------------------------------------------------------------------------------------------------- exit status
+# ------------------------------------------------------------ exit status
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,7 @@ def test_help_lists_everything(call):
         assert flag in text
 
 
-# ---------------------------------------------------------------------------------------------------- output
+# ------------------------------------------------------------ output
 
 
 @pytest.mark.parametrize("arguments", PAIRS)
@@ -120,15 +131,23 @@ def test_every_format_tells_the_same_changes(call, arguments, form):
     result = call("diff", *arguments, "--format", form, "-v")
     assert result.status == int(not found.summary.same)
     if form == "json":
-        value = json.loads(result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        value = json.loads(
+            result.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+        )
         validator("diff").validate(value)
         assert value == json.loads(found.to_json())
-        assert [change["key"] for change in value["changes"]] == [change.key for change in found.changes]
+        assert [change["key"] for change in value["changes"]] == [
+            change.key for change in found.changes
+        ]
     elif form == "ndjson":
-        assert [json.loads(line)["key"] for line in result.out.splitlines()] == [change.key for change in found.changes]
+        assert [json.loads(line)["key"] for line in result.out.splitlines()] == [
+            change.key for change in found.changes
+        ]
     elif form == "csv":
         rows = list(csv.DictReader(io.StringIO(result.out)))
-        assert [(row["kind"], row["key"]) for row in rows] == [(change.kind, change.key) for change in found.changes]
+        assert [(row["kind"], row["key"]) for row in rows] == [
+            (change.kind, change.key) for change in found.changes
+        ]
     else:
         assert ("SAME" if found.summary.same else "DIFFERENT") in result.out.splitlines()[0]
         assert all(alarm.code in result.out for alarm in found.summary.alarms)
@@ -145,7 +164,9 @@ def test_one_directory_means_its_last_two_checkpoints(call):
 
 
 def test_the_rule_is_spelt_out(call):
-    assert "|a - b| <= 0 + 0.01 * |b|" in call("diff", FULL, FULL, "--rtol", "0.01").out.replace("\n", " ")
+    assert "|a - b| <= 0 + 0.01 * |b|" in call("diff", FULL, FULL, "--rtol", "0.01").out.replace(
+        "\n", " "
+    )
     assert "equal bytes" in call("diff", FULL, FULL).out
 
 
@@ -189,17 +210,22 @@ def test_tensorflow_and_pandas_are_not_imported():
         "import sys, ckptscope as cs; d = cs.diff(sys.argv[1]).collect(); assert d.changes;"
         "assert not {'tensorflow', 'pandas', 'rich', 'pickle'} & set(sys.modules) - {'pickle'}"
     )
-    done = subprocess.run([sys.executable, "-c", code, RUN], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code, RUN], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_equal_checkpoints_need_no_numpy():
-    code = "import sys; from ckptscope.cli import run, parse; run(*parse(['diff', 'full_221', 'full_221', '-q'])); assert 'numpy' not in sys.modules"
+    code = (
+        "import sys; from ckptscope.cli import run, parse; run(*parse(['diff', 'full_221', "
+        "'full_221', '-q'])); assert 'numpy' not in sys.modules"
+    )
     done = python(code)
     assert done.returncode == 0, done.stderr
 
 
-# ---------------------------------------------------------------------------------------------------- pairing
+# ------------------------------------------------------------ pairing
 
 
 def test_prefixes_and_maps_that_the_user_knows(call, tmp_path):
@@ -221,7 +247,10 @@ def test_styles_pair_by_full_name(call, tmp_path):
         [
             {"children": {"layer": 1}},
             {"children": {"w": 2}},
-            {"attributes": {"VARIABLE_VALUE": "layer/w/.ATTRIBUTES/VARIABLE_VALUE"}, "full_name": "dense/kernel"},
+            {
+                "attributes": {"VARIABLE_VALUE": "layer/w/.ATTRIBUTES/VARIABLE_VALUE"},
+                "full_name": "dense/kernel",
+            },
         ]
     )
     result = call("diff", a, bundle.write(tmp_path / "b"), "--json")
@@ -236,14 +265,16 @@ def test_bookkeeping_is_listed_and_does_not_count(call, tmp_path):
     for prefix in (a, b):
         with cs.open(prefix) as checkpoint:
             assert "save_counter" in checkpoint
-    found = json.loads(call("diff", f"{RUN}@4", f"{RUN}@8", "--only", "save_counter/*", "--json").out)
+    found = json.loads(
+        call("diff", f"{RUN}@4", f"{RUN}@8", "--only", "save_counter/*", "--json").out
+    )
     assert found["summary"]["same"]
     assert [(change["key"], change["counts"]) for change in found["changes"]] == [
         ("save_counter/.ATTRIBUTES/VARIABLE_VALUE", False)
     ]
 
 
-# ---------------------------------------------------------------------------------------------------- damage
+# ------------------------------------------------------------ damage
 
 
 def _offset(prefix: Path, key: str) -> int:
@@ -318,11 +349,13 @@ def test_an_undecodable_iterator_is_unreadable(call, tmp_path):
     assert (change["kind"], found["iterators"][0]["kind"]) == ("unreadable", "undecoded")
 
 
-# ---------------------------------------------------------------------------------------------------- the run
+# ------------------------------------------------------------ the run
 
 
 def test_restart_drills_of_the_samples(call):
-    """The run that lost its place alarms, the one that was resumed exactly is silent: in both commands."""
+    """The run that lost its place alarms, the one that was resumed exactly is silent: in both
+    commands.
+    """
     for run, expected in ((RUN, []), (LOST, ["DATA_BACK", "DATA_REPEATED"])):
         rows = json.loads(call("inspect", run, "--all", "--json").out)["history"]
         assert [[alarm["code"] for alarm in row["alarms"]] for row in rows] == [[], [], expected]
@@ -348,7 +381,10 @@ def test_frozen_weights_and_new_nan_alarm(call, tmp_path):
     b = weights(tmp_path / "model.ckpt-2", **{**start, "global_step": np.array(2)})
     c = weights(tmp_path / "model.ckpt-3", w=float32(1, np.nan), global_step=np.array(3))
     codes = [
-        [alarm["code"] for alarm in json.loads(call("diff", x, y, "--json").out)["summary"]["alarms"]]
+        [
+            alarm["code"]
+            for alarm in json.loads(call("diff", x, y, "--json").out)["summary"]["alarms"]
+        ]
         for x, y in ((a, b), (b, c), (c, c))
     ]
     assert codes == [["WEIGHTS_FROZEN"], ["NAN_NEW"], []]
@@ -369,7 +405,8 @@ def test_a_shortened_list_of_changes_keeps_the_largest(in_samples):
     assert [change for change in whole["changes"] if change in short["changes"]] == short["changes"]
     assert short["notes"] == [
         *whole["notes"],
-        f"{len(whole['changes']) - 3:,} more changes are not listed here; ckptscope diff lists them",
+        f"{len(whole['changes']) - 3:,} more changes are not listed here; ckptscope diff "
+        "lists them",
     ]
     assert {**short, "changes": [], "notes": []} == {**whole, "changes": [], "notes": []}
     assert diff_to_jsonable(found, most=10_000) == whole

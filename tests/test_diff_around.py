@@ -22,16 +22,21 @@ def _git(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = [
         word
         for pair in {
-            "user.name": "n", "user.email": "e@example.org",
+            "user.name": "n",
+            "user.email": "e@example.org",
             "diff.ckptscope.textconv": f"{sys.executable} -m ckptscope inspect --format csv",
             "difftool.ckptscope.cmd": f'{sys.executable} -m ckptscope diff "$LOCAL" "$REMOTE" --stat',
         }.items()
         for word in ("-c", "=".join(pair))
-    ]  # fmt: skip
+    ]
     return subprocess.run(
-        ["git", *settings, *arguments], cwd=directory, capture_output=True, text=True, timeout=60,
+        ["git", *settings, *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(samples.ROOT.parent)},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
@@ -67,15 +72,24 @@ def test_output_goes_to_a_file_and_nothing_else(tmp_path):
 
 
 def _on_a_terminal(code: str, *arguments: str) -> tuple[int, str, str]:
-    """(status, stdout, stderr) of a command whose stderr is a terminal and whose bar does not wait."""
+    """(status, stdout, stderr) of a command whose stderr is a terminal and whose bar does not
+    wait.
+    """
     import pty
 
     ours, theirs = pty.openpty()
-    program = f"import sys, ckptscope.render.progress as p; p._PATIENCE_S = -1\n{code}\nfrom ckptscope.cli import main; main()"
+    program = (
+        f"import sys, ckptscope.render.progress as p; p._PATIENCE_S = -1\n{code}\nfrom "
+        "ckptscope.cli import main; main()"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60,
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        timeout=60,
         env={**os.environ, "TERM": "xterm"},
-    )  # fmt: skip
+    )
     os.close(theirs)
     shown = b""
     while True:

@@ -1,4 +1,6 @@
-"""The examples really run, are really killed, and their history tells what they really trained on."""
+"""The examples really run, are really killed, and their history tells what they really trained
+on.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from tests.command import ROOT
 from tests.runs.made import reads_of
 
 pytestmark = pytest.mark.tf
-# Examples of one pass, whether the order is known to the reader, and (lost steps, repeated examples) of each restart.
+# Examples of one pass, whether the order is known to the reader, and (lost steps, repeated
+# examples) of each restart.
 EXAMPLES = {
     "plain_loop": (48, [(3, []), (2, [(0, 0, 40)])]),
     "keras_fit": (40, [(3, []), (2, [(2, 0, 20)])]),
@@ -29,9 +32,12 @@ EXAMPLES = {
 def run(request, tmp_path_factory) -> tuple[str, Path, str]:
     directory = tmp_path_factory.mktemp(request.param)
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{request.param}.py"), str(directory)], capture_output=True, text=True,
-        timeout=180, cwd=ROOT,
-    )  # fmt: skip
+        [sys.executable, str(ROOT / "examples" / f"{request.param}.py"), str(directory)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return request.param, directory, done.stdout
 
@@ -56,14 +62,19 @@ def test_every_step_is_where_the_log_says(run):
         assert positions.reason is None
         assert found.columns["step"].tolist() == [step for step, _ in rows]
         # In a fixed order the last id of a batch is the place in its pass.
-        assert [into % size for into in positions.into.tolist()] == [(ids[-1] + 1) % size for _, ids in rows]
+        assert [into % size for into in positions.into.tolist()] == [
+            (ids[-1] + 1) % size for _, ids in rows
+        ]
 
 
 def test_restarts_cost_what_the_log_says(run):
     name, directory, _ = run
     _, expected = EXAMPLES[name]
     history = cs.history(str(directory))
-    told = [(r.dead_steps, [(item.epoch, item.start, item.stop) for item in r.repeated]) for r in history.restarts]
+    told = [
+        (r.dead_steps, [(item.epoch, item.start, item.stop) for item in r.repeated])
+        for r in history.restarts
+    ]
     assert told == expected
     assert all(not restart.skipped for restart in history.restarts)
     processes = list(logged(directory).values())
@@ -74,7 +85,9 @@ def test_restarts_cost_what_the_log_says(run):
         if restart.repeated:
             again = {identity for _, ids in processes[number] for identity in ids}
             (item,) = restart.repeated
-            assert set(range(item.start, item.stop)) <= again & {identity for _, ids in kept for identity in ids}
+            assert set(range(item.start, item.stop)) <= again & {
+                identity for _, ids in kept for identity in ids
+            }
 
 
 def test_effective_reads_are_those_of_the_weights(run):
@@ -108,17 +121,25 @@ def test_frames_and_files(run):
     frame = history.steps_frame()
     rows = [row for rows in logged(directory).values() for row in rows]
     assert frame["step"].tolist() == [step for step, _ in rows]
-    assert int((~frame["is_effective"]).sum()) == sum(restart.dead_steps for restart in history.restarts)
+    assert int((~frame["is_effective"]).sum()) == sum(
+        restart.dead_steps for restart in history.restarts
+    )
     files = history.file_coverage(effective_only=False)
     if name == "plain_loop":  # three files of sixteen records, the first ones read by all attempts
-        assert {Path(file).name for file, *_ in files} == {f"train-{n:05d}.tfrecord" for n in range(3)}
-        assert sum((last - first) * count for _, _, first, last, count in files) == sum(len(ids) for _, ids in rows)
+        assert {Path(file).name for file, *_ in files} == {
+            f"train-{n:05d}.tfrecord" for n in range(3)
+        }
+        assert sum((last - first) * count for _, _, first, last, count in files) == sum(
+            len(ids) for _, ids in rows
+        )
     else:
         assert files == ()
 
 
 def test_a_run_that_is_preempted_again_and_again(tmp_path):
-    """Labels, bands and coverage of the picture in the README, against the ids that were really trained on."""
+    """Labels, bands and coverage of the picture in the README, against the ids that were really
+    trained on.
+    """
     from ckptscope.runs.coverage import coverage_table
     from ckptscope.runs.places import search
     from ckptscope.runs.plot import position_plot
@@ -151,12 +172,19 @@ def test_a_run_that_is_preempted_again_and_again(tmp_path):
     told: Counter[int] = Counter()
     for cell in coverage_table(run).cells:
         for first, last, count in cell.parts:
-            told.update(dict.fromkeys(range(cell.file * 200 + first, cell.file * 200 + last), count))
+            told.update(
+                dict.fromkeys(range(cell.file * 200 + first, cell.file * 200 + last), count)
+            )
     assert told == seen
     bands = [(band.kind, band.axis, band.start, band.stop) for band in position_plot(run).bands]
-    assert bands == [("skipped", "y", 1400, 1600), ("repeated", "x", 250, 325), ("repeated", "x", 325, 404)]
+    assert bands == [
+        ("skipped", "y", 1400, 1600),
+        ("repeated", "x", 250, 325),
+        ("repeated", "x", 325, 404),
+    ]
     assert run.checkpoints[-1].row.verdict == "impossible"
-    # Which examples were seen does not follow from the step any more, and nothing is told that would rest on it.
+    # Which examples were seen does not follow from the step any more, and nothing is told that
+    # would rest on it.
     for step in (250, 350):
         resume = cs.inspect(str(tmp_path / "preempted"), step=step).resume
         assert resume.verdict == "approximate" and resume.loss is None

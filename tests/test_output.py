@@ -24,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("in_samples")
 ESCAPE = "\x1b"
 EXACT, CONDITIONAL, APPROXIMATE = "full_221", "start_index_221", "model_only_221"
 SCHEMAS = [json.loads(path.read_text()) for path in (ROOT / "ckptscope/schema").glob("*.json")]
-REGISTRY = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS])
+REGISTRY = Registry().with_resources(
+    [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS]
+)
 
 
 def validator(title: str) -> jsonschema.Draft202012Validator:
@@ -33,7 +35,7 @@ def validator(title: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema, registry=REGISTRY)
 
 
-# ---------------------------------------------------------------------------------------------------- formats
+# ------------------------------------------------------------ formats
 
 
 @pytest.mark.parametrize("target", samples.TARGETS)
@@ -44,20 +46,26 @@ def test_json_fits_its_schema(call, target):
     assert (found["command"], found["tool_version"]) == ("inspect", VERSION)
     for group in found["groups"]:
         rows = [variable for variable in found["variables"] if variable["role"] == group["role"]]
-        assert (group["num_variables"], group["nbytes"]) == (len(rows), sum(row["nbytes"] for row in rows))
+        assert (group["num_variables"], group["nbytes"]) == (
+            len(rows),
+            sum(row["nbytes"] for row in rows),
+        )
     assert found["checkpoint"]["num_variables"] == len(found["variables"])
 
 
 def test_json_of_damage_and_statistics_fits_its_schema(call, damaged, tmp_path):
     array = np.array([np.nan, np.inf, -np.inf, 1], "float32")
-    prefix = writers.Bundle().array("w", array).array("n", np.full(2, np.nan)).write(tmp_path / "nan")
+    prefix = (
+        writers.Bundle().array("w", array).array("n", np.full(2, np.nan)).write(tmp_path / "nan")
+    )
     for arguments in ((damaged,), (EXACT, "--stats", "--show-elements"), (prefix, "--stats")):
         found = json.loads(call("inspect", *arguments, "--json").out)
         validator("inspect").validate(found)
 
 
 @pytest.mark.parametrize(
-    "arguments", [(EXACT,), (EXACT, "--stats", "--show-elements"), ("saver_v1_115",), ("two_iterators_221",)]
+    "arguments",
+    [(EXACT,), (EXACT, "--stats", "--show-elements"), ("saver_v1_115",), ("two_iterators_221",)],
 )
 def test_json_and_ndjson_and_the_library_agree(call, arguments):
     one = json.loads(call("inspect", *arguments, "--json").out)
@@ -81,12 +89,20 @@ def test_csv_has_a_row_for_each_variable(call, target):
 
 def test_csv_with_statistics(call):
     rows = {
-        row["key"]: row for row in csv.DictReader(io.StringIO(call("inspect", EXACT, "--stats", "--format", "csv").out))
+        row["key"]: row
+        for row in csv.DictReader(
+            io.StringIO(call("inspect", EXACT, "--stats", "--format", "csv").out)
+        )
     }
     key = "optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE"
     with ckptscope.open(EXACT) as checkpoint:
         array = checkpoint[key].astype("float64")
-    for name, value in (("min", array.min()), ("max", array.max()), ("mean", array.mean()), ("std", array.std())):
+    for name, value in (
+        ("min", array.min()),
+        ("max", array.max()),
+        ("mean", array.mean()),
+        ("std", array.std()),
+    ):
         assert float(rows[key][name]) == pytest.approx(value)
     assert rows[key]["num_nan"] == "0"
 
@@ -111,9 +127,17 @@ def test_history_formats(call, form):
     if form == "json":
         validator("history").validate(json.loads(result.out))
     elif form == "ndjson":
-        assert [json.loads(line)["checkpoint"]["step"] for line in result.out.splitlines()] == [4, 8, 12]
+        assert [json.loads(line)["checkpoint"]["step"] for line in result.out.splitlines()] == [
+            4,
+            8,
+            12,
+        ]
     elif form == "csv":
-        assert [row["examples_consumed"] for row in csv.DictReader(io.StringIO(result.out))] == ["16", "32", "48"]
+        assert [row["examples_consumed"] for row in csv.DictReader(io.StringIO(result.out))] == [
+            "16",
+            "32",
+            "48",
+        ]
     elif form == "table":
         assert all(len(line) <= 80 for line in result.out.splitlines())
 
@@ -150,7 +174,7 @@ def test_failing_keeps_the_output_file(call, tmp_path):
     assert path.read_text() == "before"
 
 
-# ---------------------------------------------------------------------------------------------------- the table
+# ------------------------------------------------------------ the table
 
 
 @pytest.mark.parametrize("verbosity", ["", "-v", "-q"])

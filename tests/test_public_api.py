@@ -16,7 +16,8 @@ from ckptscope import errors
 from tests import samples, writers
 from tests.command import ROOT, python
 
-# A callback and a hook derive from classes of Keras and TensorFlow, so these two modules import them.
+# A callback and a hook derive from classes of Keras and TensorFlow, so these two modules import
+# them.
 RECORDERS = ("ckptscope.keras", "ckptscope.recording.estimator_hook")
 MODULES = sorted(
     module.name
@@ -46,7 +47,9 @@ def test_public_names_have_docstrings(path):
     stack = [(node, "") for node in tree.body]
     while stack:
         node, owner = stack.pop()
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) or node.name.startswith("_"):
+        if not isinstance(
+            node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
+        ) or node.name.startswith("_"):
             continue
         assert ast.get_docstring(node), f"{owner}{node.name}"
         if isinstance(node, ast.ClassDef):
@@ -58,7 +61,11 @@ def test_annotations_are_complete(name):
     """Typing :: Typed: every public function says what it takes and gives."""
     module = importlib.import_module(name)
     for function in vars(module).values():
-        if inspect.isfunction(function) and function.__module__ == name and not function.__name__.startswith("_"):
+        if (
+            inspect.isfunction(function)
+            and function.__module__ == name
+            and not function.__name__.startswith("_")
+        ):
             signature = inspect.signature(function)
             assert signature.return_annotation is not inspect.Signature.empty, function
             assert all(p.annotation is not p.empty for p in signature.parameters.values()), function
@@ -83,7 +90,8 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow",
 
 def test_everything_works_without_tensorflow():
     code = BLOCKED.format(
-        modules=["ckptscope", *MODULES], targets=["full_221", "saver_v1_115", "estimator_hook_115", "savedmodel_215"]
+        modules=["ckptscope", *MODULES],
+        targets=["full_221", "saver_v1_115", "estimator_hook_115", "savedmodel_215"],
     )
     result = python(code, cwd=samples.ROOT)
     assert (result.returncode, result.stderr) == (0, "")
@@ -91,14 +99,19 @@ def test_everything_works_without_tensorflow():
 
 def test_plain_import_is_light():
     result = python(
-        "import sys, ckptscope; print(*(n for n in ('numpy','pandas','rich','typer','google') if n in sys.modules))"
+        "import sys, ckptscope; print(*(n for n in "
+        "('numpy','pandas','rich','typer','google') if n in sys.modules))"
     )
     assert result.stdout.split() == []
 
 
-# ---------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------ errors
 
-ERRORS = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, errors.CkptscopeError)]
+ERRORS = [
+    item
+    for item in vars(errors).values()
+    if inspect.isclass(item) and issubclass(item, errors.CkptscopeError)
+]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
@@ -121,7 +134,7 @@ def test_errors_are_also_the_builtin_ones():
         checkpoint["nothing"]
 
 
-# ---------------------------------------------------------------------------------------------------- objects
+# ------------------------------------------------------------ objects
 
 
 def test_open_takes_paths_and_steps():
@@ -187,7 +200,9 @@ def test_html_is_escaped(tmp_path):
     directory = tmp_path / "<img src=x>"
     directory.mkdir()
     bundle = writers.Bundle().array(NASTY, np.ones(2, "float32")).array("global_step", np.array(3))
-    bundle.variant(f"{NASTY}/state", writers.named_state({f"Iterator::Root::{NASTY}": {"i": np.int64(1)}}))
+    bundle.variant(
+        f"{NASTY}/state", writers.named_state({f"Iterator::Root::{NASTY}": {"i": np.int64(1)}})
+    )
     html = cs.inspect(bundle.write(directory / "ckpt-3"))._repr_html_()
     parser = Tags()
     parser.feed(html)

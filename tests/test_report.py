@@ -18,7 +18,9 @@ from tests import samples
 from tests.plugin.conftest import Tab
 from tests.runs.made import at, record, restarted
 
-_DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
+_DECLARED = re.compile(
+    r"^(?:export )?(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE
+)
 
 
 def answers_of(html: str) -> dict:
@@ -44,11 +46,15 @@ def test_its_answers_are_those_of_the_routes(logdir):
         name = run["name"]
         assert answers[answer_key("checkpoints", run=name)] == tab.api("checkpoints", run=name)
         for reads in ("effective", "all"):
-            assert answers[answer_key("coverage", run=name, reads=reads)] == tab.api("coverage", run=name, reads=reads)
+            assert answers[answer_key("coverage", run=name, reads=reads)] == tab.api(
+                "coverage", run=name, reads=reads
+            )
             for y in ("examples", "epoch", "record"):
                 for x in ("step", "time"):
                     parameters = {"run": name, "y": y, "x": x, "reads": reads}
-                    assert answers[answer_key("series", **parameters)] == tab.api("series", n=1500, **parameters)
+                    assert answers[answer_key("series", **parameters)] == tab.api(
+                        "series", n=1500, **parameters
+                    )
         rows = [row for row in tab.api("checkpoints", run=name)["history"] if row["id"]]
         for row in rows:
             assert answers[answer_key("inspect", id=row["id"], variables=False)] == tab.api(
@@ -59,17 +65,30 @@ def test_its_answers_are_those_of_the_routes(logdir):
                 assert answers[answer_key("state", **parameters)] == tab.api("state", **parameters)
             asked += 1
         for a, b in pairwise(rows):
-            assert answers[answer_key("diff", a=a["id"], b=b["id"])] == tab.api("diff", a=a["id"], b=b["id"])
+            assert answers[answer_key("diff", a=a["id"], b=b["id"])] == tab.api(
+                "diff", a=a["id"], b=b["id"]
+            )
     assert asked == 3
 
 
 def test_it_stands_alone(logdir):
     html = make_report(str(logdir)).html
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
-    assert policy.startswith("default-src 'none'") and "http" not in policy and "unsafe-eval" not in policy
-    assert not re.search(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", html.split("<script", 1)[0])
     assert (
-        len(re.findall(r"<script[ >]", re.sub(r"<script>.*?</script>", "<script></script>", html, flags=re.DOTALL)))
+        policy.startswith("default-src 'none'")
+        and "http" not in policy
+        and "unsafe-eval" not in policy
+    )
+    assert not re.search(
+        r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", html.split("<script", 1)[0]
+    )
+    assert (
+        len(
+            re.findall(
+                r"<script[ >]",
+                re.sub(r"<script>.*?</script>", "<script></script>", html, flags=re.DOTALL),
+            )
+        )
         == 3
     )
 
@@ -109,11 +128,14 @@ def test_damage_is_in_the_report(tmp_path):
     assert [row.get("error") is None for row in rows].count(False) == 1
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda path: path / "nowhere", "does not exist"),
-    (lambda path: path, "holds neither a checkpoint nor a recording"),
-    (lambda path: _file(path), "is no directory"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path / "nowhere", "does not exist"),
+        (lambda path: path, "holds neither a checkpoint nor a recording"),
+        (lambda path: _file(path), "is no directory"),
+    ],
+)
 def test_nothing_to_report(tmp_path, call, make, message):
     with pytest.raises(CheckpointNotFoundError, match=message):
         make_report(str(make(tmp_path)))
@@ -145,7 +167,11 @@ def test_modules_can_be_joined():
         for line in text.splitlines():
             assert not line.startswith("import") or known.match(line), (file, line)
             assert not re.match(r"export (?:default|\{|\*)", line), (file, line)
-            assert "import.meta" not in line and "innerHTML" not in line and not re.match(r"\s*await ", line[:1]), (
+            assert (
+                "import.meta" not in line
+                and "innerHTML" not in line
+                and not re.match(r"\s*await ", line[:1])
+            ), (
                 file,
                 line,
             )
@@ -157,9 +183,14 @@ def test_modules_can_be_joined():
     assert set(names) <= set(_DECLARED.findall(joined)), "a module that nothing imports"
 
 
-@pytest.mark.parametrize(("parameters", "expected"), [
-    ({}, "overview"), ({"run": "a b/ü"}, "overview?run=a%20b%2F%C3%BC"), ({"y": 1, "b": True}, "overview?b=true&y=1"),
-    ({"q": "!'()*-._~&="}, "overview?q=!'()*-._~%26%3D"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, "overview"),
+        ({"run": "a b/ü"}, "overview?run=a%20b%2F%C3%BC"),
+        ({"y": 1, "b": True}, "overview?b=true&y=1"),
+        ({"q": "!'()*-._~&="}, "overview?q=!'()*-._~%26%3D"),
+    ],
+)
 def test_keys_are_spelled_as_the_page_spells_them(parameters, expected):
     assert answer_key("overview", **parameters) == expected

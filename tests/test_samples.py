@@ -15,7 +15,14 @@ pytestmark = pytest.mark.usefixtures("in_samples")
 JUDGED = [pytest.param(row, id=row["name"]) for row in samples.JUDGED]
 DECIDABLE = [pytest.param(row, id=row["name"]) for row in samples.JUDGED if row["decidable"]]
 UNDECIDABLE = [pytest.param(row, id=row["name"]) for row in samples.JUDGED if not row["decidable"]]
-COUNTS = ("step", "epoch", "batches_consumed", "examples_consumed", "examples_into_epoch", "batch_size")
+COUNTS = (
+    "step",
+    "epoch",
+    "batches_consumed",
+    "examples_consumed",
+    "examples_into_epoch",
+    "batch_size",
+)
 BAD = {"missing", "partial", "inconsistent", "damaged", "unknown"}
 
 
@@ -38,7 +45,9 @@ def test_files_are_those_of_the_manifest(row):
     for file, digest in row["sha256"].items():
         assert hashlib.sha256((samples.ROOT / file).read_bytes()).hexdigest() == digest, file
     on_disk = {
-        str(path.relative_to(samples.ROOT)) for path in (samples.ROOT / row["target"]).rglob("*") if path.is_file()
+        str(path.relative_to(samples.ROOT))
+        for path in (samples.ROOT / row["target"]).rglob("*")
+        if path.is_file()
     }
     assert on_disk <= set(row["sha256"])
 
@@ -53,7 +62,9 @@ def test_undecidable_is_never_exact_without_a_condition(row):
     resume = inspected(row["target"])["resume"]
     worse = VERDICTS.index(row["truth"]["resume"]) < VERDICTS.index(resume["verdict"])
     if worse and resume["verdict"] == "exact":
-        assert [condition for condition in resume["conditions"] if condition["source"] == "evidence"]
+        assert [
+            condition for condition in resume["conditions"] if condition["source"] == "evidence"
+        ]
 
 
 @pytest.mark.parametrize("row", JUDGED)
@@ -65,8 +76,17 @@ def test_no_claimed_field_is_wrong(row):
 @pytest.mark.parametrize("row", JUDGED)
 def test_every_null_has_its_reason(row):
     report = inspected(row["target"])
-    for position in (report["resume"]["position"], *(iterator["position"] for iterator in report["iterators"])):
-        for name in ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch", "batch_size"):
+    for position in (
+        report["resume"]["position"],
+        *(iterator["position"] for iterator in report["iterators"]),
+    ):
+        for name in (
+            "epoch",
+            "batches_consumed",
+            "examples_consumed",
+            "examples_into_epoch",
+            "batch_size",
+        ):
             assert position[name] is not None or position["reasons"].get(name), (name, position)
 
 
@@ -101,14 +121,17 @@ COMPLETE = [
 def test_complete_positions(row):
     position = inspected(row["target"])["resume"]["position"]
     assert position["class"] == "stored"
-    assert {name: position[name] for name in COUNTS} == {name: row["truth"]["position"][name] for name in COUNTS}
+    assert {name: position[name] for name in COUNTS} == {
+        name: row["truth"]["position"][name] for name in COUNTS
+    }
 
 
 def test_unstarted_position_is_all_zero():
     position = inspected("unstarted_221")["resume"]["position"]
-    assert [position[name] for name in ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")] == [
-        0
-    ] * 4
+    assert [
+        position[name]
+        for name in ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")
+    ] == [0] * 4
 
 
 @pytest.mark.parametrize("row", DECIDABLE)
@@ -123,12 +146,16 @@ def test_exact_ones_have_no_finding_that_says_otherwise(row):
     if row["truth"]["resume"] != "exact":
         return
     findings = inspected(row["target"])["resume"]["findings"]
-    assert [finding["code"] for finding in findings if finding["verdict"] not in (None, "exact")] == []
+    assert [
+        finding["code"] for finding in findings if finding["verdict"] not in (None, "exact")
+    ] == []
 
 
 @pytest.mark.parametrize("row", DECIDABLE)
 def test_loss_of_a_restart_is_all_that_was_consumed(row):
-    """The loss needs the batch size; with it, a run that starts over repeats what it had consumed."""
+    """The loss needs the batch size; with it, a run that starts over repeats what it had
+    consumed.
+    """
     truth = row["truth"]
     if truth["resume"] != "approximate" or "iterator" not in truth["lost"]:
         return
@@ -148,7 +175,9 @@ RUNS = [pytest.param(row, id=row["name"]) for row in samples.ROWS if row.get("hi
 @pytest.mark.parametrize("row", RUNS)
 def test_history(row):
     rows = json.loads(cs.inspect_all(row["target"]).to_json())["history"]
-    assert [found["checkpoint"]["path"] for found in rows] == [truth["target"] for truth in row["history"]]
+    assert [found["checkpoint"]["path"] for found in rows] == [
+        truth["target"] for truth in row["history"]
+    ]
     for found, truth in zip(rows, row["history"], strict=True):
         assert found["verdict"] == truth["truth"]["resume"]
         assert wrong_fields(found["position"], truth["truth"]["position"]) == {}
@@ -169,8 +198,14 @@ def test_iterator_behind_the_step_is_told():
     found = inspected("manager_run_lost_221")
     assert found["iterators"][0]["position"]["batches_consumed"] == 4
     assert found["resume"]["position"]["batches_consumed"] is None
-    assert any(f["component"] == "iterator" and f["status"] == "inconsistent" for f in found["resume"]["findings"])
-    assert any("feeds the training" in c["text"] and c["source"] == "evidence" for c in found["resume"]["conditions"])
+    assert any(
+        f["component"] == "iterator" and f["status"] == "inconsistent"
+        for f in found["resume"]["findings"]
+    )
+    assert any(
+        "feeds the training" in c["text"] and c["source"] == "evidence"
+        for c in found["resume"]["conditions"]
+    )
 
 
 def test_held_elements():

@@ -1,9 +1,9 @@
 """Writes what ckptscope reads: sorted string tables, V2 bundles, V1 files and iterator states.
 
-Independent of the package's readers, so that ``read(write(x)) == x`` says something. Formats: TensorFlow's
-lib/io/table_builder.cc, util/tensor_bundle/tensor_bundle.cc, util/tensor_slice_writer.cc, lib/strings/ordered_code.cc,
-framework/variant_tensor_data.proto, framework/dataset.proto.
-"""
+Independent of the package's readers, so that ``read(write(x)) == x`` says something. Formats:
+TensorFlow's lib/io/table_builder.cc, util/tensor_bundle/tensor_bundle.cc,
+util/tensor_slice_writer.cc, lib/strings/ordered_code.cc, framework/variant_tensor_data.proto,
+framework/dataset.proto."""
 
 from __future__ import annotations
 
@@ -21,14 +21,30 @@ from ckptscope.checkpoint.model import Checkpoint
 MAGIC = 0xDB4775248B80FB57
 FLOAT, STRING, INT64, VARIANT = 1, 7, 9, 21
 NUMPY_NUMBERS = {
-    "float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "complex64": 8, "int64": 9, "bool": 10,
-    "bfloat16": 14, "uint16": 17, "complex128": 18, "float16": 19, "uint32": 22, "uint64": 23, "float8_e5m2": 24,
-    "float8_e4m3fn": 25, "int4": 29, "uint4": 30,
-}  # fmt: skip
+    "float32": 1,
+    "float64": 2,
+    "int32": 3,
+    "uint8": 4,
+    "int16": 5,
+    "int8": 6,
+    "complex64": 8,
+    "int64": 9,
+    "bool": 10,
+    "bfloat16": 14,
+    "uint16": 17,
+    "complex128": 18,
+    "float16": 19,
+    "uint32": 22,
+    "uint64": 23,
+    "float8_e5m2": 24,
+    "float8_e4m3fn": 25,
+    "int4": 29,
+    "uint4": 30,
+}
 Axes = Sequence[tuple[int, int]]
 
 
-# ---------------------------------------------------------------------------------------------------- wire format
+# ------------------------------------------------------------ wire format
 
 
 def varint(value: int) -> bytes:
@@ -67,7 +83,7 @@ def slice_proto(axes: Axes) -> bytes:
     )
 
 
-# ---------------------------------------------------------------------------------------------------- ordered keys
+# ------------------------------------------------------------ ordered keys
 
 
 def ordered_unsigned(value: int) -> bytes:
@@ -76,7 +92,9 @@ def ordered_unsigned(value: int) -> bytes:
 
 
 def ordered_signed(value: int) -> bytes:
-    """As many leading bits as bytes: ones for numbers >= 0, zeros below; then the number in two's complement."""
+    """As many leading bits as bytes: ones for numbers >= 0, zeros below; then the number in
+    two's complement.
+    """
     length = 1
     while not -(1 << (7 * length - 1)) <= value < 1 << (7 * length - 1):
         length += 1
@@ -94,7 +112,7 @@ def slice_key(name: str, axes: Axes) -> bytes:
     return ordered_unsigned(0) + ordered_text(name.encode()) + ordered_unsigned(len(axes)) + numbers
 
 
-# ---------------------------------------------------------------------------------------------------- tables
+# ------------------------------------------------------------ tables
 
 
 def block(entries: Iterable[tuple[bytes, bytes]], restart_every: int = 16) -> bytes:
@@ -106,7 +124,9 @@ def block(entries: Iterable[tuple[bytes, bytes]], restart_every: int = 16) -> by
                 shared += 1
         elif index:
             restarts.append(len(out))
-        out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        out += (
+            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        )
         last = key
     words = (*restarts, len(restarts))
     return bytes(out) + b"".join(word.to_bytes(4, "little") for word in words)
@@ -117,7 +137,11 @@ def table(entries: Mapping[bytes, bytes], block_nbytes: int = 4096, snappy: bool
     out = bytearray()
 
     def put(contents: bytes, compress: bool = False) -> bytes:
-        body = bytes(cramjam.snappy.compress_raw(contents)) + b"\x01" if compress else contents + b"\x00"
+        body = (
+            bytes(cramjam.snappy.compress_raw(contents)) + b"\x01"
+            if compress
+            else contents + b"\x00"
+        )
         handle = varint(len(out)) + varint(len(body) - 1)
         out.extend(body + masked_crc(body))
         return handle
@@ -135,7 +159,7 @@ def table(entries: Mapping[bytes, bytes], block_nbytes: int = 4096, snappy: bool
     return bytes(out) + handles.ljust(40, b"\x00") + MAGIC.to_bytes(8, "little")
 
 
-# ---------------------------------------------------------------------------------------------------- bundles
+# ------------------------------------------------------------ bundles
 
 
 def string_tensor(values: Sequence[bytes]) -> tuple[bytes, bytes]:
@@ -149,7 +173,9 @@ def string_tensor(values: Sequence[bytes]) -> tuple[bytes, bytes]:
 
 
 def variant_tensor(messages: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """(stored bytes, masked checksum) of a variant tensor; each message is a ``VariantTensorDataProto``."""
+    """(stored bytes, masked checksum) of a variant tensor; each message is a
+    ``VariantTensorDataProto``.
+    """
     fed, stored = b"", b""
     for message in messages:
         fed += len(message).to_bytes(8, "little") + message
@@ -168,51 +194,91 @@ class Bundle:
     shards: dict[int, bytearray] = field(default_factory=dict)
     big_endian: bool = False
 
-    def raw(self, key: bytes, dtype: int, shape: Sequence[int], stored: bytes, crc: bytes, shard: int = 0) -> Bundle:
+    def raw(
+        self,
+        key: bytes,
+        dtype: int,
+        shape: Sequence[int],
+        stored: bytes,
+        crc: bytes,
+        shard: int = 0,
+    ) -> Bundle:
         data = self.shards.setdefault(shard, bytearray())
         parts = [number(1, dtype), text(2, shape_proto(shape))]
-        parts += [number(tag, value) for tag, value in ((3, shard), (4, len(data)), (5, len(stored))) if value]
+        parts += [
+            number(tag, value)
+            for tag, value in ((3, shard), (4, len(data)), (5, len(stored)))
+            if value
+        ]
         self.entries[key] = b"".join(parts) + varint(6 << 3 | 5) + crc
         data += stored
         return self
 
-    def array(self, key: str | bytes, values: np.ndarray, shard: int = 0, dtype: int | None = None) -> Bundle:
+    def array(
+        self, key: str | bytes, values: np.ndarray, shard: int = 0, dtype: int | None = None
+    ) -> Bundle:
         name = key.encode() if isinstance(key, str) else key
         if values.dtype == object:
             stored, crc = string_tensor(list(values.reshape(-1)))
             return self.raw(name, STRING, values.shape, stored, crc, shard)
         stored = np.ascontiguousarray(values).tobytes()
         return self.raw(
-            name, dtype or NUMPY_NUMBERS[values.dtype.name], values.shape, stored, masked_crc(stored), shard
+            name,
+            dtype or NUMPY_NUMBERS[values.dtype.name],
+            values.shape,
+            stored,
+            masked_crc(stored),
+            shard,
         )
 
-    def variant(self, key: str, messages: Sequence[bytes], shape: Sequence[int] | None = None) -> Bundle:
+    def variant(
+        self, key: str, messages: Sequence[bytes], shape: Sequence[int] | None = None
+    ) -> Bundle:
         stored, crc = variant_tensor(messages)
-        return self.raw(key.encode(), VARIANT, (len(messages),) if shape is None else shape, stored, crc)
+        return self.raw(
+            key.encode(), VARIANT, (len(messages),) if shape is None else shape, stored, crc
+        )
 
     def sliced(self, key: str, whole: np.ndarray, slices: Sequence[Axes], shard: int = 0) -> Bundle:
         parts = [number(1, NUMPY_NUMBERS[whole.dtype.name]), text(2, shape_proto(whole.shape))]
-        self.entries[key.encode()] = b"".join((*parts, *(text(7, slice_proto(axes)) for axes in slices)))
+        self.entries[key.encode()] = b"".join(
+            (*parts, *(text(7, slice_proto(axes)) for axes in slices))
+        )
         for axes in slices:
-            where = tuple(slice(None) if length < 0 else slice(start, start + length) for start, length in axes)
+            where = tuple(
+                slice(None) if length < 0 else slice(start, start + length)
+                for start, length in axes
+            )
             self.array(slice_key(key, axes), whole[where], shard)
         return self
 
     def graph(self, nodes: Sequence[Mapping[str, object]]) -> Bundle:
-        """Object graph; a node is ``{children: {name: id}, attributes: {name: key}, slots: [(var, name, node)]}``."""
+        """Object graph; a node is ``{children: {name: id}, attributes: {name: key}, slots:
+        [(var, name, node)]}``.
+        """
         proto = trackable_object_graph_pb2.TrackableObjectGraph()
         for node in nodes:
             added = proto.nodes.add()
             for name, child in dict(node.get("children", {})).items():
                 added.children.add(node_id=child, local_name=name)
             for name, key in dict(node.get("attributes", {})).items():
-                added.attributes.add(name=name, checkpoint_key=key, full_name=str(node.get("full_name", "")))
+                added.attributes.add(
+                    name=name, checkpoint_key=key, full_name=str(node.get("full_name", ""))
+                )
             for variable, name, slot in node.get("slots", ()):  # type: ignore[attr-defined]
-                added.slot_variables.add(original_variable_node_id=variable, slot_name=name, slot_variable_node_id=slot)
-        return self.array("_CHECKPOINTABLE_OBJECT_GRAPH", np.array(proto.SerializeToString(), dtype=object))
+                added.slot_variables.add(
+                    original_variable_node_id=variable, slot_name=name, slot_variable_node_id=slot
+                )
+        return self.array(
+            "_CHECKPOINTABLE_OBJECT_GRAPH", np.array(proto.SerializeToString(), dtype=object)
+        )
 
     def index(self, **options: object) -> bytes:
-        header = number(1, self.num_shards) + (number(2, 1) if self.big_endian else b"") + text(3, number(1, 1))
+        header = (
+            number(1, self.num_shards)
+            + (number(2, 1) if self.big_endian else b"")
+            + text(3, number(1, 1))
+        )
         return table({b"": header, **self.entries}, **options)  # type: ignore[arg-type]
 
     def write(self, prefix: Path | str, **options: object) -> str:
@@ -224,12 +290,16 @@ class Bundle:
 
 
 def copy_bundle(checkpoint: Checkpoint, replaced: Mapping[str, Sequence[bytes]]) -> Bundle:
-    """A bundle of one shard again, some of its strings or variants replaced, all checksums right."""
+    """A bundle of one shard again, some of its strings or variants replaced, all checksums
+    right.
+    """
     bundle = Bundle()
     for key, entry in checkpoint.entries.items():
         stored, crc = checkpoint.reader.read_bytes(entry), (entry.crc32c or 0).to_bytes(4, "little")
         if key in replaced:
-            stored, crc = (variant_tensor if entry.dtype.name == "variant" else string_tensor)(replaced[key])
+            stored, crc = (variant_tensor if entry.dtype.name == "variant" else string_tensor)(
+                replaced[key]
+            )
         bundle.raw(key.encode(), entry.dtype.number, entry.shape, stored, crc)
     return bundle
 
@@ -251,11 +321,15 @@ def messages_of(stored: bytes) -> list[bytes]:
     return found
 
 
-# ---------------------------------------------------------------------------------------------------- V1 files
+# ------------------------------------------------------------ V1 files
 
 
-def tensor_proto(values: np.ndarray | Sequence[bytes], dtype: int | None = None, content: bool = True) -> bytes:
-    """A serialized ``TensorProto``; ``content`` puts numbers into ``tensor_content``, else into the typed field."""
+def tensor_proto(
+    values: np.ndarray | Sequence[bytes], dtype: int | None = None, content: bool = True
+) -> bytes:
+    """A serialized ``TensorProto``; ``content`` puts numbers into ``tensor_content``, else into
+    the typed field.
+    """
     array = np.asarray(values) if not isinstance(values, list) else np.array(values, dtype=object)
     proto = tensor_pb2.TensorProto(
         dtype=dtype or (STRING if array.dtype == object else NUMPY_NUMBERS[array.dtype.name])
@@ -282,16 +356,23 @@ def sliced_v1(
         meta = text(1, name.encode()) + text(2, shape_proto(whole.shape)) + number(3, dtype)
         metas += text(1, meta + b"".join(text(4, slice_proto(axes)) for axes in slices))
         for axes in slices:
-            where = tuple(slice(None) if length < 0 else slice(start, start + length) for start, length in axes)
+            where = tuple(
+                slice(None) if length < 0 else slice(start, start + length)
+                for start, length in axes
+            )
             proto = tensor_pb2.TensorProto.FromString(tensor_proto(whole[where], content=False))
             proto.ClearField("tensor_shape")  # as TensorFlow writes them
-            saved = text(1, name.encode()) + text(2, slice_proto(axes)) + text(3, proto.SerializeToString())
+            saved = (
+                text(1, name.encode())
+                + text(2, slice_proto(axes))
+                + text(3, proto.SerializeToString())
+            )
             entries[slice_key(name, axes)] = text(2, saved)
     header = text(1, metas + text(2, number(1, 1)))
     return table({b"": header, **entries}, snappy=snappy, **options)  # type: ignore[arg-type]
 
 
-# ---------------------------------------------------------------------------------------------------- iterator states
+# ------------------------------------------------------------ iterator states
 
 State = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -304,7 +385,10 @@ def _variant(metadata: bytes, tensors: Iterable[bytes]) -> bytes:
 def named_state(state: State) -> list[bytes]:
     """TF 2.0 to 2.14: one variant for each name, one tensor for each of its keys."""
     return [
-        _variant(b"@@".join((name.encode(), *(key.encode() for key in keys))), map(tensor_proto, keys.values()))
+        _variant(
+            b"@@".join((name.encode(), *(key.encode() for key in keys))),
+            map(tensor_proto, keys.values()),
+        )
         for name, keys in state.items()
     ]
 
@@ -333,4 +417,9 @@ def compressed_state(state: State) -> list[bytes]:
 def single_state(state: State) -> list[bytes]:
     """TF 1.15: one variant for all, keys spelt out."""
     keys = [f"{name}:{key}".encode() for name, held in state.items() for key in held]
-    return [_variant(b"@@".join(keys), (tensor_proto(values) for held in state.values() for values in held.values()))]
+    return [
+        _variant(
+            b"@@".join(keys),
+            (tensor_proto(values) for held in state.values() for values in held.values()),
+        )
+    ]

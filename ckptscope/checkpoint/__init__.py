@@ -1,1 +1,3 @@
-"""Checkpoints on disk: finding, listing and reading them. Knows nothing of what an iterator state means."""
+"""Checkpoints on disk: finding, listing and reading them. Knows nothing of what an iterator
+state means.
+"""

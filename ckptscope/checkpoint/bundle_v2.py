@@ -1,8 +1,8 @@
 """TensorBundle V2: ``<prefix>.index`` and ``<prefix>.data-NNNNN-of-NNNNN``.
 
-Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc and tensorflow/core/protobuf/tensor_bundle.proto;
-naming in tensor_bundle/naming.cc; keys of slices in tensorflow/core/util/saved_tensor_slice_util.cc.
-"""
+Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc and
+tensorflow/core/protobuf/tensor_bundle.proto; naming in tensor_bundle/naming.cc; keys of slices in
+tensorflow/core/util/saved_tensor_slice_util.cc."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ from ckptscope.errors import (
 from ckptscope.formats.checksum import RunningChecksum, masked_crc32c
 from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
-from ckptscope.formats.messages import BundleHeader, encode_slice_key, parse_bundle_entry, parse_bundle_header
+from ckptscope.formats.messages import (
+    BundleHeader,
+    encode_slice_key,
+    parse_bundle_entry,
+    parse_bundle_header,
+)
 from ckptscope.formats.sstable import Table
 from ckptscope.formats.tensor_proto import unpack
 
@@ -55,7 +60,9 @@ def open_bundle(prefix: str) -> Checkpoint:
         data = file.read()
     header, entries = _read_index(data, index)
     if header.big_endian:
-        raise UnsupportedFormatError("written on a big-endian machine, which this version does not read", path=index)
+        raise UnsupportedFormatError(
+            "written on a big-endian machine, which this version does not read", path=index
+        )
     shards = [shard_name(prefix, shard, header.num_shards) for shard in range(header.num_shards)]
     reader = BundleReader(prefix, header.num_shards)
     graph, problem = None, None
@@ -65,7 +72,9 @@ def open_bundle(prefix: str) -> Checkpoint:
             graph = parse_object_graph(message)
         except (CkptscopeError, ValueError) as error:
             entry = entries[OBJECT_GRAPH_KEY]
-            problem = Damage("malformed", shards[entry.shard], entry.key, entry.offset, f"object graph: {error}")
+            problem = Damage(
+                "malformed", shards[entry.shard], entry.key, entry.offset, f"object graph: {error}"
+            )
     files = (index, *(shard for shard in shards if os.path.exists(shard)))
     return Checkpoint(
         prefix=prefix,
@@ -92,7 +101,9 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
         for key, value in Table(data, path):
             if header is None:
                 if key:
-                    raise MalformedMessageError("the table has no bundle header; it is no checkpoint index")
+                    raise MalformedMessageError(
+                        "the table has no bundle header; it is no checkpoint index"
+                    )
                 header = parse_bundle_header(value)
                 if not 0 < header.num_shards <= _MAX_SHARDS:
                     raise MalformedMessageError(f"{header.num_shards} shards")
@@ -102,7 +113,9 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
                 raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
             name = key.decode("utf-8", "backslashreplace")
             dtype = dtype_of(entry.dtype)
-            tensor = TensorEntry(name, dtype, entry.shape, entry.shard, entry.offset, entry.nbytes, entry.crc32c)
+            tensor = TensorEntry(
+                name, dtype, entry.shape, entry.shard, entry.offset, entry.nbytes, entry.crc32c
+            )
             if entry.slices:
                 partitioned.append((key, tensor, entry.slices))
             if key[0] == 0:
@@ -111,7 +124,9 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
                 entries[name] = tensor
     except CorruptCheckpointError as error:
         error.path = error.path or path
-        error.structure = error.structure or (f"entry of {key[:200]!r}" if header is not None else "bundle header")
+        error.structure = error.structure or (
+            f"entry of {key[:200]!r}" if header is not None else "bundle header"
+        )
         raise
     if header is None:
         raise MalformedMessageError("the table is empty", path=path, structure="bundle header")
@@ -121,13 +136,21 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
             part = raw_keys.get(encode_slice_key(key, extents))
             if part is None:
                 raise MalformedMessageError(
-                    f"slice {extents.axes} of {tensor.key} is not in the index", path=path, structure="slices"
+                    f"slice {extents.axes} of {tensor.key} is not in the index",
+                    path=path,
+                    structure="slices",
                 )
             slices.append((extents, part))
         entries[tensor.key] = TensorEntry(
-            tensor.key, tensor.dtype, tensor.shape, slices[0][1].shard, slices[0][1].offset,
-            sum(part.nbytes for _, part in slices), None, tuple(slices),
-        )  # fmt: skip
+            tensor.key,
+            tensor.dtype,
+            tensor.shape,
+            slices[0][1].shard,
+            slices[0][1].offset,
+            sum(part.nbytes for _, part in slices),
+            None,
+            tuple(slices),
+        )
     return header, entries
 
 
@@ -156,13 +179,18 @@ class BundleReader:
     def _descriptor(self, shard: int) -> int:
         if shard not in self._descriptors:
             try:
-                self._descriptors[shard] = os.open(self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                self._descriptors[shard] = os.open(
+                    self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0)
+                )
             except FileNotFoundError:
                 raise MissingShardError(
-                    "this data shard is missing; copy it back, or use another checkpoint", path=self.path(shard)
+                    "this data shard is missing; copy it back, or use another checkpoint",
+                    path=self.path(shard),
                 ) from None
             except OSError as error:
-                raise CkptscopeError(f"cannot be read: {error.strerror}", path=self.path(shard)) from None
+                raise CkptscopeError(
+                    f"cannot be read: {error.strerror}", path=self.path(shard)
+                ) from None
         return self._descriptors[shard]
 
     def _span(self, entry: TensorEntry) -> tuple[int, int]:
@@ -173,10 +201,13 @@ class BundleReader:
             size = self._sizes[entry.shard] = os.fstat(descriptor).st_size
         if entry.offset < 0 or entry.nbytes < 0 or entry.offset + entry.nbytes > size:
             raise TruncatedError(
-                f"wants bytes {entry.offset} to {entry.offset + entry.nbytes}, the file has {size}; "
+                f"wants bytes {entry.offset} to {entry.offset + entry.nbytes}, the file "
+                f"has {size}; "
                 "it was cut off, or the save did not finish",
-                path=self.path(entry.shard), structure=entry.key, offset=entry.offset,
-            )  # fmt: skip
+                path=self.path(entry.shard),
+                structure=entry.key,
+                offset=entry.offset,
+            )
         return entry.offset, size
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
@@ -184,10 +215,15 @@ class BundleReader:
         offset, _ = self._span(entry)
         data = os.pread(self._descriptor(entry.shard), entry.nbytes, offset)
         while len(data) < entry.nbytes:  # reads of more than 2 GiB come in parts
-            more = os.pread(self._descriptor(entry.shard), entry.nbytes - len(data), offset + len(data))
+            more = os.pread(
+                self._descriptor(entry.shard), entry.nbytes - len(data), offset + len(data)
+            )
             if not more:
                 raise TruncatedError(
-                    "the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset
+                    "the file shrank while it was read",
+                    path=self.path(entry.shard),
+                    structure=entry.key,
+                    offset=offset,
                 )
             data += more
         return data
@@ -200,7 +236,10 @@ class BundleReader:
             count = os.preadv(descriptor, [target[done:]], offset + done)
             if count == 0:
                 raise TruncatedError(
-                    "the file shrank while it was read", path=self.path(entry.shard), structure=entry.key, offset=offset
+                    "the file shrank while it was read",
+                    path=self.path(entry.shard),
+                    structure=entry.key,
+                    offset=offset,
                 )
             done += count
 
@@ -232,7 +271,8 @@ class BundleReader:
             whole = numpy.empty(entry.shape, dtype)
             for extents, part in entry.slices:
                 where = tuple(
-                    slice(None) if length < 0 else slice(start, start + length) for start, length in extents.axes
+                    slice(None) if length < 0 else slice(start, start + length)
+                    for start, length in extents.axes
                 )
                 values = self.read_array(part)
                 if whole[where].shape != values.shape:
@@ -248,17 +288,26 @@ class BundleReader:
                 strings = _strings(self.read_bytes(entry), entry.num_elements)
                 return numpy.array(strings, dtype=object).reshape(entry.shape)
             if entry.nbytes != math.prod(entry.shape) * dtype.itemsize:
-                raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}")
+                raise MalformedMessageError(
+                    f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
+                )
             if entry.nbytes == 0:
                 return numpy.empty(entry.shape, dtype)
             offset, _ = self._span(entry)
             if entry.shard not in self._maps:
-                self._maps[entry.shard] = mmap.mmap(self._descriptor(entry.shard), 0, access=mmap.ACCESS_READ)
-            flat = numpy.frombuffer(self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset)
+                self._maps[entry.shard] = mmap.mmap(
+                    self._descriptor(entry.shard), 0, access=mmap.ACCESS_READ
+                )
+            flat = numpy.frombuffer(
+                self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset
+            )
             return flat.reshape(entry.shape)
 
     def check(
-        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+        self,
+        entries: Mapping[str, TensorEntry],
+        checksums: bool,
+        progress: Callable[[int], None] | None,
     ) -> list[Damage]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         stored = [
@@ -289,11 +338,17 @@ class BundleReader:
         try:
             self._span(entry)
             if entry.dtype.nbytes and entry.nbytes != entry.num_elements * entry.dtype.nbytes:
-                raise MalformedMessageError(f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}")
+                raise MalformedMessageError(
+                    f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
+                )
             if not checksums or self._intact(entry):
                 return None
             return Damage(
-                "checksum", self.path(entry.shard), key, entry.offset, "stored bytes do not match their checksum"
+                "checksum",
+                self.path(entry.shard),
+                key,
+                entry.offset,
+                "stored bytes do not match their checksum",
             )
         except TruncatedError as error:
             return Damage("short_shard", self.path(entry.shard), key, entry.offset, error.message)
@@ -310,7 +365,11 @@ class BundleReader:
         notes = []
         for shard, end in ends.items():
             path = self.path(shard)
-            extra = os.path.getsize(path) - end if shard not in unreadable and os.path.exists(path) else 0
+            extra = (
+                os.path.getsize(path) - end
+                if shard not in unreadable and os.path.exists(path)
+                else 0
+            )
             if extra > 0:
                 problem = f"{extra} bytes at the end belong to no tensor"
                 notes.append(Damage("unclaimed", path, None, end, problem, fatal=False))
@@ -326,7 +385,11 @@ class BundleReader:
         else:
             running = RunningChecksum()
             for start in range(0, entry.nbytes, _CHUNK_NBYTES):
-                running.feed(self._ahead(entry.shard, entry.offset + start, min(_CHUNK_NBYTES, entry.nbytes - start)))
+                running.feed(
+                    self._ahead(
+                        entry.shard, entry.offset + start, min(_CHUNK_NBYTES, entry.nbytes - start)
+                    )
+                )
             computed = running.masked
         return computed == (entry.crc32c or 0)
 
@@ -348,7 +411,9 @@ def _strings(data: bytes, count: int) -> list[bytes]:
         length, position = read_varint(data, position)
         lengths.append(length)
     if sum(lengths) != len(data) - position - 4:
-        raise MalformedMessageError(f"strings of {sum(lengths)} bytes in {len(data) - position - 4}")
+        raise MalformedMessageError(
+            f"strings of {sum(lengths)} bytes in {len(data) - position - 4}"
+        )
     strings, position = [], position + 4
     for length in lengths:
         strings.append(data[position : position + length])
@@ -357,7 +422,9 @@ def _strings(data: bytes, count: int) -> list[bytes]:
 
 
 def _string_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then all bytes."""
+    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then
+    all bytes.
+    """
     running, position = RunningChecksum(), 0
     for _ in range(count):
         length, position = read_varint(data, position)

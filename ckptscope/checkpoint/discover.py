@@ -1,9 +1,8 @@
 """From whatever path the user has to one checkpoint, and why that one.
 
-A checkpoint is found by its prefix (``model.ckpt-7``), a member file, a directory, a ``checkpoint`` state file, an
-Estimator's or SavedModel's directory, a directory of step-named directories, or ``DIR@STEP``.
-State file: tensorflow/python/training/checkpoint_state.proto, a text protobuf.
-"""
+A checkpoint is found by its prefix (``model.ckpt-7``), a member file, a directory, a ``checkpoint``
+state file, an Estimator's or SavedModel's directory, a directory of step-named directories, or
+``DIR@STEP``. State file: tensorflow/python/training/checkpoint_state.proto, a text protobuf."""
 
 from __future__ import annotations
 
@@ -58,9 +57,13 @@ class Location:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> tuple[int, int, int] | None:
-        """Inode, size and time of the index; None where it is gone. Changes when the checkpoint is replaced."""
+        """Inode, size and time of the index; None where it is gone. Changes when the checkpoint
+        is replaced.
+        """
         try:
-            status = os.stat(f"{self.prefix}.index" if self.format == "tensor_bundle" else self.prefix)
+            status = os.stat(
+                f"{self.prefix}.index" if self.format == "tensor_bundle" else self.prefix
+            )
         except OSError:
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns
@@ -75,25 +78,33 @@ class Location:
         for attempt in (1, 2):
             before = self.fingerprint()
             try:
-                return open_bundle(self.prefix) if self.format == "tensor_bundle" else open_sliced(self.prefix)
+                return (
+                    open_bundle(self.prefix)
+                    if self.format == "tensor_bundle"
+                    else open_sliced(self.prefix)
+                )
             except CkptscopeError:
                 if before == self.fingerprint() and before is not None:
                     raise
             except FileNotFoundError:
                 pass
             except OSError as error:
-                raise CkptscopeError(f"cannot be read: {error.strerror or error}", path=self.prefix) from None
+                raise CkptscopeError(
+                    f"cannot be read: {error.strerror or error}", path=self.prefix
+                ) from None
             if attempt == 2:
-                raise CheckpointChangedError("is being written or removed right now; try again", path=self.prefix)
+                raise CheckpointChangedError(
+                    "is being written or removed right now; try again", path=self.prefix
+                )
         raise AssertionError("unreachable")
 
 
 def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
-    """Files of a directory by the prefix that they belong to: members of a checkpoint, and what is written beside it.
+    """Files of a directory by the prefix that they belong to: members of a checkpoint, and what is
+    written beside it.
 
-    Partners of an Estimator's input pipeline and their state files, on which every checkpoint of the directory depends,
-    are under the empty prefix.
-    """
+    Partners of an Estimator's input pipeline and their state files, on which every checkpoint of
+    the directory depends, are under the empty prefix."""
     found: dict[str, list[os.DirEntry[str]]] = {}
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
@@ -107,7 +118,8 @@ def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the model's checkpoints.
+    """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the
+    model's checkpoints.
 
     Attributes:
         step: number in its name.
@@ -143,10 +155,17 @@ def find(path: str, step: str | None = None) -> Location:
             "remote files are not read by this version; copy the checkpoint here first", path=path
         )
     base, at, suffix = path.rpartition("@")
-    if at and re.fullmatch(r"\d+|latest|-\d+", suffix) and not os.path.exists(path) and os.path.isdir(base):
+    if (
+        at
+        and re.fullmatch(r"\d+|latest|-\d+", suffix)
+        and not os.path.exists(path)
+        and os.path.isdir(base)
+    ):
         path, step = base, suffix
     if step is not None and not re.fullmatch(r"latest|-?\d+", step):
-        raise UsageError(f"--step takes a number, latest, or -K for the K-th from the end, not {step!r}")
+        raise UsageError(
+            f"--step takes a number, latest, or -K for the K-th from the end, not {step!r}"
+        )
     # A prefix may also be the name of a directory; with a slash at its end that is meant.
     is_prefix = not path.endswith("/") and os.path.isfile(f"{path}.index")
     path = path.rstrip("/") if len(path) > 1 else path
@@ -167,37 +186,54 @@ def _of_file(path: str) -> Location:
     member = _MEMBER.match(path)
     if member and (os.path.isfile(f"{member['prefix']}.index")):
         return Location(
-            member["prefix"], "tensor_bundle", f"the checkpoint that {name} belongs to", number_of(member["prefix"])
+            member["prefix"],
+            "tensor_bundle",
+            f"the checkpoint that {name} belongs to",
+            number_of(member["prefix"]),
         )
     if member and _is_v1(member["prefix"]):
-        return replace(_of_file(member["prefix"]), chosen_because=f"the V1 checkpoint that {name} belongs to")
+        return replace(
+            _of_file(member["prefix"]), chosen_because=f"the V1 checkpoint that {name} belongs to"
+        )
     if not os.path.isfile(path):
         if member and os.path.isfile(member["prefix"]):
             return _of_file(member["prefix"])
         raise CheckpointNotFoundError(_nothing_at(path), path=path)
     if path.endswith(_LATER):
-        raise UnsupportedFormatError("Keras files (.keras, .h5) are not read by this version", path=path)
+        raise UnsupportedFormatError(
+            "Keras files (.keras, .h5) are not read by this version", path=path
+        )
     with open(path, "rb") as file:
         head = file.read(64)
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - 8))
         tail = file.read(8)
     if path.endswith(".index"):
-        return Location(path[: -len(".index")], "tensor_bundle", "the given index", number_of(path[: -len(".index")]))
+        return Location(
+            path[: -len(".index")],
+            "tensor_bundle",
+            "the given index",
+            number_of(path[: -len(".index")]),
+        )
     if tail == MAGIC and size >= FOOTER_NBYTES:
         return Location(path, "sliced_v1", "the given file, a V1 checkpoint", number_of(path))
     if b"model_checkpoint_path" in head:
         return _in_directory(os.path.dirname(path) or ".", None, state_file=name)
     if member:
         raise CheckpointNotFoundError(
-            f"belongs to {member['prefix']}, whose .index is missing: the save did not finish, or the file was lost",
+            f"belongs to {member['prefix']}, whose .index is missing: the save did not "
+            "finish, or the file was lost",
             path=path,
         )
     if name == "saved_model.pb":
         return _in_directory(os.path.dirname(path) or ".", None)
-    kind = "an empty file" if size == 0 else "a text file" if _is_text(head) else "no checkpoint file"
+    kind = (
+        "an empty file" if size == 0 else "a text file" if _is_text(head) else "no checkpoint file"
+    )
     raise CheckpointNotFoundError(
-        f"is {kind}; give a prefix (model.ckpt-7), an .index file, or the directory with checkpoints", path=path
+        f"is {kind}; give a prefix (model.ckpt-7), an .index file, or the directory with "
+        "checkpoints",
+        path=path,
     )
 
 
@@ -209,9 +245,14 @@ def _nothing_at(path: str) -> str:
     directory = os.path.dirname(path) or "."
     if not os.path.isdir(directory):
         return f"does not exist, nor does the directory {directory}"
-    debris = sorted(name for name in os.listdir(directory) if name.startswith(os.path.basename(path) + "."))
+    debris = sorted(
+        name for name in os.listdir(directory) if name.startswith(os.path.basename(path) + ".")
+    )
     if debris:
-        return f"has no .index, only {', '.join(debris[:3])}: the save did not finish, or the index was lost"
+        return (
+            f"has no .index, only {', '.join(debris[:3])}: the save did not finish, or the "
+            "index was lost"
+        )
     nearby = [os.path.basename(location.prefix) for location in checkpoints_in(directory)]
     listed = ", ".join(nearby[-5:])
     return (
@@ -222,23 +263,45 @@ def _nothing_at(path: str) -> str:
 
 
 def is_index(name: str) -> bool:
-    """Whether a file of that name is a checkpoint's index; those of input partners and unfinished saves are not."""
-    return name.endswith(".index") and "_temp_" not in name and not _PARTNER.match(name[: -len(".index")])
+    """Whether a file of that name is a checkpoint's index; those of input partners and
+    unfinished saves are not.
+    """
+    return (
+        name.endswith(".index")
+        and "_temp_" not in name
+        and not _PARTNER.match(name[: -len(".index")])
+    )
 
 
 def checkpoints_in(directory: str) -> list[Location]:
-    """Checkpoints whose index lies in this directory, in step order; input partners and temporary files left out."""
+    """Checkpoints whose index lies in this directory, in step order; input partners and
+    temporary files left out.
+    """
     found = []
     for name in sorted(os.listdir(directory)):
         if name.endswith(".index"):
             prefix = os.path.join(directory, name[: -len(".index")])
             if is_index(name):
-                found.append(Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix)))
-        elif _NUMBER.search(name) and not _MEMBER.match(name) and _is_v1(os.path.join(directory, name)):
+                found.append(
+                    Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix))
+                )
+        elif (
+            _NUMBER.search(name)
+            and not _MEMBER.match(name)
+            and _is_v1(os.path.join(directory, name))
+        ):
             found.append(
-                Location(os.path.join(directory, name), "sliced_v1", "found in the directory", number_of(name))
+                Location(
+                    os.path.join(directory, name),
+                    "sliced_v1",
+                    "found in the directory",
+                    number_of(name),
+                )
             )
-    return sorted(found, key=lambda location: (location.number is not None, location.number or 0, location.prefix))
+    return sorted(
+        found,
+        key=lambda location: (location.number is not None, location.number or 0, location.prefix),
+    )
 
 
 def _is_v1(path: str) -> bool:
@@ -262,7 +325,8 @@ def all_in(path: str) -> list[Location]:
     found = checkpoints_in(directory)
     if not found:
         found = [
-            replace(find(os.path.join(directory, name)), number=number) for number, name in _step_directories(directory)
+            replace(find(os.path.join(directory, name)), number=number)
+            for number, name in _step_directories(directory)
         ]
     if not found:
         return [find(path)]
@@ -273,7 +337,11 @@ def _step_directories(directory: str) -> list[tuple[int, str]]:
     found = []
     for name in os.listdir(directory):
         match = STEP_DIRECTORY.match(name)
-        if match and os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name)):
+        if (
+            match
+            and os.path.isdir(os.path.join(directory, name))
+            and _has_checkpoint(os.path.join(directory, name))
+        ):
             found.append((int(match[1]), name))
     return sorted(found)
 
@@ -294,7 +362,9 @@ def read_state_file(path: str) -> tuple[str | None, tuple[str, ...]]:
     except OSError:
         return None, ()
     latest = re.search(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
-    others = re.findall(r'^\s*all_model_checkpoint_paths:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    others = re.findall(
+        r'^\s*all_model_checkpoint_paths:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE
+    )
     return (_unescape(latest[1]) if latest else None), tuple(map(_unescape, others))
 
 
@@ -313,7 +383,9 @@ def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE
         os.path.join(directory, "saved_model.pb")
     ):
         prefix = os.path.join(directory, "variables", "variables")
-        return Location(prefix, "tensor_bundle", "the variables of the SavedModel", None, is_saved_model=True)
+        return Location(
+            prefix, "tensor_bundle", "the variables of the SavedModel", None, is_saved_model=True
+        )
     found = checkpoints_in(directory)
     if not found:
         return _below(directory, step)
@@ -324,18 +396,29 @@ def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE
         return _latest(directory, found, latest, state_file)
     chosen = found[-1]
     only = len(found) == 1
-    because = "the only checkpoint there" if only else "the highest number there (no state file says which is latest)"
+    because = (
+        "the only checkpoint there"
+        if only
+        else "the highest number there (no state file says which is latest)"
+    )
     return replace(chosen, chosen_because=because)
 
 
 def _latest(directory: str, found: list[Location], latest: str, state_file: str) -> Location:
     """The checkpoint that the state file names, here or where it was written."""
     name = os.path.basename(latest)
-    here = os.path.join(directory, name) if os.path.isabs(latest) else os.path.join(directory, latest)
+    here = (
+        os.path.join(directory, name) if os.path.isabs(latest) else os.path.join(directory, latest)
+    )
     notes = []
     for prefix in (here, os.path.join(directory, name), latest):
         known = next(
-            (location for location in found if os.path.normpath(location.prefix) == os.path.normpath(prefix)), None
+            (
+                location
+                for location in found
+                if os.path.normpath(location.prefix) == os.path.normpath(prefix)
+            ),
+            None,
         )
         if known is None and os.path.isfile(f"{prefix}.index"):
             known = Location(prefix, "tensor_bundle", "", number_of(prefix))
@@ -344,11 +427,15 @@ def _latest(directory: str, found: list[Location], latest: str, state_file: str)
             if os.path.isabs(latest) and not os.path.exists(f"{latest}.index"):
                 because += ", which still has the directory's old place"
                 notes.append(
-                    f"the state file {state_file} names {latest}, which is not there; TensorFlow's latest_checkpoint will not find it"
+                    f"the state file {state_file} names {latest}, which is not there; "
+                    "TensorFlow's latest_checkpoint will not find it"
                 )
             newer = [location for location in found if (location.number or 0) > (known.number or 0)]
             if newer and known.number is not None:
-                notes.append(f"{os.path.basename(newer[-1].prefix)} is newer than the one that the state file names")
+                notes.append(
+                    f"{os.path.basename(newer[-1].prefix)} is newer than the one that the "
+                    "state file names"
+                )
             return replace(known, chosen_because=because, notes=tuple(notes))
     chosen = found[-1]
     missing = f"the state file {state_file} names {name}, which is missing"
@@ -365,14 +452,20 @@ def _by_step(directory: str, found: list[Location], step: str) -> Location:
     if number < 0:
         if -number > len(found):
             raise CheckpointNotFoundError(
-                f"has {len(found)} checkpoints, so there is no --step {step}; there are {_numbers(found)}",
+                f"has {len(found)} checkpoints, so there is no --step {step}; there are "
+                f"{_numbers(found)}",
                 path=directory,
             )
-        return replace(found[number], chosen_because=f"--step {step}: number {len(found) + number + 1} of {len(found)}")
+        return replace(
+            found[number],
+            chosen_because=f"--step {step}: number {len(found) + number + 1} of {len(found)}",
+        )
     for location in found:
         if location.number == number:
             return replace(location, chosen_because=f"--step {step}")
-    raise CheckpointNotFoundError(f"holds no checkpoint of step {step}; there are {_numbers(found)}", path=directory)
+    raise CheckpointNotFoundError(
+        f"holds no checkpoint of step {step}; there are {_numbers(found)}", path=directory
+    )
 
 
 def _below(directory: str, step: str | None) -> Location:
@@ -393,44 +486,65 @@ def _below(directory: str, step: str | None) -> Location:
     inside = sorted(
         name
         for name in names
-        if os.path.isdir(os.path.join(directory, name)) and _has_checkpoint(os.path.join(directory, name))
+        if os.path.isdir(os.path.join(directory, name))
+        and _has_checkpoint(os.path.join(directory, name))
     )
     if len(inside) == 1:
         inner = find(os.path.join(directory, inside[0]), step)
         return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
     if inside:
         raise CheckpointNotFoundError(
-            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}", path=directory
+            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}",
+            path=directory,
         )
     if any(name.endswith(_LATER) for name in names):
-        raise UnsupportedFormatError("Keras files (.keras, .h5) are not read by this version", path=directory)
-    debris = [name for name in names if ".data-" in name or "_temp" in name or name.endswith(".meta")]
+        raise UnsupportedFormatError(
+            "Keras files (.keras, .h5) are not read by this version", path=directory
+        )
+    debris = [
+        name for name in names if ".data-" in name or "_temp" in name or name.endswith(".meta")
+    ]
     if debris:
         raise CheckpointNotFoundError(
-            f"holds no index, only {', '.join(sorted(debris)[:3])}: the save did not finish", path=directory
+            f"holds no index, only {', '.join(sorted(debris)[:3])}: the save did not finish",
+            path=directory,
         )
     if STATE_FILE in names:
         latest, _ = read_state_file(os.path.join(directory, STATE_FILE))
-        raise CheckpointNotFoundError(f"its state file names {latest}, but no checkpoint is there", path=directory)
+        raise CheckpointNotFoundError(
+            f"its state file names {latest}, but no checkpoint is there", path=directory
+        )
     raise CheckpointNotFoundError("holds no checkpoint", path=directory)
 
 
 def _input_names(directory: str) -> tuple[str, ...]:
-    """Names of an input pipeline's checkpoints and state files. Every checkpoint of a directory asks for them."""
+    """Names of an input pipeline's checkpoints and state files. Every checkpoint of a directory
+    asks for them.
+    """
     changed_ns = os.stat(directory).st_mtime_ns
     # A directory that has just changed may change again without a new time.
     is_settled = time.time_ns() - changed_ns > _SETTLED_NS
-    return _listed(directory, changed_ns) if is_settled else _listed.__wrapped__(directory, changed_ns)
+    return (
+        _listed(directory, changed_ns) if is_settled else _listed.__wrapped__(directory, changed_ns)
+    )
 
 
 @functools.lru_cache(maxsize=4)
 def _listed(directory: str, changed_ns: int) -> tuple[str, ...]:
     del changed_ns
-    return tuple(sorted(name for name in os.listdir(directory) if name.startswith(("input", f"{STATE_FILE}_input"))))
+    return tuple(
+        sorted(
+            name
+            for name in os.listdir(directory)
+            if name.startswith(("input", f"{STATE_FILE}_input"))
+        )
+    )
 
 
 def unfinished_input(location: Location) -> tuple[str, str] | None:
-    """(state file, name) where an input pipeline's state file names a temporary part of a save as the latest."""
+    """(state file, name) where an input pipeline's state file names a temporary part of a save
+    as the latest.
+    """
     directory = os.path.dirname(location.prefix) or "."
     try:
         names = [name for name in _input_names(directory) if name.startswith(STATE_FILE)]

@@ -10,15 +10,21 @@ from ckptscope.checkpoint.object_graph import ObjectGraph, ObjectNode
 def layers_without_variables(graph: ObjectGraph) -> list[str]:
     """Object paths of layers that hold no variables: activations, Flatten, and perhaps Dropout.
 
-    Keras 3 lists layers under ``_operations`` or ``_layers``, the input first; Keras 2 names them ``layer-N``.
-    """
+    Keras 3 lists layers under ``_operations`` or ``_layers``, the input first; Keras 2 names them
+    ``layer-N``."""
     found = []
     for node in graph.nodes:
         for name, child in node.children:
             target = graph.nodes[child]
             if name in ("_operations", "_layers"):
-                items = [(number, graph.nodes[item]) for number, item in target.children if number.isdigit()]
-                first_input = name == "_operations" or any(edge == "_functional" for edge, _ in node.children)
+                items = [
+                    (number, graph.nodes[item])
+                    for number, item in target.children
+                    if number.isdigit()
+                ]
+                first_input = name == "_operations" or any(
+                    edge == "_functional" for edge, _ in node.children
+                )
                 for number, layer in items:
                     if (
                         not layer.attributes

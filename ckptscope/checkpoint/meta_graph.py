@@ -1,7 +1,7 @@
 """What the ``.meta`` graph beside a Saver checkpoint shows about the program that wrote it.
 
-Source: tensorflow/core/protobuf/meta_graph.proto; op names in tensorflow/core/ops/*.cc. The graph is read, never run.
-"""
+Source: tensorflow/core/protobuf/meta_graph.proto; op names in tensorflow/core/ops/*.cc. The graph
+is read, never run."""
 
 from __future__ import annotations
 
@@ -24,57 +24,46 @@ if TYPE_CHECKING:
 
 # Ops that draw from a hidden state that no checkpoint holds.
 RANDOM_OPS = frozenset(
-    (
-        *(
-            "RandomUniform",
-            "RandomUniformInt",
-            "RandomStandardNormal",
-            "TruncatedNormal",
-            "ParameterizedTruncatedNormal",
-        ),
-        *("RandomShuffle", "RandomGamma", "RandomPoisson", "RandomPoissonV2", "Multinomial", "RandomCrop"),
-        *(
-            "SampleDistortedBoundingBox",
-            "SampleDistortedBoundingBoxV2",
-            "RandomGammaGrad",
-            "FixedUnigramCandidateSampler",
-        ),
-        *(
-            "LogUniformCandidateSampler",
-            "UniformCandidateSampler",
-            "LearnedUnigramCandidateSampler",
-            "AllCandidateSampler",
-        ),
-        *("ThreadUnsafeUnigramCandidateSampler", "FractionalMaxPool", "FractionalAvgPool"),
-    )
+    """
+    RandomUniform RandomUniformInt RandomStandardNormal TruncatedNormal
+    ParameterizedTruncatedNormal RandomShuffle RandomGamma RandomPoisson RandomPoissonV2
+    Multinomial RandomCrop SampleDistortedBoundingBox SampleDistortedBoundingBoxV2
+    RandomGammaGrad FixedUnigramCandidateSampler LogUniformCandidateSampler
+    UniformCandidateSampler LearnedUnigramCandidateSampler AllCandidateSampler
+    ThreadUnsafeUnigramCandidateSampler FractionalMaxPool FractionalAvgPool
+    """.split()
 )
 _VARIABLE_OPS = frozenset(("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable"))
 # tf.data's get_seed makes its seeds with Select(both are zero, another constant, the seed).
 _LOOKED_THROUGH = {"Identity": 0, "Cast": 0, "Select": 2, "SelectV2": 2}
 # Which input of an update is the learning rate (tensorflow/core/ops/training_ops.cc).
 _RATE_INPUT = {
-    "ApplyGradientDescent": 1, "ApplyProximalGradientDescent": 1, "ApplyMomentum": 2, "ApplyKerasMomentum": 2, "ApplyAdam": 5,
-    "ApplyAdaMax": 4, "ApplyAdagrad": 2, "ApplyAdagradV2": 2, "ApplyAdadelta": 3, "ApplyRMSProp": 3, "ApplyCenteredRMSProp": 4,
-    "ApplyFtrl": 4, "ApplyFtrlV2": 4,
-}  # fmt: skip
+    "ApplyGradientDescent": 1,
+    "ApplyProximalGradientDescent": 1,
+    "ApplyMomentum": 2,
+    "ApplyKerasMomentum": 2,
+    "ApplyAdam": 5,
+    "ApplyAdaMax": 4,
+    "ApplyAdagrad": 2,
+    "ApplyAdagradV2": 2,
+    "ApplyAdadelta": 3,
+    "ApplyRMSProp": 3,
+    "ApplyCenteredRMSProp": 4,
+    "ApplyFtrl": 4,
+    "ApplyFtrlV2": 4,
+}
 _KEEPS_STATE = re.compile(
     r"(Read|Assign|VarHandle|Variable|Resource(Scatter|Gather)|Mutable|LookupTable|Queue|Stack(Push|Pop)|Barrier)"
 )
 _PY_OPS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
 _SAME_NUMBER = frozenset(
-    (
-        *("PrefetchDataset", "ModelDataset", "OptimizeDataset", "OptimizeDatasetV2", "OptionsDataset", "CacheDataset"),
-        *(
-            "ShuffleDataset",
-            "ShuffleDatasetV2",
-            "ShuffleDatasetV3",
-            "CacheDatasetV2",
-            "MapDataset",
-            "ParallelMapDataset",
-        ),
-        *("ParallelMapDatasetV2", "MaxIntraOpParallelismDataset", "PrivateThreadPoolDataset", "ScanDataset"),
-        *("AssertCardinalityDataset", "RepeatDataset", "ShuffleAndRepeatDataset", "ShuffleAndRepeatDatasetV2"),
-    )
+    """
+    PrefetchDataset ModelDataset OptimizeDataset OptimizeDatasetV2 OptionsDataset CacheDataset
+    ShuffleDataset ShuffleDatasetV2 ShuffleDatasetV3 CacheDatasetV2 MapDataset
+    ParallelMapDataset ParallelMapDatasetV2 MaxIntraOpParallelismDataset
+    PrivateThreadPoolDataset ScanDataset AssertCardinalityDataset RepeatDataset
+    ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2
+    """.split()
 )
 
 
@@ -128,7 +117,8 @@ class MetaGraph:
         tensorflow_version: of the writer.
         optimizer_ops: updates that the training op makes.
         has_train_op: a training op is in its collection, so that what it reaches is known.
-        random_ops: (name, op) of random ops that the training op reaches other than through initializers.
+        random_ops: (name, op) of random ops that the training op reaches other than through
+            initializers.
         trainable: names of trainable variables.
         variables: names of all saved variables.
         global_step: name of the step variable, from the GLOBAL_STEP collection.
@@ -172,7 +162,9 @@ class _Graph:
 
     def __init__(self, graph: GraphDef) -> None:
         self.nodes: dict[str, NodeDef] = {node.name: node for node in graph.node}
-        self.functions = {function.signature.name: list(function.node_def) for function in graph.library.function}
+        self.functions = {
+            function.signature.name: list(function.node_def) for function in graph.library.function
+        }
 
     def inputs(self, node: NodeDef) -> Iterator[NodeDef]:
         for name in node.input:
@@ -181,12 +173,18 @@ class _Graph:
                 yield found
 
     def argument(self, node: NodeDef, index: int) -> NodeDef | None:
-        """Input ``index``, looking through Identity, and through the Select that replaces a seed of (0, 0)."""
+        """Input ``index``, looking through Identity, and through the Select that replaces a
+        seed of (0, 0).
+        """
         if index >= len(node.input):
             return None
         found = self.nodes.get(_node_name(node.input[index]))
         for _ in range(16):
-            if found is None or found.op not in _LOOKED_THROUGH or len(found.input) <= _LOOKED_THROUGH[found.op]:
+            if (
+                found is None
+                or found.op not in _LOOKED_THROUGH
+                or len(found.input) <= _LOOKED_THROUGH[found.op]
+            ):
                 break
             found = self.nodes.get(_node_name(found.input[_LOOKED_THROUGH[found.op]]))
         return found
@@ -252,7 +250,9 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     graph = _Graph(proto.graph_def)
     collections = proto.collection_def
     train_ops = [
-        graph.nodes[_node_name(name)] for name in _node_list(collections, "train_op") if _node_name(name) in graph.nodes
+        graph.nodes[_node_name(name)]
+        for name in _node_list(collections, "train_op")
+        if _node_name(name) in graph.nodes
     ]
     updates = [node for node in graph.nodes.values() if _is_update(node)]
     roots = train_ops or updates
@@ -262,18 +262,25 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     return MetaGraph(
         path=path,
         tensorflow_version=proto.meta_info_def.tensorflow_version,
-        optimizer_ops=tuple(_optimizer_op(graph, node) for node in updates if not train_ops or node.name in names),
+        optimizer_ops=tuple(
+            _optimizer_op(graph, node) for node in updates if not train_ops or node.name in names
+        ),
         has_train_op=bool(roots),
         random_ops=random_ops,
         trainable=frozenset(_variable_names(collections, "trainable_variables")),
         variables=frozenset(_variable_names(collections, "variables")),
         global_step=next(iter(_variable_names(collections, "global_step")), None),
         has_iterator=any(
-            node.op.startswith("Iterator") and node.op in ("Iterator", "IteratorV2", "OneShotIterator")
+            node.op.startswith("Iterator")
+            and node.op in ("Iterator", "IteratorV2", "OneShotIterator")
             for node in graph.nodes.values()
         ),
-        iterator_saved=any("terator" in name for name in _node_list(collections, "saveable_objects")),
-        is_estimator="ready_op" in collections or "ready_for_local_init_op" in collections or "savers" in collections,
+        iterator_saved=any(
+            "terator" in name for name in _node_list(collections, "saveable_objects")
+        ),
+        is_estimator="ready_op" in collections
+        or "ready_for_local_init_op" in collections
+        or "savers" in collections,
         pipeline=_pipeline(graph, names),
     )
 
@@ -309,8 +316,11 @@ def _optimizer_op(graph: _Graph, node: NodeDef) -> OptimizerOp:
     for index in range(len(node.input)):
         found = graph.argument(node, index)
         variables.append(found.name if found is not None and found.op in _VARIABLE_OPS else None)
-    # Slots are named after their variable; other variables among the inputs are learning rates and the like.
-    slots = tuple(name for name in variables[1:] if name is not None and name.startswith(f"{variables[0]}/"))
+    # Slots are named after their variable; other variables among the inputs are learning rates and
+    # the like.
+    slots = tuple(
+        name for name in variables[1:] if name is not None and name.startswith(f"{variables[0]}/")
+    )
     op = node.op.removeprefix("Resource")
     rate = graph.argument(node, _RATE_INPUT[op]) if op in _RATE_INPUT else None
     behind = graph.reach([rate], _in_initializer) if rate is not None else []
@@ -326,7 +336,9 @@ def _pipeline(graph: _Graph, reached: set[str]) -> GraphPipeline | None:
             continue
         iterator = _node_name(node.input[1])
         feeds_training = any(
-            other.op.startswith("IteratorGetNext") and other.name in reached and _node_name(other.input[0]) == iterator
+            other.op.startswith("IteratorGetNext")
+            and other.name in reached
+            and _node_name(other.input[0]) == iterator
             for other in graph.nodes.values()
             if other.input
         )
@@ -338,10 +350,11 @@ def _pipeline(graph: _Graph, reached: set[str]) -> GraphPipeline | None:
 
 
 def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | None:
-    """(facts, data files) of a dataset's own graph, a serialized ``GraphDef`` whose ``_Retval`` is the dataset.
+    """(facts, data files) of a dataset's own graph, a serialized ``GraphDef`` whose ``_Retval`` is
+    the dataset.
 
-    Files are the constants that sources of records and lines read, also where an outer dataset hands them on.
-    """
+    Files are the constants that sources of records and lines read, also where an outer dataset
+    hands them on."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto import graph_pb2
 
@@ -356,9 +369,12 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     everything = graph.reach([chosen], lambda node: False)
     reads = any(node.op.startswith(_FILE_SOURCES) for node in everything)
     texts = (
-        value for node in everything if reads and node.op.startswith((*_FILE_SOURCES, "TensorSliceDataset"))
-        for value in graph.constant(node, 0) or () if isinstance(value, bytes)
-    )  # fmt: skip
+        value
+        for node in everything
+        if reads and node.op.startswith((*_FILE_SOURCES, "TensorSliceDataset"))
+        for value in graph.constant(node, 0) or ()
+        if isinstance(value, bytes)
+    )
     return _pipeline_below(graph, chosen), tuple(
         dict.fromkeys(text.decode("utf-8", "backslashreplace") for text in texts)
     )
@@ -379,11 +395,15 @@ def _pipeline_below(graph: _Graph, chosen: NodeDef) -> GraphPipeline:
         drops_remainder=drops,
         epoch_size=_cardinality(graph, chosen, batch),
         seeds=tuple(_seeds(graph, datasets)),
-        range_from_zero=all(graph.integer(node, 0) == 0 and graph.integer(node, 2) == 1 for node in ranges),
+        range_from_zero=all(
+            graph.integer(node, 0) == 0 and graph.integer(node, 2) == 1 for node in ranges
+        ),
         nondeterministic=tuple(node.op for node in datasets if _is_nondeterministic(graph, node)),
         random_ops=tuple(node.op for node in everything if node.op in RANDOM_OPS),
         python_ops=tuple(node.op for node in everything if node.op in _PY_OPS),
-        stateful_ops=tuple(dict.fromkeys(node.op for node in everything if _KEEPS_STATE.match(node.op))),
+        stateful_ops=tuple(
+            dict.fromkeys(node.op for node in everything if _KEEPS_STATE.match(node.op))
+        ),
     )
 
 
@@ -401,7 +421,10 @@ def _batch_of(graph: _Graph, node: NodeDef | None) -> tuple[int | None, bool | N
         captured = len(node.attr["Targuments"].list.type)
         size, drop = graph.integer(node, 1 + captured), graph.constant(node, 3 + captured)
     else:
-        size, drop = graph.integer(node, 1), graph.constant(node, 2 if not node.op.startswith("Parallel") else 3)
+        size, drop = (
+            graph.integer(node, 1),
+            graph.constant(node, 2 if not node.op.startswith("Parallel") else 3),
+        )
     return size, bool(drop[0]) if drop and isinstance(drop[0], bool) else None
 
 
@@ -433,16 +456,27 @@ def _cardinality(graph: _Graph, node: NodeDef | None, batch: NodeDef | None) -> 
             return 1 if node.op == "TensorDataset" else _rows(graph, node)
         elif node.op == "RangeDataset":
             start, stop, step = (graph.integer(node, index) for index in range(3))
-            return None if start is None or stop is None or not step else max(0, -(-(stop - start) // step))
+            return (
+                None
+                if start is None or stop is None or not step
+                else max(0, -(-(stop - start) // step))
+            )
         elif node.op == "TakeDataset" or node.op == "SkipDataset":
-            below, count = _cardinality(graph, graph.argument(node, 0), batch), graph.integer(node, 1)
+            below, count = (
+                _cardinality(graph, graph.argument(node, 0), batch),
+                graph.integer(node, 1),
+            )
             if below is None or count is None or (batch is not None and not inside) or count < 0:
                 return None
             return min(below, count) if node.op == "TakeDataset" else max(0, below - count)
         elif node.op == "ShardDataset":
             below = _cardinality(graph, graph.argument(node, 0), batch)
             total, index = graph.integer(node, 1), graph.integer(node, 2)
-            return None if below is None or not total or index is None else max(0, -(-(below - index) // total))
+            return (
+                None
+                if below is None or not total or index is None
+                else max(0, -(-(below - index) // total))
+            )
         elif node.op not in _SAME_NUMBER:
             return None
         node = graph.argument(node, 0)

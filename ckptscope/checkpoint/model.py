@@ -28,7 +28,8 @@ class TensorEntry:
         shard: number of the data file.
         offset: first byte in that file.
         nbytes: stored bytes (for slices: their sum).
-        crc32c: masked checksum of the stored bytes; None where the format keeps none for a single tensor.
+        crc32c: masked checksum of the stored bytes; None where the format keeps none for a single
+            tensor.
         slices: (extents, entry) pairs of a partitioned tensor, else empty.
     """
 
@@ -55,7 +56,8 @@ class Damage:
     """One thing wrong with the stored bytes.
 
     Attributes:
-        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed``, ``index`` or ``unclaimed``.
+        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed``, ``index`` or
+            ``unclaimed``.
         fatal: restoring would raise.
     """
 
@@ -74,16 +76,23 @@ class TensorReader(Protocol):
         """The stored bytes of an entry without slices."""
 
     def read_into(self, entry: TensorEntry, start: int, target: memoryview) -> None:
-        """Fill ``target`` with stored bytes of an entry without slices, from byte ``start`` of it on."""
+        """Fill ``target`` with stored bytes of an entry without slices, from byte ``start`` of
+        it on.
+        """
 
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
         """The tensor's values, a view of the mapped file where the dtype allows."""
 
     def read_values(self, entry: TensorEntry, limit: int) -> list[Any]:
-        """At most ``limit`` leading elements as Python values, without NumPy unless the tensor is in slices."""
+        """At most ``limit`` leading elements as Python values, without NumPy unless the tensor
+        is in slices.
+        """
 
     def check(
-        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+        self,
+        entries: Mapping[str, TensorEntry],
+        checksums: bool,
+        progress: Callable[[int], None] | None,
     ) -> list[Damage]:
         """Compare the files with what the index says; with ``checksums`` read every byte."""
 
@@ -162,7 +171,9 @@ class Checkpoint:
 
             close = difflib.get_close_matches(key, list(self.entries), n=3, cutoff=0.3)
             hint = f"; the closest are {', '.join(close)}" if close else ""
-            raise TensorNotFoundError(f"no variable {key!r} in this checkpoint{hint}", path=self.prefix)
+            raise TensorNotFoundError(
+                f"no variable {key!r} in this checkpoint{hint}", path=self.prefix
+            )
         return found
 
     def values(self, key: str, limit: int = 64) -> list[Any]:

@@ -1,8 +1,8 @@
 """The object graph of an object-based checkpoint.
 
-Source: tensorflow/core/protobuf/trackable_object_graph.proto; tensorflow/python/checkpoint/. Node 0 is the root.
-One object reachable under several names is one node with several paths; the shortest comes first.
-"""
+Source: tensorflow/core/protobuf/trackable_object_graph.proto; tensorflow/python/checkpoint/. Node 0
+is the root. One object reachable under several names is one node with several paths; the shortest
+comes first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ckptscope.errors import MalformedMessageError
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One saved value of an object: ``name`` (``VARIABLE_VALUE``), ``full_name``, checkpoint ``key``."""
+    """One saved value of an object: ``name`` (``VARIABLE_VALUE``), ``full_name``, checkpoint
+    ``key``.
+    """
 
     name: str
     full_name: str
@@ -71,7 +73,9 @@ class ObjectGraph:
 
     @cached_property
     def paths(self) -> Mapping[int, str]:
-        """Shortest path from the root for each reachable node; slots are reached through their optimizer."""
+        """Shortest path from the root for each reachable node; slots are reached through their
+        optimizer.
+        """
         paths = {0: ""}
         queue = deque([0])
         while queue:
@@ -131,8 +135,12 @@ def parse_object_graph(message: bytes) -> ObjectGraph:
             number for slot in slots for number in (slot.variable, slot.node)
         ]
         if any(not 0 <= number < total for number in referred):
-            raise MalformedMessageError(f"node {node_id} of the object graph refers to a node that does not exist")
-        attributes = tuple(Attribute(item.name, item.full_name, item.checkpoint_key) for item in node.attributes)
+            raise MalformedMessageError(
+                f"node {node_id} of the object graph refers to a node that does not exist"
+            )
+        attributes = tuple(
+            Attribute(item.name, item.full_name, item.checkpoint_key) for item in node.attributes
+        )
         nodes.append(ObjectNode(node_id, children, attributes, slots))
     if not nodes:
         raise MalformedMessageError("the object graph is empty")

@@ -1,9 +1,9 @@
-"""What each variable is for: weight, optimizer slot, counter, … by structure first, by name where nothing else tells.
+"""What each variable is for: weight, optimizer slot, counter, … by structure first, by name where
+nothing else tells.
 
-Structures: Keras 3 and Keras 2.11+ keep a flat ``_variables`` list in the optimizer (keras/src/optimizers/
-base_optimizer.py), older Keras and TF1 use slot variables of the object graph, Saver checkpoints use suffixes of
-names (tensorflow/python/training/slot_creator.py).
-"""
+Structures: Keras 3 and Keras 2.11+ keep a flat ``_variables`` list in the optimizer
+(keras/src/optimizers/ base_optimizer.py), older Keras and TF1 use slot variables of the object
+graph, Saver checkpoints use suffixes of names (tensorflow/python/training/slot_creator.py)."""
 
 from __future__ import annotations
 
@@ -19,40 +19,49 @@ from ckptscope.checkpoint.object_graph import ObjectGraph, ObjectNode
 from ckptscope.formats.dtypes import VARIANT
 
 Role = Literal[
-    "weight", "optimizer_slot", "optimizer_hyper", "counter", "rng", "iterator", "metric", "ema", "loss_scale",
-    "bookkeeping", "unknown",
-]  # fmt: skip
+    "weight",
+    "optimizer_slot",
+    "optimizer_hyper",
+    "counter",
+    "rng",
+    "iterator",
+    "metric",
+    "ema",
+    "loss_scale",
+    "bookkeeping",
+    "unknown",
+]
 ROLES: tuple[Role, ...] = (
-    "weight", "optimizer_slot", "optimizer_hyper", "counter", "rng", "iterator", "metric", "ema", "loss_scale",
-    "bookkeeping", "unknown",
-)  # fmt: skip
+    "weight",
+    "optimizer_slot",
+    "optimizer_hyper",
+    "counter",
+    "rng",
+    "iterator",
+    "metric",
+    "ema",
+    "loss_scale",
+    "bookkeeping",
+    "unknown",
+)
 
 _ITERATIONS = ("_iterations", "iterations", "iter", "_iteration")
 _HYPER = frozenset(
-    (
-        *(
-            "learning_rate",
-            "_learning_rate",
-            "beta_1",
-            "beta_2",
-            "beta",
-            "decay",
-            "momentum",
-            "rho",
-            "epsilon",
-            "initial_decay",
-        ),
-        *(
-            "learning_rate_power",
-            "initial_accumulator_value",
-            "l1_regularization_strength",
-            "l2_regularization_strength",
-        ),
-        *("weight_decay", "lr", "_lr", "_current_learning_rate"),
-    )
+    """
+    learning_rate _learning_rate beta_1 beta_2 beta decay momentum rho epsilon initial_decay
+    learning_rate_power initial_accumulator_value l1_regularization_strength
+    l2_regularization_strength weight_decay lr _lr _current_learning_rate
+    """.split()
 )
 _LOSS_SCALE = frozenset(
-    ("current_loss_scale", "good_steps", "dynamic_scale", "loss_scale", "num_good_steps", "_num_good_steps")
+    (
+        "current_loss_scale",
+        "good_steps",
+        "dynamic_scale",
+        "loss_scale",
+        "num_good_steps",
+        "_num_good_steps",
+    )
 )
 _LOSS_SCALE_NAME = re.compile(r"loss_?scale|good_steps", re.IGNORECASE)
 _NOT_SLOT_LISTS = frozenset(
@@ -66,7 +75,8 @@ _NOT_SLOT_LISTS = frozenset(
 )
 _EMA_LISTS = ("_model_variables_moving_average", "_model_variable_moving_average")
 _EMA_NAME = re.compile(
-    r"(^|[/_.])(ema|averages?|moving_averages?|shadow|polyak|swa|ExponentialMovingAverage)([/_.\d]|$)", re.IGNORECASE
+    r"(^|[/_.])(ema|averages?|moving_averages?|shadow|polyak|swa|ExponentialMovingAverage)([/_.\d]|$)",
+    re.IGNORECASE,
 )
 _METRIC_PATH = re.compile(
     r"(^|/)(_?metrics?|compiled_metrics|_metrics_list|keras_api/metrics|_compile_metrics|_loss_tracker)(/|$)"
@@ -79,54 +89,26 @@ _OPTIMIZER_PATH = re.compile(r"(^|/)(opt|\w*optimi[sz]er)/", re.IGNORECASE)
 _RNG_NAME = re.compile(r"(^|/)(_state_var|seed_generator_state|StateVar)(_\d+)?$")
 # Suffixes that TF1 optimizers give their slots, and what some libraries add.
 _SLOT_NAMES = frozenset(
-    (
-        *(
-            "Momentum",
-            "Adam",
-            "Adam_1",
-            "AdaMax",
-            "AdaMax_1",
-            "Adagrad",
-            "AdagradDA",
-            "AdagradDA_1",
-            "Adadelta",
-            "Adadelta_1",
-        ),
-        *(
-            "RMSProp",
-            "RMSProp_1",
-            "RMSProp_2",
-            "Ftrl",
-            "Ftrl_1",
-            "ProximalAdagrad",
-            "AdamW",
-            "AdamW_1",
-            "adam_m",
-            "adam_v",
-        ),
-        *(
-            "LARSOptimizer",
-            "LAMB",
-            "LAMB_1",
-            "m",
-            "v",
-            "vhat",
-            "momentum",
-            "rms",
-            "mg",
-            "accumulator",
-            "linear",
-            "accum_grad",
-        ),
-        *("accum_var", "velocity"),
-    )
+    """
+    Momentum Adam Adam_1 AdaMax AdaMax_1 Adagrad AdagradDA AdagradDA_1 Adadelta Adadelta_1
+    RMSProp RMSProp_1 RMSProp_2 Ftrl Ftrl_1 ProximalAdagrad AdamW AdamW_1 adam_m adam_v
+    LARSOptimizer LAMB LAMB_1 m v vhat momentum rms mg accumulator linear accum_grad accum_var
+    velocity
+    """.split()
 )
 _NUMBERED = re.compile(r"_\d+$")
 # Slots that come together: where one is stored, the others of its set are needed, too.
 _SLOT_SETS = (
-    ("Adam", "Adam_1"), ("AdaMax", "AdaMax_1"), ("AdagradDA", "AdagradDA_1"), ("Adadelta", "Adadelta_1"),
-    ("RMSProp", "RMSProp_1"), ("Ftrl", "Ftrl_1"), ("AdamW", "AdamW_1"), ("adam_m", "adam_v"), ("LAMB", "LAMB_1"),
-)  # fmt: skip
+    ("Adam", "Adam_1"),
+    ("AdaMax", "AdaMax_1"),
+    ("AdagradDA", "AdagradDA_1"),
+    ("Adadelta", "Adadelta_1"),
+    ("RMSProp", "RMSProp_1"),
+    ("Ftrl", "Ftrl_1"),
+    ("AdamW", "AdamW_1"),
+    ("adam_m", "adam_v"),
+    ("LAMB", "LAMB_1"),
+)
 # Optimizers that keep other slots for matrices than for vectors (Adafactor, Muon).
 _UNEVEN_SLOTS = frozenset(("r", "c", "adam_momentums", "adam_velocities", "adam_velocity_hats"))
 _POWERS = re.compile(r"(^|/)(beta[12]_power|beta_[12]_power)(_\d+)?$")
@@ -197,7 +179,9 @@ class Inventory:
 
     @cached_property
     def slot_gaps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """(variable, missing slots) where an optimizer keeps slots for others that this variable lacks."""
+        """(variable, missing slots) where an optimizer keeps slots for others that this
+        variable lacks.
+        """
         have: dict[tuple[str, str], set[str]] = {}
         names: dict[str, set[str]] = {}
         for optimizer in self.optimizers:
@@ -211,7 +195,8 @@ class Inventory:
         uneven = {owner for owner, slots in names.items() if slots & _UNEVEN_SLOTS}
         gaps = []
         for (owner, target), slots in have.items():
-            # Without an object graph slots of several optimizers cannot be told apart: only sets are certain.
+            # Without an object graph slots of several optimizers cannot be told apart: only sets
+            # are certain.
             together = {name for group in _SLOT_SETS if slots & set(group) for name in group}
             wanted = together | (names.get(owner, set()) if owner else set())
             if owner not in uneven and wanted - slots:
@@ -221,8 +206,19 @@ class Inventory:
     def _owner_of_slot(self, key: str) -> str:
         """Object path of the optimizer that a slot belongs to; empty for name-based checkpoints."""
         if "/.OPTIMIZER_SLOT/" in key:
-            return key.partition("/.OPTIMIZER_SLOT/")[2].partition("/.ATTRIBUTES/")[0].rpartition("/")[0]
-        return next((item.path for item in self.optimizers if item.path and key.startswith(f"{item.path}/")), "")
+            return (
+                key.partition("/.OPTIMIZER_SLOT/")[2]
+                .partition("/.ATTRIBUTES/")[0]
+                .rpartition("/")[0]
+            )
+        return next(
+            (
+                item.path
+                for item in self.optimizers
+                if item.path and key.startswith(f"{item.path}/")
+            ),
+            "",
+        )
 
 
 def take_inventory(checkpoint: Checkpoint, meta: MetaGraph | None = None) -> Inventory:
@@ -232,7 +228,7 @@ def take_inventory(checkpoint: Checkpoint, meta: MetaGraph | None = None) -> Inv
     return Inventory(tuple(_name_based(checkpoint, meta)), ())
 
 
-# ---------------------------------------------------------------------------------------------------- object-based
+# ------------------------------------------------------------ object-based
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +253,15 @@ def _object_based(checkpoint: Checkpoint, graph: ObjectGraph) -> Inventory:
             if _SAVED_ATTRIBUTE in key
             else (paths.get(owner.node_id) if owner else None)
         )
-        full_name = next((a.full_name for a in owner.attributes if a.key == key), None) if owner else None
-        mark = marks.get(key) or _Mark(_plain_role(key, path or key, full_name, entry, graph, owner))
-        variables.append(Variable(key, path, full_name or None, entry, mark.role, mark.slot_of, mark.slot_name))
+        full_name = (
+            next((a.full_name for a in owner.attributes if a.key == key), None) if owner else None
+        )
+        mark = marks.get(key) or _Mark(
+            _plain_role(key, path or key, full_name, entry, graph, owner)
+        )
+        variables.append(
+            Variable(key, path, full_name or None, entry, mark.role, mark.slot_of, mark.slot_name)
+        )
     return Inventory(tuple(variables), tuple(optimizers))
 
 
@@ -269,7 +271,9 @@ def _is_optimizer(node: ObjectNode) -> bool:
     names = {name for name, _ in node.children}
     if not names.intersection(_ITERATIONS):
         return "inner_optimizer" in names and bool(names & {"dynamic_scale", "step_counter"})
-    return bool(names & (_HYPER | {"_variables", "_trainable_variables", "inner_optimizer", "_index_dict"}))
+    return bool(
+        names & (_HYPER | {"_variables", "_trainable_variables", "inner_optimizer", "_index_dict"})
+    )
 
 
 def _key(node: ObjectNode) -> str | None:
@@ -279,17 +283,27 @@ def _key(node: ObjectNode) -> str | None:
 def _numbered(graph: ObjectGraph, node: ObjectNode) -> list[ObjectNode]:
     """Elements of a tracked list, in order; empty if the node is none."""
     numbers = sorted((int(name), child) for name, child in node.children if name.isdigit())
-    return [graph.nodes[child] for _, child in numbers] if len(numbers) == len(node.children) else []
+    return (
+        [graph.nodes[child] for _, child in numbers] if len(numbers) == len(node.children) else []
+    )
 
 
 def _mark(
-    marks: dict[str, _Mark], target: ObjectNode, role: Role, slot_of: str | None = None, slot_name: str | None = None
+    marks: dict[str, _Mark],
+    target: ObjectNode,
+    role: Role,
+    slot_of: str | None = None,
+    slot_name: str | None = None,
 ) -> None:
     key = _key(target)
     if key is None:
         return
     before = marks.get(key)
-    if before is not None and before.role in ("counter", "optimizer_hyper") and role == "optimizer_slot":
+    if (
+        before is not None
+        and before.role in ("counter", "optimizer_hyper")
+        and role == "optimizer_slot"
+    ):
         return
     if before is None or role == "weight" or (before.slot_name is None and slot_name):
         marks[key] = _Mark(role, slot_of, slot_name)
@@ -298,7 +312,12 @@ def _mark(
 def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark]) -> Optimizer:
     children = {name: graph.nodes[child] for name, child in node.children}
     iterations = next(
-        (_key(children[name]) for name in _ITERATIONS if name in children and children[name].attributes), None
+        (
+            _key(children[name])
+            for name in _ITERATIONS
+            if name in children and children[name].attributes
+        ),
+        None,
     )
     trainable = (
         [_key(item) for item in _numbered(graph, children["_trainable_variables"])]
@@ -320,7 +339,11 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
         elif name in _LOSS_SCALE or (name == "step_counter" and "inner_optimizer" in children):
             _mark(marks, child, "loss_scale")
             for inner, inner_id in child.children:
-                _mark(marks, graph.nodes[inner_id], "loss_scale" if inner in _LOSS_SCALE else "unknown")
+                _mark(
+                    marks,
+                    graph.nodes[inner_id],
+                    "loss_scale" if inner in _LOSS_SCALE else "unknown",
+                )
         elif _POWERS.search(name) or (child.attributes and name not in _NOT_SLOT_LISTS):
             _mark(marks, child, "optimizer_slot")
     for name, child in children.items():
@@ -335,28 +358,50 @@ def _mark_optimizer(graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark
     for item in _numbered(graph, children["_variables"]) if "_variables" in children else ():
         _mark(marks, item, "optimizer_slot")
     for slot in node.slot_variables:
-        _mark(marks, graph.nodes[slot.node], "optimizer_slot", _key(graph.nodes[slot.variable]), slot.slot_name)
+        _mark(
+            marks,
+            graph.nodes[slot.node],
+            "optimizer_slot",
+            _key(graph.nodes[slot.variable]),
+            slot.slot_name,
+        )
         slots[slot.slot_name] = None
     _resolve_by_name(graph, children, marks)
-    wrapped = next((child for name, child in children.items() if name in ("inner_optimizer", "base_optimizer")), None)
+    wrapped = next(
+        (
+            child
+            for name, child in children.items()
+            if name in ("inner_optimizer", "base_optimizer")
+        ),
+        None,
+    )
     return Optimizer(
         path=graph.paths.get(node.node_id, ""),
         iterations=iterations,
         slot_names=tuple(slots),
         trainable=None if trainable is None else tuple(key for key in trainable if key is not None),
         hyper=tuple(hyper),
-        wraps=graph.paths.get(wrapped.node_id) if wrapped is not None and wrapped.node_id != node.node_id else None,
+        wraps=graph.paths.get(wrapped.node_id)
+        if wrapped is not None and wrapped.node_id != node.node_id
+        else None,
         scale_is_fixed=not _LOSS_SCALE & set(children),
     )
 
 
-def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], marks: dict[str, _Mark]) -> None:
-    """Keras 2.11 to 2.15 name a slot ``m/dense/kernel``, after its variable, and keep no list of variables."""
+def _resolve_by_name(
+    graph: ObjectGraph, children: Mapping[str, ObjectNode], marks: dict[str, _Mark]
+) -> None:
+    """Keras 2.11 to 2.15 name a slot ``m/dense/kernel``, after its variable, and keep no list
+    of variables.
+    """
     slots = _numbered(graph, children["_variables"]) if "_variables" in children else []
     unresolved = {
-        attribute.full_name: attribute.key for item in slots for attribute in item.attributes
-        if marks.get(attribute.key, _Mark("unknown")).role in ("optimizer_slot", "ema") and marks[attribute.key].slot_of is None
-    }  # fmt: skip
+        attribute.full_name: attribute.key
+        for item in slots
+        for attribute in item.attributes
+        if marks.get(attribute.key, _Mark("unknown")).role in ("optimizer_slot", "ema")
+        and marks[attribute.key].slot_of is None
+    }
     if not unresolved:
         return
     own = set(unresolved.values())
@@ -367,7 +412,9 @@ def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], mar
                 by_name.setdefault(attribute.full_name, []).append(attribute.key)
     for full_name, key in unresolved.items():
         parts = full_name.split("/")
-        for start in range(1, len(parts)):  # "m/dense/kernel", or "Adam/m/dense/kernel" where fit() made it
+        for start in range(
+            1, len(parts)
+        ):  # "m/dense/kernel", or "Adam/m/dense/kernel" where fit() made it
             candidates = by_name.get("/".join(parts[start:]), [])
             if len(candidates) == 1:
                 slot_name = marks[key].slot_name or parts[start - 1]
@@ -376,7 +423,12 @@ def _resolve_by_name(graph: ObjectGraph, children: Mapping[str, ObjectNode], mar
 
 
 def _plain_role(
-    key: str, path: str, full_name: str | None, entry: TensorEntry, graph: ObjectGraph, node: ObjectNode | None
+    key: str,
+    path: str,
+    full_name: str | None,
+    entry: TensorEntry,
+    graph: ObjectGraph,
+    node: ObjectNode | None,
 ) -> Role:
     """The role of a variable that no optimizer claims."""
     if (
@@ -409,7 +461,11 @@ def _plain_role(
             else "optimizer_slot"
         )
     if entry.dtype.is_integer and not entry.shape:
-        return "counter" if "/" not in path or _is_step_like(name) or not _in_layer(graph, node) else "weight"
+        return (
+            "counter"
+            if "/" not in path or _is_step_like(name) or not _in_layer(graph, node)
+            else "weight"
+        )
     if (
         entry.dtype.is_floating
         or entry.dtype.name.startswith(("complex", "q"))
@@ -421,11 +477,15 @@ def _plain_role(
 
 
 def _is_step_like(name: str) -> bool:
-    return name.endswith(("step", "steps", "counter", "iteration", "iterations", "epoch", "epochs", "batch"))
+    return name.endswith(
+        ("step", "steps", "counter", "iteration", "iterations", "epoch", "epochs", "batch")
+    )
 
 
 def _is_metric(graph: ObjectGraph, node: ObjectNode) -> bool:
-    """Keras metrics keep ``total`` and ``count``, and are reached under a name that no layer has."""
+    """Keras metrics keep ``total`` and ``count``, and are reached under a name that no layer
+    has.
+    """
     for parent, name in graph.edges_to(node.node_id):
         names = {edge for edge, _ in parent.children}
         if name in (
@@ -444,10 +504,13 @@ def _in_layer(graph: ObjectGraph, node: ObjectNode | None) -> bool:
     """A floating-point variable lies beside it, so its owner is a layer or module."""
     if node is None:
         return False
-    return any(len(parent.children) > 1 and parent.node_id != 0 for parent, _ in graph.edges_to(node.node_id))
+    return any(
+        len(parent.children) > 1 and parent.node_id != 0
+        for parent, _ in graph.edges_to(node.node_id)
+    )
 
 
-# ---------------------------------------------------------------------------------------------------- name-based
+# ------------------------------------------------------------ name-based
 
 
 def _name_based(checkpoint: Checkpoint, meta: MetaGraph | None) -> Iterator[Variable]:
@@ -463,7 +526,11 @@ def _name_based(checkpoint: Checkpoint, meta: MetaGraph | None) -> Iterator[Vari
 
 
 def _named_variable(
-    key: str, entry: TensorEntry, checkpoint: Checkpoint, slots: Mapping[str, tuple[str, str]], meta: MetaGraph | None
+    key: str,
+    entry: TensorEntry,
+    checkpoint: Checkpoint,
+    slots: Mapping[str, tuple[str, str]],
+    meta: MetaGraph | None,
 ) -> Variable:
     def made(role: Role, slot_of: str | None = None, slot_name: str | None = None) -> Variable:
         return Variable(key, None, key, entry, role, slot_of, slot_name)
@@ -477,7 +544,9 @@ def _named_variable(
     if key.endswith("/ExponentialMovingAverage"):
         return made("ema")
     owner, _, name = key.rpartition("/")
-    if owner in checkpoint.entries and (name in _SLOT_NAMES or _NUMBERED.sub("", name) in _SLOT_NAMES):
+    if owner in checkpoint.entries and (
+        name in _SLOT_NAMES or _NUMBERED.sub("", name) in _SLOT_NAMES
+    ):
         return made("optimizer_slot", owner, name)
     if _POWERS.search(key):
         return made("optimizer_slot")
@@ -493,4 +562,8 @@ def _named_variable(
         return made("optimizer_slot")
     if _METRIC_PATH.search(key):
         return made("metric")
-    return made("weight" if entry.dtype.is_floating or entry.dtype.name.startswith(("complex", "q")) else "unknown")
+    return made(
+        "weight"
+        if entry.dtype.is_floating or entry.dtype.name.startswith(("complex", "q"))
+        else "unknown"
+    )

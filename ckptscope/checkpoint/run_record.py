@@ -18,7 +18,9 @@ _MAX_NBYTES = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """One data file as it was when the checkpoint was saved; ``fingerprint`` is that of :func:`fingerprint_of`."""
+    """One data file as it was when the checkpoint was saved; ``fingerprint`` is that of
+    :func:`fingerprint_of`.
+    """
 
     path: str
     nbytes: int | None
@@ -44,7 +46,8 @@ class RunRecord:
         step: of the run when the checkpoint was saved.
         pipeline: of the training data; None where it could not be read.
         files: the data files, in reading order.
-        random_layers: (name, class) of layers that draw random numbers; None where no model was given.
+        random_layers: (name, class) of layers that draw random numbers; None where no model was
+            given.
         counted_batches: that had left the iterator, by the recorder's count.
     """
 
@@ -96,9 +99,15 @@ def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
         if str(value["format_version"]).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-            return None, f"the run record has format {value['format_version']}, which this version does not read"
+            return None, (
+                f"the run record has format {value['format_version']}, which this version "
+                "does not read"
+            )
         if value["index_sha256"] != sha256_of(f"{prefix}.index"):
-            return None, "the run record belongs to another checkpoint: its hash of the index differs"
+            return (
+                None,
+                "the run record belongs to another checkpoint: its hash of the index differs",
+            )
         return _record(path, value), None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, f"the run record cannot be read: {type(error).__name__}: {error}"
@@ -107,16 +116,27 @@ def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
 def _record(path: str, value: Mapping[str, Any]) -> RunRecord:
     layers = value.get("random_layers")
     return RunRecord(
-        path=path, attempt=str(value["attempt"]), step=int(value["step"]), pipeline=_pipeline(value.get("pipeline")),
+        path=path,
+        attempt=str(value["attempt"]),
+        step=int(value["step"]),
+        pipeline=_pipeline(value.get("pipeline")),
         files=tuple(
-            RecordedFile(str(file["path"]), _count(file.get("nbytes")), _count(file.get("num_records")), file.get("fingerprint"))
+            RecordedFile(
+                str(file["path"]),
+                _count(file.get("nbytes")),
+                _count(file.get("num_records")),
+                file.get("fingerprint"),
+            )
             for file in value.get("files") or ()
         ),
-        batch_size=_count(value.get("batch_size")), epoch_size=_count(value.get("epoch_size")),
-        random_layers=None if layers is None else tuple((str(layer["name"]), str(layer["class"])) for layer in layers),
+        batch_size=_count(value.get("batch_size")),
+        epoch_size=_count(value.get("epoch_size")),
+        random_layers=None
+        if layers is None
+        else tuple((str(layer["name"]), str(layer["class"])) for layer in layers),
         versions={str(name): str(text) for name, text in (value.get("versions") or {}).items()},
         counted_batches=_count((value.get("position") or {}).get("counted_batches")),
-    )  # fmt: skip
+    )
 
 
 def _count(value: Any) -> int | None:
@@ -136,6 +156,9 @@ def _pipeline(value: Any) -> GraphPipeline | None:
         chosen[name] = tuple(str(item) for item in chosen[name])
     chosen["stateful_ops"] = tuple(str(item) for item in chosen.get("stateful_ops", ()))
     chosen["seeds"] = tuple((int(first), int(second)) for first, second in chosen["seeds"])
-    chosen["batch_size"], chosen["epoch_size"] = _count(chosen.get("batch_size")), _count(chosen.get("epoch_size"))
+    chosen["batch_size"], chosen["epoch_size"] = (
+        _count(chosen.get("batch_size")),
+        _count(chosen.get("epoch_size")),
+    )
     chosen["range_from_zero"] = bool(chosen["range_from_zero"])
     return GraphPipeline(**chosen)

@@ -1,9 +1,8 @@
 """Saver V1: one sorted string table with all tensors in slices.
 
-Source: tensorflow/core/util/tensor_slice_writer.cc, tensor_slice_reader.cc, saved_tensor_slice.proto. The value under
-the empty key lists all tensors; every other value carries the name, the slice and a ``TensorProto``. Blocks are
-checksummed; single tensors are not.
-"""
+Source: tensorflow/core/util/tensor_slice_writer.cc, tensor_slice_reader.cc,
+saved_tensor_slice.proto. The value under the empty key lists all tensors; every other value carries
+the name, the slice and a ``TensorProto``. Blocks are checksummed; single tensors are not."""
 
 from __future__ import annotations
 
@@ -14,7 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
-from ckptscope.errors import CorruptCheckpointError, MalformedMessageError, UnsupportedFormatError, reading
+from ckptscope.errors import (
+    CorruptCheckpointError,
+    MalformedMessageError,
+    UnsupportedFormatError,
+    reading,
+)
 from ckptscope.formats.dtypes import STRING, dtype_of, numpy_dtype
 from ckptscope.formats.messages import Extents, parse_saved_slice, parse_sliced_header
 from ckptscope.formats.sstable import Table
@@ -32,19 +36,30 @@ def open_sliced(path: str) -> Checkpoint:
     """
     reader = SlicedReader(path)
     with reading(path, "V1 header"):
-        first = next(reader.table.entries(reader.table.handles[0]), None) if reader.table.handles else None
+        first = (
+            next(reader.table.entries(reader.table.handles[0]), None)
+            if reader.table.handles
+            else None
+        )
         if first is None or first[0] != b"":
             raise MalformedMessageError("the table has no header of saved tensors")
         tensors, producer = parse_sliced_header(first[1])
         if not tensors:
-            raise MalformedMessageError("a table, but not of a V1 checkpoint (is it the .index of a V2 one?)")
+            raise MalformedMessageError(
+                "a table, but not of a V1 checkpoint (is it the .index of a V2 one?)"
+            )
     entries = {
         tensor.name: TensorEntry(
-            tensor.name, dtype_of(tensor.dtype), tensor.shape, 0, 0,
-            math.prod(tensor.shape) * dtype_of(tensor.dtype).nbytes, None,
+            tensor.name,
+            dtype_of(tensor.dtype),
+            tensor.shape,
+            0,
+            0,
+            math.prod(tensor.shape) * dtype_of(tensor.dtype).nbytes,
+            None,
         )
         for tensor in tensors
-    }  # fmt: skip
+    }
     return Checkpoint(
         prefix=path,
         format="sliced_v1",
@@ -102,7 +117,9 @@ class SlicedReader:
         return tensor
 
     def read_into(self, entry: TensorEntry, start: int, target: memoryview) -> None:
-        """See :class:`ckptscope.checkpoint.model.TensorReader`; the format compresses, so the tensor is read whole."""
+        """See :class:`ckptscope.checkpoint.model.TensorReader`; the format compresses, so the
+        tensor is read whole.
+        """
         if self._last[0] != entry.key:
             self._last = (entry.key, self.read_array(entry).tobytes())
         target[:] = self._last[1][start : start + len(target)]
@@ -110,7 +127,10 @@ class SlicedReader:
     def _proto(self, tensor: bytes, extents: Extents, entry: TensorEntry) -> Any:
         # V1 stores neither shape nor, for some types, dtype with the data of a slice.
         proto = parse_tensor_proto(tensor)
-        lengths = [size if length < 0 else length for size, (_, length) in zip(entry.shape, extents.axes, strict=False)]
+        lengths = [
+            size if length < 0 else length
+            for size, (_, length) in zip(entry.shape, extents.axes, strict=False)
+        ]
         del proto.tensor_shape.dim[:]
         for length in lengths or entry.shape:
             proto.tensor_shape.dim.add().size = length
@@ -132,24 +152,34 @@ class SlicedReader:
         import numpy
 
         if entry.dtype.numpy is None:
-            raise UnsupportedFormatError(f"values of dtype {entry.dtype.name} have no NumPy form", path=self._path)
+            raise UnsupportedFormatError(
+                f"values of dtype {entry.dtype.name} have no NumPy form", path=self._path
+            )
         with reading(self._path, entry.key):
             # An element takes a byte at least; snappy makes 64 bytes of one at most.
             if entry.num_elements > len(self._map or b"") * 64:
                 raise MalformedMessageError(f"shape {entry.shape} does not fit the file")
-            whole = numpy.empty(entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype))
+            whole = numpy.empty(
+                entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype)
+            )
             for extents, tensor in self._slices(entry.key):
                 where = tuple(
-                    slice(None) if length < 0 else slice(start, start + length) for start, length in extents.axes
+                    slice(None) if length < 0 else slice(start, start + length)
+                    for start, length in extents.axes
                 )
                 try:
                     whole[where] = tensor_array(self._proto(tensor, extents, entry))
                 except (ValueError, TypeError, IndexError) as error:
-                    raise MalformedMessageError(f"slice {extents.axes} does not fit {entry.shape}: {error}") from None
+                    raise MalformedMessageError(
+                        f"slice {extents.axes} does not fit {entry.shape}: {error}"
+                    ) from None
             return whole
 
     def check(
-        self, entries: Mapping[str, TensorEntry], checksums: bool, progress: Callable[[int], None] | None
+        self,
+        entries: Mapping[str, TensorEntry],
+        checksums: bool,
+        progress: Callable[[int], None] | None,
     ) -> list[Damage]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         del entries

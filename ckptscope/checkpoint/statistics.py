@@ -11,7 +11,8 @@ _CHUNK_ELEMENTS = 1 << 20
 
 
 def statistics_of(checkpoint: Checkpoint, key: str) -> Mapping[str, float | int | None] | None:
-    """Minimum, maximum, mean, standard deviation (over finite elements, in float64) and counts of zeros, NaN and Inf.
+    """Minimum, maximum, mean, standard deviation (over finite elements, in float64) and counts of
+    zeros, NaN and Inf.
 
     None for dtypes without numbers and for tensors that cannot be read.
     """
@@ -43,6 +44,12 @@ def statistics_of(checkpoint: Checkpoint, key: str) -> Mapping[str, float | int 
             chunk = flat[start : start + _CHUNK_ELEMENTS].astype(numpy.float64)
             squares += float(((chunk[numpy.isfinite(chunk)] - mean) ** 2).sum())
     return {
-        "num_elements": int(flat.size), "min": low if count else None, "max": high if count else None, "mean": mean,
-        "std": (squares / count) ** 0.5 if count else None, "num_zeros": zeros, "num_nan": nans, "num_inf": infinities,
-    }  # fmt: skip
+        "num_elements": int(flat.size),
+        "min": low if count else None,
+        "max": high if count else None,
+        "mean": mean,
+        "std": (squares / count) ** 0.5 if count else None,
+        "num_zeros": zeros,
+        "num_nan": nans,
+        "num_inf": infinities,
+    }

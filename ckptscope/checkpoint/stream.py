@@ -1,8 +1,7 @@
 """Elements of a stored tensor in order, a piece at a time and in bounded memory.
 
-A partitioned tensor reads as one: its parts lie in the index by their extents (tensorflow/core/framework/
-tensor_slice.proto), each stored in row-major order of its own.
-"""
+A partitioned tensor reads as one: its parts lie in the index by their extents
+(tensorflow/core/framework/ tensor_slice.proto), each stored in row-major order of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def scratch(nbytes: int) -> Array:
-    """Bytes that start at a page: reading into other addresses takes up to four times as long on some CPUs."""
+    """Bytes that start at a page: reading into other addresses takes up to four times as long
+    on some CPUs.
+    """
     import numpy
 
     return numpy.frombuffer(mmap.mmap(-1, max(nbytes, mmap.PAGESIZE)), numpy.uint8)[:nbytes]
@@ -44,16 +45,20 @@ class TensorStream:
         stored = sum(part.num_elements for part in parts)
         if stored != entry.num_elements:
             raise MalformedMessageError(
-                f"its slices hold {stored} elements, its shape {entry.shape} {entry.num_elements}", structure=entry.key
+                f"its slices hold {stored} elements, its shape {entry.shape} {entry.num_elements}",
+                structure=entry.key,
             )
         for part in parts:
             if part.nbytes != part.num_elements * self.dtype.itemsize:
                 raise MalformedMessageError(
-                    f"{part.nbytes} bytes for shape {part.shape} of {entry.dtype.name}", structure=entry.key
+                    f"{part.nbytes} bytes for shape {part.shape} of {entry.dtype.name}",
+                    structure=entry.key,
                 )
 
     def read(self, start: int, into: Array) -> Array:
-        """Elements from ``start`` on, as many as fit ``into`` (bytes); returns these bytes as an array of the dtype."""
+        """Elements from ``start`` on, as many as fit ``into`` (bytes); returns these bytes as
+        an array of the dtype.
+        """
         values = into.view(self.dtype)
         if self._entry.slices:
             for box, offset in _boxes(self._entry.shape, start, start + values.size):
@@ -77,7 +82,10 @@ class TensorStream:
                 raise MalformedMessageError(
                     f"a slice with {len(sizes)} axes of shape {shape}", structure=self._entry.key
                 )
-            if any(not begin <= at < begin + size for at, begin, size in zip(lead, begins, sizes, strict=False)):
+            if any(
+                not begin <= at < begin + size
+                for at, begin, size in zip(lead, begins, sizes, strict=False)
+            ):
                 continue
             first, last = max(start, begins[axis]), min(stop, begins[axis] + sizes[axis])
             if first >= last:
@@ -96,10 +104,16 @@ class TensorStream:
             )
             target = view[where]
             if target.shape != (last - first, *sizes[axis + 1 :]):
-                raise MalformedMessageError(f"a slice outside of shape {shape}", structure=self._entry.key)
-            target[...] = self._read_part(part, position, None, (last - first) * row).reshape(target.shape)
+                raise MalformedMessageError(
+                    f"a slice outside of shape {shape}", structure=self._entry.key
+                )
+            target[...] = self._read_part(part, position, None, (last - first) * row).reshape(
+                target.shape
+            )
 
-    def _read_part(self, part: TensorEntry, position: int, out: Array | None, count: int = 1) -> Array:
+    def _read_part(
+        self, part: TensorEntry, position: int, out: Array | None, count: int = 1
+    ) -> Array:
         import numpy
 
         values = numpy.empty(count, self.dtype) if out is None else out
@@ -118,7 +132,9 @@ def _size(shape: tuple[int, ...], box: _Box) -> int:
 
 
 def _boxes(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[_Box, int]]:
-    """A range of flat positions as boxes, each with its offset in the range: part of a row, whole rows, part of a row."""
+    """A range of flat positions as boxes, each with its offset in the range: part of a row,
+    whole rows, part of a row.
+    """
     offset = 0
     pending: list[tuple[tuple[int, ...], int, int]] = [((), start, stop)]
     while pending:

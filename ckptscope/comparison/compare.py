@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     import pandas
 
 # Checksums are verified for so much at a time, before it is compared.
-# Where somebody waits for a page: beyond this size of both checkpoints elements are counted, not measured.
+# Where somebody waits for a page: beyond this size of both checkpoints elements are counted, not
+# measured.
 MEASURED_NBYTES = 1 << 28
 _WINDOW_NBYTES, _WINDOW_PAIRS = 1 << 26, 4096
 _FLOATING_ROLES: tuple[Role, ...] = ("weight", "optimizer_slot", "ema", "unknown")
@@ -55,11 +56,12 @@ class _Tally:
 class Diff:
     """Changes between two checkpoints, found as they are asked for.
 
-    Iterate to get each :class:`Change` as soon as it is known; :meth:`collect` (and everything that needs the whole)
-    finishes the comparison and closes the files.
-    """
+    Iterate to get each :class:`Change` as soon as it is known; :meth:`collect` (and everything that
+    needs the whole) finishes the comparison and closes the files."""
 
-    def __init__(self, a: Side, b: Side, options: DiffOptions, progress: Progress | None = None) -> None:
+    def __init__(
+        self, a: Side, b: Side, options: DiffOptions, progress: Progress | None = None
+    ) -> None:
         self._a, self._b, self._options = a, b, options
         self._progress = progress
         self._changes: list[Change] = []
@@ -68,9 +70,14 @@ class Diff:
         self._unreadable: set[str] = set()
         self._tallies: dict[Role, _Tally] = defaultdict(_Tally)
         self._comparer = Comparer(
-            a.reader, b.reader, options.rule, verify=options.verify_data, read_equal=options.verify_data,
-            measured=options.measured, progress=progress.advance if progress is not None else None,
-        )  # fmt: skip
+            a.reader,
+            b.reader,
+            options.rule,
+            verify=options.verify_data,
+            read_equal=options.verify_data,
+            measured=options.measured,
+            progress=progress.advance if progress is not None else None,
+        )
         try:
             self._pairs = self._paired()
             self._iterators = compare_iterators(a.facts, b.facts, self._wanted_iterators())
@@ -135,7 +142,8 @@ class Diff:
     def _repr_html_(self) -> str:
         return self.collect()._repr_html_()
 
-    # ------------------------------------------------------------------------------------------ comparing
+    # ------------------------------------------------------------------------------------------
+    # comparing
 
     def _wanted(self, key: str) -> bool:
         only, ignore = self._options.only, self._options.ignore
@@ -145,25 +153,42 @@ class Diff:
     def _wanted_iterators(self) -> list[str] | None:
         if not (self._options.only or self._options.ignore):
             return None
-        return [it.key for side in (self._a, self._b) for it in side.facts.iterators if self._wanted(it.key)]
+        return [
+            it.key
+            for side in (self._a, self._b)
+            for it in side.facts.iterators
+            if self._wanted(it.key)
+        ]
 
     def _paired(self) -> list[Pair]:
         a, b = self._a.facts, self._b.facts
         self._options.names.check(variable.key for variable in a.inventory.variables)
-        old, new = ([v for v in facts.inventory.variables if self._wanted(v.key)] for facts in (a, b))
-        across = (self._a.checkpoint.style, a.location.is_saved_model) != (self._b.checkpoint.style, b.location.is_saved_model)  # fmt: skip
+        old, new = (
+            [v for v in facts.inventory.variables if self._wanted(v.key)] for facts in (a, b)
+        )
+        across = (self._a.checkpoint.style, a.location.is_saved_model) != (
+            self._b.checkpoint.style,
+            b.location.is_saved_model,
+        )
         return pair_variables(
-            old, new, self._options.names, across_styles=across,
+            old,
+            new,
+            self._options.names,
+            across_styles=across,
             same_bytes=lambda x, y: self._comparer.same_bytes(x.entry, y.entry),
-        )  # fmt: skip
+        )
 
     def _plan(self) -> None:
         """Decide on checksums by how much there is to read, and announce it."""
         reading = sum(
-            pair.b.entry.nbytes for pair in self._pairs
-            if pair.a is not None and pair.b is not None and pair.a.entry.shape == pair.b.entry.shape
-            and pair.b.entry.dtype is not VARIANT and self._comparer.needs_reading(pair.a.entry, pair.b.entry)
-        )  # fmt: skip
+            pair.b.entry.nbytes
+            for pair in self._pairs
+            if pair.a is not None
+            and pair.b is not None
+            and pair.a.entry.shape == pair.b.entry.shape
+            and pair.b.entry.dtype is not VARIANT
+            and self._comparer.needs_reading(pair.a.entry, pair.b.entry)
+        )
         self._comparer.verify = self._options.verify_data or reading <= CHECKSUM_LIMIT_NBYTES
         self._reading_nbytes = reading
         if self._progress is not None:
@@ -174,7 +199,9 @@ class Diff:
     def _compared(self) -> Iterator[Change]:
         for pairs in self._windows():
             self._comparer.check(
-                (pair.a.entry, pair.b.entry) for pair in pairs if pair.a is not None and pair.b is not None
+                (pair.a.entry, pair.b.entry)
+                for pair in pairs
+                if pair.a is not None and pair.b is not None
             )
             for pair in pairs:
                 present = pair.b if pair.b is not None else pair.a
@@ -193,7 +220,9 @@ class Diff:
                 yield change
 
     def _windows(self) -> Iterator[list[Pair]]:
-        """Pairs in runs of so many bytes that checksums can be verified shortly before the values are compared."""
+        """Pairs in runs of so many bytes that checksums can be verified shortly before the
+        values are compared.
+        """
         window: list[Pair] = []
         nbytes = 0
         for pair in self._pairs:
@@ -217,8 +246,12 @@ class Diff:
             return _change_of("shape", pair, present)
         outcome = self._comparer.compare(old, new)
         tally.by_checksum += outcome.status == "checksum"
-        self._outcomes[new.key] = None if outcome.status == "unreadable" else outcome.status != "value"
-        self._unreadable.update(side for side in "AB" if (outcome.problem or "").startswith(f"{side}: "))
+        self._outcomes[new.key] = (
+            None if outcome.status == "unreadable" else outcome.status != "value"
+        )
+        self._unreadable.update(
+            side for side in "AB" if (outcome.problem or "").startswith(f"{side}: ")
+        )
         return _judged(pair, present, outcome)
 
     def _iterator_change(self, pair: Pair, present: Variable) -> Change | None:
@@ -231,7 +264,8 @@ class Diff:
         kind: Kind = "unreadable" if found is not None and found.kind == "undecoded" else "value"
         return _change_of(kind, pair, present, problem=found.why if found is not None else None)
 
-    # ------------------------------------------------------------------------------------------ summing up
+    # ------------------------------------------------------------------------------------------
+    # summing up
 
     def _summed_up(self) -> CheckpointDiff:
         a, b = self._a, self._b
@@ -240,29 +274,47 @@ class Diff:
         places = places_of(a.facts, b.facts)
         move = move_between(*places)
         # What turned out to be damaged cannot be restored, whatever was said before it was read.
-        verdicts = tuple("impossible" if side.name in self._unreadable else side.report.verdict for side in (a, b))
+        verdicts = tuple(
+            "impossible" if side.name in self._unreadable else side.report.verdict
+            for side in (a, b)
+        )
         judged: tuple[Verdict, Verdict] = (verdicts[0], verdicts[1])
         alarms = raise_alarms(
             Situation(
-                places=places, move=move, verdicts=judged,
+                places=places,
+                move=move,
+                verdicts=judged,
                 pipeline=pipeline_change(a.facts, b.facts, places),
-                weights_frozen=self._frozen(), turned_nan=self._turned_nan(),
+                weights_frozen=self._frozen(),
+                turned_nan=self._turned_nan(),
             )
-        )  # fmt: skip
+        )
         counting = any(change.counts for change in self._changes)
         same = not counting and all(item.same for item in self._iterators)
         summary = Summary(
-            same=same, step_delta=move.steps, batches_delta=move.batches, examples_delta=move.examples,
-            epochs_delta=move.epochs, sources=move.sources, verdicts=judged,
-            alarms=alarms, reasons=move.reasons,
-        )  # fmt: skip
+            same=same,
+            step_delta=move.steps,
+            batches_delta=move.batches,
+            examples_delta=move.examples,
+            epochs_delta=move.epochs,
+            sources=move.sources,
+            verdicts=judged,
+            alarms=alarms,
+            reasons=move.reasons,
+        )
         return CheckpointDiff(
-            a=checkpoint_info(a.facts), b=checkpoint_info(b.facts), rule=self._options.rule, summary=summary,
-            positions=(places[0].position, places[1].position), changes=tuple(self._changes),
-            equal_keys=tuple(self._equal_keys), groups=self._groups(),
-            training=compare_training(a.facts, b.facts, self._pairs, self._equal), iterators=self._iterators,
+            a=checkpoint_info(a.facts),
+            b=checkpoint_info(b.facts),
+            rule=self._options.rule,
+            summary=summary,
+            positions=(places[0].position, places[1].position),
+            changes=tuple(self._changes),
+            equal_keys=tuple(self._equal_keys),
+            groups=self._groups(),
+            training=compare_training(a.facts, b.facts, self._pairs, self._equal),
+            iterators=self._iterators,
             notes=tuple(self._notes()),
-        )  # fmt: skip
+        )
 
     def _equal(self, pair: Pair) -> bool | None:
         return self._outcomes.get(pair.b.key) if pair.b is not None else None
@@ -270,11 +322,17 @@ class Diff:
     def _groups(self) -> tuple[Group, ...]:
         return tuple(
             Group(
-                role, tally.equal, tally.by_checksum, {kind: tally.counted[kind] for kind in KINDS if kind in tally.counted},
-                tally.elements, tally.elements_changed, tally.nbytes,
+                role,
+                tally.equal,
+                tally.by_checksum,
+                {kind: tally.counted[kind] for kind in KINDS if kind in tally.counted},
+                tally.elements,
+                tally.elements_changed,
+                tally.nbytes,
             )
-            for role in ROLES if (tally := self._tallies.get(role)) is not None
-        )  # fmt: skip
+            for role in ROLES
+            if (tally := self._tallies.get(role)) is not None
+        )
 
     def _frozen(self) -> bool | None:
         states = [self._equal(p) for p in self._pairs if p.b is not None and p.b.role == "weight"]
@@ -282,10 +340,13 @@ class Diff:
 
     def _turned_nan(self) -> tuple[str, ...]:
         return tuple(
-            change.key for change in self._changes
-            if change.role in _FLOATING_ROLES and change.stats is not None
-            and change.stats.num_nan_b and not change.stats.num_nan_a
-        )  # fmt: skip
+            change.key
+            for change in self._changes
+            if change.role in _FLOATING_ROLES
+            and change.stats is not None
+            and change.stats.num_nan_b
+            and not change.stats.num_nan_a
+        )
 
     def _notes(self) -> Iterator[str]:
         by_checksum = sum(tally.by_checksum for tally in self._tallies.values())
@@ -293,29 +354,48 @@ class Diff:
             equal = "1 variable is" if by_checksum == 1 else f"{by_checksum:,} variables are"
             yield f"{equal} equal by stored checksums and not read (--verify-data reads them)"
         if self._reading_nbytes and not self._comparer.verify:
-            yield "checksums of what was read were not verified, it is more than 1 GiB (--verify-data does)"
+            yield (
+                "checksums of what was read were not verified, it is more than 1 GiB "
+                "(--verify-data does)"
+            )
         for side in (self._a, self._b):
             if side.report.verdict == "impossible":
                 yield f"{side.name}: {side.report.headline}"
 
 
 def _change_of(
-    kind: Kind, pair: Pair, present: Variable, stats: Measures | None = None, problem: str | None = None
+    kind: Kind,
+    pair: Pair,
+    present: Variable,
+    stats: Measures | None = None,
+    problem: str | None = None,
 ) -> Change:
     old = pair.a if pair.a is not None and pair.b is not None else present
     entry, before = present.entry, old.entry
     return Change(
-        kind=kind, key=present.key, role=present.role, dtype=entry.dtype.name, shape=entry.shape, nbytes=entry.nbytes,
-        old_key=old.key if old.key != present.key else None, score=pair.score,
+        kind=kind,
+        key=present.key,
+        role=present.role,
+        dtype=entry.dtype.name,
+        shape=entry.shape,
+        nbytes=entry.nbytes,
+        old_key=old.key if old.key != present.key else None,
+        score=pair.score,
         old_dtype=before.dtype.name if before.dtype is not entry.dtype else None,
         old_shape=before.shape if before.shape != entry.shape else None,
-        stats=stats, counts=present.role != "bookkeeping", problem=problem,
-        full_name=present.full_name, slot_of=present.slot_of, slot_name=present.slot_name,
-    )  # fmt: skip
+        stats=stats,
+        counts=present.role != "bookkeeping",
+        problem=problem,
+        full_name=present.full_name,
+        slot_of=present.slot_of,
+        slot_name=present.slot_name,
+    )
 
 
 def _judged(pair: Pair, present: Variable, outcome: Outcome) -> Change | None:
-    """The change that the outcome of comparing two tensors of one shape makes; None where there is none."""
+    """The change that the outcome of comparing two tensors of one shape makes; None where there
+    is none.
+    """
     assert pair.a is not None and pair.b is not None
     if outcome.status == "unreadable":
         return _change_of("unreadable", pair, present, problem=outcome.problem)
@@ -327,7 +407,9 @@ def _judged(pair: Pair, present: Variable, outcome: Outcome) -> Change | None:
 
 
 class Progress(Protocol):
-    """What is told how far a comparison is: ``total`` is set when it is known, bytes are told as they are compared."""
+    """What is told how far a comparison is: ``total`` is set when it is known, bytes are told
+    as they are compared.
+    """
 
     total: int
 
@@ -355,34 +437,62 @@ class DiffOptions:
 
 
 def diff(
-    a: str, b: str | None = None, *, step: tuple[str | int, str | int] | None = None, rtol: float | None = None,
-    atol: float | None = None, equal_nan: bool | None = None, only: Iterable[str] = (), ignore: Iterable[str] = (),
-    maps: Mapping[str, str] | Iterable[str] = (), strip_prefix: Iterable[str] = (), verify_data: bool = False,
-    measured: bool = True, batch_size: int | None = None, epoch_size: int | None = None, global_seed: int | None = None,
-    shuffle_seed: int | None = None, data_root: str | None = None, progress: Progress | None = None,
-) -> Diff:  # fmt: skip
+    a: str,
+    b: str | None = None,
+    *,
+    step: tuple[str | int, str | int] | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool | None = None,
+    only: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    maps: Mapping[str, str] | Iterable[str] = (),
+    strip_prefix: Iterable[str] = (),
+    verify_data: bool = False,
+    measured: bool = True,
+    batch_size: int | None = None,
+    epoch_size: int | None = None,
+    global_seed: int | None = None,
+    shuffle_seed: int | None = None,
+    data_root: str | None = None,
+    progress: Progress | None = None,
+) -> Diff:
     """Compare two checkpoints, or the last two of one directory.
 
     Args:
-        a, b: paths as for ``inspect``; without ``b`` the two checkpoints are those of one directory.
+        a, b: paths as for ``inspect``; without ``b`` the two checkpoints are those of one
+            directory.
         step: which checkpoint of each: numbers, ``latest`` or -K.
-        rtol, atol: tolerances of NumPy's rule |a - b| <= atol + rtol * |b|; without them bytes are compared.
+        rtol, atol: tolerances of NumPy's rule |a - b| <= atol + rtol * |b|; without them bytes are
+            compared.
         equal_nan: NaN equals NaN under that rule.
         only, ignore: patterns of variable keys.
-        maps: keys (or leading parts of keys) of A and what B calls them, as ``OLD=NEW`` or as a mapping.
+        maps: keys (or leading parts of keys) of A and what B calls them, as ``OLD=NEW`` or as a
+            mapping.
         strip_prefix: leading parts of keys that do not count.
         verify_data: read also what has equal checksums.
         measured: compute all measures; else only count changed elements, which is faster.
-        batch_size, epoch_size, global_seed, shuffle_seed, data_root: what iterator states cannot hold.
+        batch_size, epoch_size, global_seed, shuffle_seed, data_root: what iterator states cannot
+            hold.
 
     Raises:
         CkptscopeError: one side cannot be opened; the message names it.
     """
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
-    texts = [f"{old}={new}" for old, new in maps.items()] if isinstance(maps, Mapping) else list(maps)
-    rule = Rule(None if rtol is None else float(rtol), None if atol is None else float(atol), equal_nan)
-    options = DiffOptions(rule, Names.parsed(texts, strip_prefix), verify_data, measured, tuple(only), tuple(ignore))
-    sides = locate(str(a), None if b is None else str(b), None if step is None else (str(step[0]), str(step[1])))
+    texts = (
+        [f"{old}={new}" for old, new in maps.items()] if isinstance(maps, Mapping) else list(maps)
+    )
+    rule = Rule(
+        None if rtol is None else float(rtol), None if atol is None else float(atol), equal_nan
+    )
+    options = DiffOptions(
+        rule, Names.parsed(texts, strip_prefix), verify_data, measured, tuple(only), tuple(ignore)
+    )
+    sides = locate(
+        str(a),
+        None if b is None else str(b),
+        None if step is None else (str(step[0]), str(step[1])),
+    )
     first = Side.open("A", *sides[0], hints)
     try:
         second = Side.open("B", *sides[1], hints)

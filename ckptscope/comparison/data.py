@@ -1,4 +1,6 @@
-"""How far the data moved between two checkpoints of a run, whether its place was lost, and what was trained on twice."""
+"""How far the data moved between two checkpoints of a run, whether its place was lost, and what
+was trained on twice.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ CourseKind = Literal["in_step", "renewed", "regained", "lost", "ahead", "unknown
 Unit = Literal["batches", "examples", "epochs"]
 _MOST_RATES = 1000
 _RENEWED = (
-    "it cannot be told whether the iterator went on or a loop made a new one for another pass (give --epoch-size)"
+    "it cannot be told whether the iterator went on or a loop made a new one for another "
+    "pass (give --epoch-size)"
 )
 
 
@@ -40,13 +43,15 @@ class Course:
     """Whether the data of the later checkpoint goes on from that of the earlier one.
 
     Attributes:
-        kind: ``in_step``: by what the steps took. ``renewed``: likewise, over ``passes`` ends of passes at which a new
-            iterator was made. ``regained``: the later one is where its step says, the earlier one was not. ``lost``: by
-            less, and no end of a pass explains it. ``ahead``: by more. ``unknown``: it cannot be told.
+        kind: ``in_step``: by what the steps took. ``renewed``: likewise, over ``passes`` ends of
+            passes at which a new iterator was made. ``regained``: the later one is where its step
+            says, the earlier one was not. ``lost``: by less, and no end of a pass explains it.
+            ``ahead``: by more. ``unknown``: it cannot be told.
         unit: what the numbers count.
         moved: the difference of the two counts.
         rate: of the unit for each step.
-        is_shown: the earlier count is that rate times its step, so its iterator was there from the start.
+        is_shown: the earlier count is that rate times its step, so its iterator was there from the
+            start.
         is_only: no other rate fits the two counts.
         words: from where to where it moved.
     """
@@ -63,13 +68,15 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What lies between two places; every number is None where it cannot be derived, with its reason.
+    """What lies between two places; every number is None where it cannot be derived, with its
+    reason.
 
     Attributes:
         steps: B minus A.
         batches, examples, epochs: B's place minus A's: negative where the data was started over.
         course: from the older one (by step) to the other.
-        repeated: the first so many batches were trained on before A and again after it; None where that is not shown.
+        repeated: the first so many batches were trained on before A and again after it; None where
+            that is not shown.
     """
 
     steps: int | None
@@ -91,25 +98,43 @@ def move_between(a: Place, b: Place) -> Move:
     steps = _minus(b.step, a.step)
     backwards = steps is not None and steps < 0
     course = course_of(b, a) if backwards else course_of(a, b)
-    batches, examples, epochs = _deltas(a, b, course, -course.passes if backwards else course.passes)
+    batches, examples, epochs = _deltas(
+        a, b, course, -course.passes if backwards else course.passes
+    )
     numbers = {
-        "batches": (batches, "batches_consumed"), "examples": (examples, "examples_consumed"), "epochs": (epochs, "epoch")
-    }  # fmt: skip
-    reasons = {name: _why_unknown(field, a, b) for name, (number, field) in numbers.items() if number is None}
+        "batches": (batches, "batches_consumed"),
+        "examples": (examples, "examples_consumed"),
+        "epochs": (epochs, "epoch"),
+    }
+    reasons = {
+        name: _why_unknown(field, a, b)
+        for name, (number, field) in numbers.items()
+        if number is None
+    }
     if steps is None:
-        reasons["steps"] = f"{'A' if a.step is None else 'B'} stores no step, or several that differ"
+        reasons["steps"] = (
+            f"{'A' if a.step is None else 'B'} stores no step, or several that differ"
+        )
     sources = _sources(a.position, b.position, epochs == 0 and same_reading_pass(a, b))
     repeated = None if backwards else _repeated(a, b, course)
     return Move(steps, batches, examples, epochs, course, repeated, sources, reasons)
 
 
-def _deltas(a: Place, b: Place, course: Course, passes: int) -> tuple[int | None, int | None, int | None]:
+def _deltas(
+    a: Place, b: Place, course: Course, passes: int
+) -> tuple[int | None, int | None, int | None]:
     """(batches, examples, epochs) from A's place to B's."""
     # A loop may have made iterators before A's, unless that one gave all batches of the run.
-    told = course.kind in ("in_step", "renewed") or (course.kind != "unknown" and _has_trained_all(course))
+    told = course.kind in ("in_step", "renewed") or (
+        course.kind != "unknown" and _has_trained_all(course)
+    )
     if not told and not (a.endless and b.endless):
         return None, None, None
-    batches, examples, epochs = _minus(b.batches, a.batches), _minus(b.examples, a.examples), _minus(b.epoch, a.epoch)
+    batches, examples, epochs = (
+        _minus(b.batches, a.batches),
+        _minus(b.examples, a.examples),
+        _minus(b.epoch, a.epoch),
+    )
     if _other_batch_size(a, b):
         batches = None
     if passes:
@@ -134,14 +159,19 @@ def _why_unknown(field: str, a: Place, b: Place) -> str:
             return f"{name}: no place in the data is stored"
         if getattr(position, field) is None:
             return f"{name}: {position.reasons.get(field, 'it cannot be derived')}"
-    if a.iterator is None and b.iterator is None and a.position is not None and a.position.kind == "stored":
+    if (
+        a.iterator is None
+        and b.iterator is None
+        and a.position is not None
+        and a.position.kind == "stored"
+    ):
         return "which iterator feeds the training is not clear: the two checkpoints differ in it"
     if _other_batch_size(a, b):
         return "the batch size is another one"
     return _RENEWED
 
 
-# ---------------------------------------------------------------------------------------------------- course
+# ------------------------------------------------------------ course
 
 
 def _other_batch_size(a: Place, b: Place) -> bool:
@@ -151,8 +181,9 @@ def _other_batch_size(a: Place, b: Place) -> bool:
 def course_of(a: Place, b: Place) -> Course:
     """Whether the later place follows from the earlier one.
 
-    Batches are counted from the creation of an iterator, so what matters is how much the count grew, compared with the
-    steps. How many batches make a step is not stored, so every rate is allowed that the earlier checkpoint does not
+    Batches are counted from the creation of an iterator, so what matters is how much the count
+    grew, compared with the steps. How many batches make a step is not stored, so every rate is
+    allowed that the earlier checkpoint does not
     exclude: an alarm must hold for all of them.
     """
     unit: Unit = "batches"
@@ -162,7 +193,9 @@ def course_of(a: Place, b: Place) -> Course:
     if a.step is None or b.step is None:
         return Course("unknown")
     if old is None or new is None:
-        return _by_epochs(a, b) if a.endless and b.endless and a.step < b.step else Course("unknown")
+        return (
+            _by_epochs(a, b) if a.endless and b.endless and a.step < b.step else Course("unknown")
+        )
     stretch = _Stretch(a.step, b.step - a.step, old, new, unit, _rate(a, b, unit))
     if stretch.steps == stretch.moved == 0:
         kind, passes = _IN_STEP
@@ -176,13 +209,21 @@ def course_of(a: Place, b: Place) -> Course:
     if kind == "in_step":  # at that very rate, or from the start
         shown = not stretch.old or (shown and stretch.moved == stretch.expected)
     return Course(
-        kind, unit, stretch.moved, stretch.rate, shown, stretch.is_only_rate(), passes,
+        kind,
+        unit,
+        stretch.moved,
+        stretch.rate,
+        shown,
+        stretch.is_only_rate(),
+        passes,
         f"stayed at {new:,} {unit}" if old == new else f"went from {old:,} to {new:,} {unit}",
-    )  # fmt: skip
+    )
 
 
 def _by_epochs(a: Place, b: Place) -> Course:
-    """Where totals are not known: an iterator without an end never comes back to an earlier epoch."""
+    """Where totals are not known: an iterator without an end never comes back to an earlier
+    epoch.
+    """
     epochs, into = (a.epoch, b.epoch), (a.into_epoch, b.into_epoch)
     if None in epochs:
         # Of what was read, not of what was handed on: that goes on only, too.
@@ -191,13 +232,23 @@ def _by_epochs(a: Place, b: Place) -> Course:
         return Course("unknown")
     if epochs[1] < epochs[0]:
         return Course(
-            "lost", "epochs", epochs[1] - epochs[0], words=f"went from epoch {epochs[0]:,} to epoch {epochs[1]:,}"
+            "lost",
+            "epochs",
+            epochs[1] - epochs[0],
+            words=f"went from epoch {epochs[0]:,} to epoch {epochs[1]:,}",
         )
     if into[0] is None or into[1] is None or into[1] > into[0]:
         return Course("unknown")
     if into[1] == into[0]:
-        return Course("lost", "epochs", 0, words=f"stayed at {into[1]:,} examples of epoch {epochs[1]:,}")
-    return Course("lost", "epochs", -1, words=f"went from {into[0]:,} to {into[1]:,} examples of epoch {epochs[1]:,}")
+        return Course(
+            "lost", "epochs", 0, words=f"stayed at {into[1]:,} examples of epoch {epochs[1]:,}"
+        )
+    return Course(
+        "lost",
+        "epochs",
+        -1,
+        words=f"went from {into[0]:,} to {into[1]:,} examples of epoch {epochs[1]:,}",
+    )
 
 
 _IN_STEP: tuple[CourseKind, int] = ("in_step", 0)
@@ -216,7 +267,11 @@ def _rate(a: Place, b: Place, unit: Unit) -> int | None:
 
     if unit == "batches":
         return shown(a.batches) or 1
-    return (shown(a.batches) or 1) * (b.batch_size or 1) if _other_batch_size(a, b) else shown(a.examples)
+    return (
+        (shown(a.batches) or 1) * (b.batch_size or 1)
+        if _other_batch_size(a, b)
+        else shown(a.examples)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,18 +305,30 @@ class _Stretch:
     @property
     def per_step(self) -> int | None:
         """How much it moved for each step, where that is a whole number."""
-        return self.moved // self.steps if self.steps > 0 < self.moved and self.moved % self.steps == 0 else None
+        return (
+            self.moved // self.steps
+            if self.steps > 0 < self.moved and self.moved % self.steps == 0
+            else None
+        )
 
     def fits(self, rate: int) -> bool:
-        """Whether an iterator made at some step before may have given its first count at that rate."""
+        """Whether an iterator made at some step before may have given its first count at that
+        rate.
+        """
         return self.old % rate == 0 and self.old // rate <= self.step
 
     def is_only_rate(self) -> bool:
         """Whether no other rate explains the second count, from the first or from the start."""
         if self.steps <= 0 or not self.is_shown or self.new // self.steps > _MOST_RATES:
             return self.steps == 0
-        others = (rate for rate in range(1, self.new // self.steps + 1) if rate != self.rate and self.fits(rate))
-        return not any(rate * self.steps <= self.moved or rate * self.steps == self.new for rate in others)
+        others = (
+            rate
+            for rate in range(1, self.new // self.steps + 1)
+            if rate != self.rate and self.fits(rate)
+        )
+        return not any(
+            rate * self.steps <= self.moved or rate * self.steps == self.new for rate in others
+        )
 
     def out_of_step(self) -> tuple[CourseKind, int]:
         """The kind where nothing explains how much it moved."""
@@ -284,14 +351,20 @@ def _of_endless(stretch: _Stretch) -> tuple[CourseKind, int]:
     if stretch.is_shown and stretch.moved == stretch.expected:
         return _IN_STEP
     if stretch.per_step is not None:
-        return _IN_STEP if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches") else _UNKNOWN
+        return (
+            _IN_STEP
+            if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches")
+            else _UNKNOWN
+        )
     if stretch.rate is None:
         return ("lost", 0) if stretch.moved <= 0 < stretch.steps else _UNKNOWN
     return stretch.out_of_step()
 
 
 def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
-    """Where the iterator ends with its pass, and a loop makes the next one: one or two batches for each step."""
+    """Where the iterator ends with its pass, and a loop makes the next one: one or two batches
+    for each step.
+    """
     if stretch.unit != "batches":
         return _UNKNOWN
     sizes = {size for size in (a.pass_batches, b.pass_batches) if size}
@@ -318,15 +391,15 @@ def _of_passes(a: Place, b: Place, stretch: _Stretch) -> tuple[CourseKind, int]:
     return stretch.out_of_step()
 
 
-# ---------------------------------------------------------------------------------------------------- repeated
+# ------------------------------------------------------------ repeated
 
 
 def _repeated(a: Place, b: Place, course: Course) -> int | None:
-    """How many batches from the start were trained on before A and again since, where the data started over at A.
+    """How many batches from the start were trained on before A and again since, where the data
+    started over at A.
 
-    That shows where A has trained on all batches that its iterator gave, B on as many as its steps since A took, and
-    where no end of a pass explains it (``lost``).
-    """
+    That shows where A has trained on all batches that its iterator gave, B on as many as its steps
+    since A took, and where no end of a pass explains it (``lost``)."""
     if course.kind != "lost" or not _has_trained_all(course):
         return None
     if a.step is None or b.step is None or not a.batches or not b.batches:
@@ -335,7 +408,9 @@ def _repeated(a: Place, b: Place, course: Course) -> int | None:
 
 
 def first_examples(a: Place, b: Place) -> tuple[EpochRange, ...]:
-    """What the iterators of both have given from their start, as examples of epochs; empty where that is not known."""
+    """What the iterators of both have given from their start, as examples of epochs; empty
+    where that is not known.
+    """
     first, second = a.examples, b.examples
     if first is None or second is None:
         return ()
@@ -351,12 +426,16 @@ def first_examples(a: Place, b: Place) -> tuple[EpochRange, ...]:
 
 def _epoch_size(place: Place) -> int | None:
     reading = None if place.iterator is None else place.iterator.reading
-    if place.position is None or reading is None or any(item.needs_step for item in reading.assumptions):
+    if (
+        place.position is None
+        or reading is None
+        or any(item.needs_step for item in reading.assumptions)
+    ):
         return None
     return place.position.epoch_size
 
 
-# ---------------------------------------------------------------------------------------------------- sources
+# ------------------------------------------------------------ sources
 
 
 def _sources(old: Position | None, new: Position | None, same_pass: bool) -> tuple[SourceMove, ...]:
@@ -372,25 +451,36 @@ def _sources(old: Position | None, new: Position | None, same_pass: bool) -> tup
         if source.file is not None:
             known = before.get(source.file)
             moves.append(_source_move(known.pop(0) if known else None, source, same_pass))
-    moves.extend(_source_move(former, None, same_pass) for rest in before.values() for former in rest)
+    moves.extend(
+        _source_move(former, None, same_pass) for rest in before.values() for former in rest
+    )
     return tuple(moves)
 
 
-def _source_move(old: SourcePosition | None, new: SourcePosition | None, same_pass: bool) -> SourceMove:
+def _source_move(
+    old: SourcePosition | None, new: SourcePosition | None, same_pass: bool
+) -> SourceMove:
     """Differences only within one pass: a later one reads the file again from its start."""
     present = new if new is not None else old
     assert present is not None
     index, offset = (
-        (getattr(old, name) if old is not None else None, getattr(new, name) if new is not None else None)
+        (
+            getattr(old, name) if old is not None else None,
+            getattr(new, name) if new is not None else None,
+        )
         for name in ("record_index", "byte_offset")
     )
     return SourceMove(
-        present.op, present.file, index[0], index[1], _minus(index[1], index[0]) if same_pass else None,
+        present.op,
+        present.file,
+        index[0],
+        index[1],
+        _minus(index[1], index[0]) if same_pass else None,
         _minus(offset[1], offset[0]) if same_pass else None,
-    )  # fmt: skip
+    )
 
 
-# ---------------------------------------------------------------------------------------------------- pipelines
+# ------------------------------------------------------------ pipelines
 
 
 def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | None:
@@ -401,8 +491,13 @@ def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | No
         gone = [op for op in old.ops if op not in new.ops]
         come = [op for op in new.ops if op not in old.ops]
         what = "; ".join(
-            text for text in (f"gone: {', '.join(gone)}" if gone else "", f"new: {', '.join(come)}" if come else "") if text
-        )  # fmt: skip
+            text
+            for text in (
+                f"gone: {', '.join(gone)}" if gone else "",
+                f"new: {', '.join(come)}" if come else "",
+            )
+            if text
+        )
         return what or "the same stages in another order"
     if first.iterator is None or second.iterator is None:
         return None

@@ -1,4 +1,6 @@
-"""Two states of one iterator compared decoded: whether they go on alike, and stage by stage what moved."""
+"""Two states of one iterator compared decoded: whether they go on alike, and stage by stage
+what moved.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from dataclasses import dataclass, replace
 
 from ckptscope.comparison.data import Move, move_between, pipeline_differs, same_op, title_of
 from ckptscope.comparison.model import IteratorChange, StageChange
-from ckptscope.comparison.places import SOURCES, Place, feeding, places_in, same_reading_pass, shared_order
+from ckptscope.comparison.places import (
+    SOURCES,
+    Place,
+    feeding,
+    places_in,
+    same_reading_pass,
+    shared_order,
+)
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.held import Held, map_results, prefetch_entries
@@ -19,18 +28,28 @@ from ckptscope.iterator.tree import Stage, decode
 from ckptscope.resume.facts import Facts, IteratorFact
 
 # Keys that fix the order of what follows.
-_SEED_KEYS = frozenset(("seed", "seed2", "epoch", "seed_generator", "initial_seed", "initial_seed2"))
+_SEED_KEYS = frozenset(
+    ("seed", "seed2", "epoch", "seed_generator", "initial_seed", "initial_seed2")
+)
 # What is below these starts over: with each pass, or with each element of an outer dataset.
 _ANEW_EACH_PASS = ("Repeat",)
 _ANEW_EACH_ELEMENT = ("FlatMap", "Interleave", "GroupByWindow", "GroupByReducer")
 _READS_AHEAD = frozenset(("Prefetch", "ParallelMap", "ParallelMapV2"))
-_COUNTER_WORDS = {"i": "at", "index": "at", "next": "at", "offset": "at byte", "current_pos": "at byte"}
+_COUNTER_WORDS = {
+    "i": "at",
+    "index": "at",
+    "next": "at",
+    "offset": "at byte",
+    "current_pos": "at byte",
+}
 # Two stages that are one stage in both states, and whether all that they hold is the same.
 Pair = tuple[Stage | None, Stage | None, bool]
 _POSITION_FIELDS = ("batches_consumed", "examples_consumed", "epoch", "examples_into_epoch")
 
 
-def compare_iterators(a: Facts, b: Facts, wanted: Iterable[str] | None = None) -> tuple[IteratorChange, ...]:
+def compare_iterators(
+    a: Facts, b: Facts, wanted: Iterable[str] | None = None
+) -> tuple[IteratorChange, ...]:
     """All iterators of two checkpoints, paired by key; training iterators pair whatever their keys.
 
     Args:
@@ -43,8 +62,12 @@ def compare_iterators(a: Facts, b: Facts, wanted: Iterable[str] | None = None) -
     if len(old) == len(new) == 1:
         pairs.append((old.popitem()[1], new.popitem()[1]))
     changes = [_compare(x, y, a, b) for x, y in pairs]
-    changes += [IteratorChange(it.key, None, "removed", False, "A has it, B has not") for it in old.values()]
-    changes += [IteratorChange(it.key, None, "added", False, "B has it, A has not") for it in new.values()]
+    changes += [
+        IteratorChange(it.key, None, "removed", False, "A has it, B has not") for it in old.values()
+    ]
+    changes += [
+        IteratorChange(it.key, None, "added", False, "B has it, A has not") for it in new.values()
+    ]
     return tuple(changes)
 
 
@@ -60,7 +83,9 @@ def _compare(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts) -> Iterat
         return IteratorChange(new.key, old_key, "undecoded", False, str(error))
 
 
-def _decoded(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: str | None) -> IteratorChange:
+def _decoded(
+    old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: str | None
+) -> IteratorChange:
     assert old.tree is not None and new.tree is not None
     pairs = list(_stage_pairs(old.tree.root, new.tree.root))
     contents = [(x, y, x is not None and y is not None and _same_contents(x, y)) for x, y in pairs]
@@ -69,22 +94,37 @@ def _decoded(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts, old_key: 
         TreeEvaluator(old.tree, DataFiles(a.hints.data_root)),
         TreeEvaluator(new.tree, DataFiles(b.hints.data_root)),
     )
-    # What was read in between is the difference of two counts only where the iterator of the one became that of the other.
+    # What was read in between is the difference of two counts only where the iterator of the one
+    # became that of the other.
     went_on = move.course.kind == "in_step" and move.course.is_shown
     same_pass = same_reading_pass(*places)
     restarted = _restarting(old.tree.root, same_pass) | _restarting(new.tree.root, same_pass)
     stages = tuple(
-        _stage_change(x, y, same, evaluators if went_on and _present(x, y).path not in restarted else None)
+        _stage_change(
+            x, y, same, evaluators if went_on and _present(x, y).path not in restarted else None
+        )
         for x, y, same in contents
     )
     same, why = _same_future(old, new, contents, places)
     return IteratorChange(
-        new.key, old_key, "same" if same else "moved", same, why, move.batches, move.examples, move.epochs, stages
+        new.key,
+        old_key,
+        "same" if same else "moved",
+        same,
+        why,
+        move.batches,
+        move.examples,
+        move.epochs,
+        stages,
     )
 
 
-def _moved(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts) -> tuple[tuple[Place, Place], Move]:
-    """Places and difference; only the iterator that feeds the training is compared with the steps."""
+def _moved(
+    old: IteratorFact, new: IteratorFact, a: Facts, b: Facts
+) -> tuple[tuple[Place, Place], Move]:
+    """Places and difference; only the iterator that feeds the training is compared with the
+    steps.
+    """
     pair = feeding(a, b)
     places = places_in(a, b, old, new)
     if pair is None or pair[0] is not old or pair[1] is not new:
@@ -92,7 +132,7 @@ def _moved(old: IteratorFact, new: IteratorFact, a: Facts, b: Facts) -> tuple[tu
     return places, move_between(*places)
 
 
-# ---------------------------------------------------------------------------------------------------- stages
+# ------------------------------------------------------------ stages
 
 
 def _stage_pairs(a: Stage | None, b: Stage | None) -> Iterator[tuple[Stage | None, Stage | None]]:
@@ -111,7 +151,9 @@ def _stage_pairs(a: Stage | None, b: Stage | None) -> Iterator[tuple[Stage | Non
 
 
 def _inputs(a: Stage | None, b: Stage | None) -> list[tuple[Stage | None, Stage | None]]:
-    """Inputs by their number; where only one is open on either side, it is the same one further on."""
+    """Inputs by their number; where only one is open on either side, it is the same one further
+    on.
+    """
     old = dict(a.inputs) if a is not None else {}
     new = dict(b.inputs) if b is not None else {}
     if len(old) == len(new) == 1 and old.keys() != new.keys():
@@ -126,34 +168,54 @@ def _present(a: Stage | None, b: Stage | None) -> Stage:
 
 
 def _restarting(root: Stage | None, same_pass: bool) -> set[str]:
-    """Paths of stages that are made anew on the way, so that their counters start over and tell no difference."""
+    """Paths of stages that are made anew on the way, so that their counters start over and tell
+    no difference.
+    """
     if root is None:
         return set()
     anew = _ANEW_EACH_ELEMENT if same_pass else _ANEW_EACH_ELEMENT + _ANEW_EACH_PASS
     return {
         below.path
-        for stage in root.walk() if any(word in stage.op for word in anew)
-        for _, child in stage.inputs for below in child.walk()
-    }  # fmt: skip
+        for stage in root.walk()
+        if any(word in stage.op for word in anew)
+        for _, child in stage.inputs
+        for below in child.walk()
+    }
 
 
 def _stage_change(
-    a: Stage | None, b: Stage | None, same: bool, evaluators: tuple[TreeEvaluator, TreeEvaluator] | None
+    a: Stage | None,
+    b: Stage | None,
+    same: bool,
+    evaluators: tuple[TreeEvaluator, TreeEvaluator] | None,
 ) -> StageChange:
     present = _present(a, b)
     held = tuple(None if stage is None else _held(stage) for stage in (a, b))
     if a is None or b is None:
         return StageChange(
-            present.path, title_of(present), "removed" if b is None else "added", (held[0], held[1]), None,
+            present.path,
+            title_of(present),
+            "removed" if b is None else "added",
+            (held[0], held[1]),
+            None,
             f"{'in A only' if b is None else 'in B only'}{_held_words(held)}",
-        )  # fmt: skip
+        )
     before, after = (
-        (None, None) if evaluators is None else (_read_count(a, evaluators[0]), _read_count(b, evaluators[1]))
+        (None, None)
+        if evaluators is None
+        else (_read_count(a, evaluators[0]), _read_count(b, evaluators[1]))
     )
     more = None if before is None or after is None else after - before
     if same and not more:
         held_in_both = f"; {held[1]:,} held in both" if held[1] else ""
-        return StageChange(present.path, title_of(present), "same", (held[0], held[1]), more, f"the same{held_in_both}")
+        return StageChange(
+            present.path,
+            title_of(present),
+            "same",
+            (held[0], held[1]),
+            more,
+            f"the same{held_in_both}",
+        )
     words = [text for text in (_held_words(held).lstrip("; "), _read_words(more)) if text]
     text = "; ".join(words) or _counter_words(a, b)
     return StageChange(present.path, title_of(present), "moved", (held[0], held[1]), more, text)
@@ -180,7 +242,13 @@ def _held_words(held: Sequence[int | None]) -> str:
 def _read_words(more: int | None) -> str:
     if more is None:
         return ""
-    return f"{more:,} more read" if more > 0 else f"{-more:,} fewer read" if more < 0 else "no more read"
+    return (
+        f"{more:,} more read"
+        if more > 0
+        else f"{-more:,} fewer read"
+        if more < 0
+        else "no more read"
+    )
 
 
 def _counter_words(a: Stage, b: Stage) -> str:
@@ -197,7 +265,9 @@ def _counter_words(a: Stage, b: Stage) -> str:
 
 
 def _read_count(stage: Stage, evaluator: TreeEvaluator) -> int | None:
-    """Elements that a stage took from its input since it was made; of a source those that it gave."""
+    """Elements that a stage took from its input since it was made; of a source those that it
+    gave.
+    """
     try:
         progress = evaluator.evaluate(stage)
         below = evaluator.evaluate(stage.child) if stage.child is not None else progress
@@ -208,7 +278,7 @@ def _read_count(stage: Stage, evaluator: TreeEvaluator) -> int | None:
     return None if given is None else given + (_held(stage) or 0)
 
 
-# ---------------------------------------------------------------------------------------------------- sameness
+# ------------------------------------------------------------ sameness
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +286,9 @@ class _Items:
     items: Mapping[str, StateItem]
 
     def same(self, other: _Items, keys: Iterable[str]) -> bool:
-        return all(_same_tensor(decode(self.items.get(key)), decode(other.items.get(key))) for key in keys)
+        return all(
+            _same_tensor(decode(self.items.get(key)), decode(other.items.get(key))) for key in keys
+        )
 
 
 def _same_contents(a: Stage, b: Stage) -> bool:
@@ -238,8 +310,13 @@ def _same_tensor(a: StateTensor | None, b: StateTensor | None) -> bool:
     if (a.dtype, a.shape) != (b.dtype, b.shape):
         return False
     if isinstance(a.payload, (bytes, list)) or isinstance(b.payload, (bytes, list)):
-        return bool(a.payload == b.payload) or (a.dtype is not VARIANT and repr(a.values()) == repr(b.values()))
-    return bool(a.payload.SerializeToString(deterministic=True) == b.payload.SerializeToString(deterministic=True))
+        return bool(a.payload == b.payload) or (
+            a.dtype is not VARIANT and repr(a.values()) == repr(b.values())
+        )
+    return bool(
+        a.payload.SerializeToString(deterministic=True)
+        == b.payload.SerializeToString(deterministic=True)
+    )
 
 
 def _same_future(
@@ -249,8 +326,15 @@ def _same_future(
     if all(same for _, _, same in contents):
         return True, f"every counter and every held element is the same{_until_the_pass_ends(new)}"
     # What is read may belong to another file by now; any other stage must be there on both sides.
-    assert old.reading is not None and new.reading is not None and old.tree is not None and new.tree is not None
-    lacking = any((x is None or y is None) and _present(x, y).op not in SOURCES for x, y, _ in contents)
+    assert (
+        old.reading is not None
+        and new.reading is not None
+        and old.tree is not None
+        and new.tree is not None
+    )
+    lacking = any(
+        (x is None or y is None) and _present(x, y).op not in SOURCES for x, y, _ in contents
+    )
     if lacking or pipeline_differs(old.tree, new.tree) is not None:
         return False, "the stages differ"
     first, second = old.reading.position, new.reading.position
@@ -258,8 +342,16 @@ def _same_future(
         x, y = getattr(first, name), getattr(second, name)
         if x is not None and y is not None and x != y:
             return False, f"{name.replace('_', ' ')}: {x:,} in A, {y:,} in B"
-    unknown = [name for name in _POSITION_FIELDS[:2] if getattr(first, name) is None or getattr(second, name) is None]
-    assumed = [item.text for item in (*old.reading.assumptions, *new.reading.assumptions) if item.needs_step]
+    unknown = [
+        name
+        for name in _POSITION_FIELDS[:2]
+        if getattr(first, name) is None or getattr(second, name) is None
+    ]
+    assumed = [
+        item.text
+        for item in (*old.reading.assumptions, *new.reading.assumptions)
+        if item.needs_step
+    ]
     if unknown or assumed:
         return False, "counters or held elements differ, and where they stand cannot be derived"
     in_both = [(x, y, same) for x, y, same in contents if x is not None and y is not None]
@@ -269,17 +361,30 @@ def _same_future(
 
 def _until_the_pass_ends(iterator: IteratorFact) -> str:
     """What limits that two iterators go on alike."""
-    unproven = [proof.op for proof in iterator.proofs if proof.status in ("unproven", "unseeded", "given_mismatch")]
-    return f"; the {unproven[0]} is not proven seeded, so each process orders later passes anew" if unproven else ""
+    unproven = [
+        proof.op
+        for proof in iterator.proofs
+        if proof.status in ("unproven", "unseeded", "given_mismatch")
+    ]
+    return (
+        f"; the {unproven[0]} is not proven seeded, so each process orders later passes anew"
+        if unproven
+        else ""
+    )
 
 
-def _differ_by_reading_ahead(contents: Sequence[tuple[Stage, Stage, bool]], is_fixed: bool) -> tuple[bool, str]:
-    """Both stand at the same place: only how much was read ahead may differ, in one order, with one data.
+def _differ_by_reading_ahead(
+    contents: Sequence[tuple[Stage, Stage, bool]], is_fixed: bool
+) -> tuple[bool, str]:
+    """Both stand at the same place: only how much was read ahead may differ, in one order, with one
+    data.
 
     Args:
         is_fixed: the order is fixed, or proven to follow from the same seeds.
     """
-    outermost = next((number for number, (x, _, _) in enumerate(contents) if x.op in _READS_AHEAD), None)
+    outermost = next(
+        (number for number, (x, _, _) in enumerate(contents) if x.op in _READS_AHEAD), None
+    )
     if outermost is None or not all(same for _, _, same in contents[:outermost]):
         return False, "the same place, but counters or held elements differ"
     for x, y, _ in contents:

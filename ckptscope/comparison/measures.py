@@ -1,9 +1,9 @@
 """How far two tensors are apart, block by block, in float64.
 
-Small tensors are converted to float64 and measured there. In large ones of float32, float16 and bfloat16 products are
-formed in float32 within a block and summed over blocks in float64, at twice the speed; blocks in which float32 would
-overflow, underflow or meet NaN are measured in float64. All types of one byte are measured by counting pairs.
-"""
+Small tensors are converted to float64 and measured there. In large ones of float32, float16 and
+bfloat16 products are formed in float32 within a block and summed over blocks in float64, at twice
+the speed; blocks in which float32 would overflow, underflow or meet NaN are measured in float64.
+All types of one byte are measured by counting pairs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ckptscope.formats.dtypes import DType
 Array = np.ndarray[Any, Any]
 # Elements of one block: with its copies it stays in the second-level cache.
 BLOCK_ELEMENTS = 1 << 15
-# Above so many elements products may be formed in float32: their errors average out (tests/comparison/test_measures.py).
+# Above so many elements products may be formed in float32: their errors average out
+# (tests/comparison/test_measures.py).
 FAST_ELEMENTS = 1 << 20
 # Mean squares below this lose digits in float32, sums beyond these in float64.
 _SMALL_SQUARE = 1e-30
@@ -85,23 +86,40 @@ class Accumulator:
         aa, bb, dd = self.squares_a, self.squares_b, self.differences
         rel_l2 = cosine = None
         if self.num_finite and aa.value:
-            rel_l2 = _ratio(math.sqrt(dd.value), math.sqrt(aa.value), (dd.exponent - aa.exponent) // 2)
+            rel_l2 = _ratio(
+                math.sqrt(dd.value), math.sqrt(aa.value), (dd.exponent - aa.exponent) // 2
+            )
         if self.num_finite and aa.value and bb.value:
             norms = math.sqrt(aa.value) * math.sqrt(bb.value)
             shift = (aa.exponent + bb.exponent) // 2
             cosine = _ratio(self.product.value, norms, self.product.exponent - shift)
-            imaginary = _ratio(self.product_imaginary.value, norms, self.product_imaginary.exponent - shift)
-            cosine = max(-1.0, min(1.0, math.hypot(cosine, imaginary) if self.product_imaginary.value else cosine))
+            imaginary = _ratio(
+                self.product_imaginary.value, norms, self.product_imaginary.exponent - shift
+            )
+            cosine = max(
+                -1.0,
+                min(1.0, math.hypot(cosine, imaginary) if self.product_imaginary.value else cosine),
+            )
         return Measures(
-            self.num_elements, self.num_changed, self.max_abs if self.num_finite else None,
-            self.max_rel if self.num_finite else None, rel_l2, cosine, self.nan_a, self.nan_b, self.inf_a, self.inf_b,
-        )  # fmt: skip
+            self.num_elements,
+            self.num_changed,
+            self.max_abs if self.num_finite else None,
+            self.max_rel if self.num_finite else None,
+            rel_l2,
+            cosine,
+            self.nan_a,
+            self.nan_b,
+            self.inf_a,
+            self.inf_b,
+        )
 
 
 Kernel = Callable[[Accumulator, Array, Array], None]
 
 
-def kernel_for(a: DType, b: DType, num_elements: int, rule: Rule, *, relative: bool = True) -> Kernel:
+def kernel_for(
+    a: DType, b: DType, num_elements: int, rule: Rule, *, relative: bool = True
+) -> Kernel:
     """The function that measures one block of two raw arrays of these dtypes.
 
     Args:
@@ -116,7 +134,7 @@ def kernel_for(a: DType, b: DType, num_elements: int, rule: Rule, *, relative: b
     return _ExactKernel(a, b, rule)
 
 
-# ---------------------------------------------------------------------------------------------------- float64
+# ------------------------------------------------------------ float64
 
 
 def to_float64(values: Array, dtype: DType) -> Array:
@@ -131,7 +149,9 @@ def to_float64(values: Array, dtype: DType) -> Array:
 
 
 def close(a: Array, b: Array, rule: Rule) -> Array:
-    """Elementwise |a - b| <= atol + rtol * |b| as ``numpy.isclose`` defines it; infinities equal only themselves."""
+    """Elementwise |a - b| <= atol + rtol * |b| as ``numpy.isclose`` defines it; infinities
+    equal only themselves.
+    """
     with np.errstate(all="ignore"):
         near: Array = np.abs(a - b) <= (rule.atol or 0.0) + (rule.rtol or 0.0) * np.abs(b)
         near &= np.isfinite(b)
@@ -145,7 +165,9 @@ def _bytes_differ(a: Array, b: Array) -> int:
     """Elements whose stored bytes differ."""
     width = a.dtype.itemsize
     if width == 16:
-        return int(np.count_nonzero((a.view(np.uint64) != b.view(np.uint64)).reshape(-1, 2).any(axis=1)))
+        return int(
+            np.count_nonzero((a.view(np.uint64) != b.view(np.uint64)).reshape(-1, 2).any(axis=1))
+        )
     unsigned = np.dtype(f"u{width}")
     return int(np.count_nonzero(a.view(unsigned) != b.view(unsigned)))
 
@@ -182,19 +204,27 @@ class _ExactKernel:
         while len(self.buffers) < 4:
             self.buffers.append(np.empty(BLOCK_ELEMENTS))
         target = self.buffers[number][: raw.size]
-        np.copyto(target, to_float64(raw, dtype) if dtype.name == "bfloat16" else raw, casting="unsafe")
+        np.copyto(
+            target, to_float64(raw, dtype) if dtype.name == "bfloat16" else raw, casting="unsafe"
+        )
         return target
 
     def _quick(self, total: Accumulator, a: Array, b: Array) -> bool:
-        """Add values that are all finite and neither huge nor tiny; False, and nothing added, if they are not."""
+        """Add values that are all finite and neither huge nor tiny; False, and nothing added,
+        if they are not.
+        """
         d, larger = self.buffers[2][: a.size], self.buffers[3][: a.size]
         with np.errstate(all="ignore"):
             np.subtract(b, a, out=d)
             sums = [float(np.dot(x, y)) for x, y in ((d, d), (a, a), (b, b))]
             # NaN fails every comparison.
-            if not all(square == 0 or _SAFE_SQUARES[0] <= square <= _SAFE_SQUARES[1] for square in sums):
+            if not all(
+                square == 0 or _SAFE_SQUARES[0] <= square <= _SAFE_SQUARES[1] for square in sums
+            ):
                 return False
-            if not all(square or not values.any() for square, values in zip(sums, (d, a, b), strict=True)):
+            if not all(
+                square or not values.any() for square, values in zip(sums, (d, a, b), strict=True)
+            ):
                 return False
             total.num_finite += a.size
             total.differences.add(sums[0])
@@ -207,17 +237,24 @@ class _ExactKernel:
                 np.abs(a, out=a)
                 np.maximum(a, np.abs(b, out=b), out=larger)
                 np.divide(d, larger, out=d)
-                total.max_rel = max(total.max_rel, float(np.fmax.reduce(d)))  # 0/0 is NaN here, and counts as 0
+                total.max_rel = max(
+                    total.max_rel, float(np.fmax.reduce(d))
+                )  # 0/0 is NaN here, and counts as 0
         return True
 
     def __call__(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
         for start in range(0, raw_a.size, BLOCK_ELEMENTS):
-            self._block(total, raw_a[start : start + BLOCK_ELEMENTS], raw_b[start : start + BLOCK_ELEMENTS])
+            self._block(
+                total, raw_a[start : start + BLOCK_ELEMENTS], raw_b[start : start + BLOCK_ELEMENTS]
+            )
 
     def _block(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
         total.num_elements += raw_a.size
         if self.is_complex:
-            a, b = to_float64(raw_a, self.a).astype(np.complex128), to_float64(raw_b, self.b).astype(np.complex128)
+            a, b = (
+                to_float64(raw_a, self.a).astype(np.complex128),
+                to_float64(raw_b, self.b).astype(np.complex128),
+            )
         else:
             a, b = self._loaded(0, raw_a, self.a), self._loaded(1, raw_b, self.b)
         if not self.rule.is_exact:
@@ -226,7 +263,9 @@ class _ExactKernel:
             total.num_changed += _bytes_differ(raw_a, raw_b)
         else:
             total.num_changed += int(np.count_nonzero(~((a == b) | (np.isnan(a) & np.isnan(b)))))
-        if not (self.wide_integers or self.is_complex or raw_a.size == 0) and self._quick(total, a, b):
+        if not (self.wide_integers or self.is_complex or raw_a.size == 0) and self._quick(
+            total, a, b
+        ):
             return
         bad = ~(np.isfinite(a) & np.isfinite(b))
         num_bad = int(np.count_nonzero(bad))
@@ -246,7 +285,9 @@ class _ExactKernel:
 
 
 def _add_finite(total: Accumulator, a: Array, b: Array, exact: Array | None = None) -> None:
-    """Add finite float64 or complex128 values; ``exact`` gives |b - a| where float64 cannot hold the operands."""
+    """Add finite float64 or complex128 values; ``exact`` gives |b - a| where float64 cannot
+    hold the operands.
+    """
     with np.errstate(all="ignore"):
         size_a, size_b = np.abs(a), np.abs(b)
         larger = np.maximum(size_a, size_b)
@@ -256,7 +297,13 @@ def _add_finite(total: Accumulator, a: Array, b: Array, exact: Array | None = No
         half = None
         if not math.isfinite(peak) or not math.isfinite(float(larger.max(initial=0.0))):
             # Near the end of float64's range: halve what is large.
-            half = np.where(np.maximum(np.abs(a.real), np.abs(a.imag)) + np.maximum(np.abs(b.real), np.abs(b.imag)) > 1e300, 0.25, 1.0)  # fmt: skip
+            half = np.where(
+                np.maximum(np.abs(a.real), np.abs(a.imag))
+                + np.maximum(np.abs(b.real), np.abs(b.imag))
+                > 1e300,
+                0.25,
+                1.0,
+            )
             difference = b * half - a * half
             distance = np.abs(difference)
             larger = np.maximum(np.abs(a * half), np.abs(b * half))
@@ -265,8 +312,12 @@ def _add_finite(total: Accumulator, a: Array, b: Array, exact: Array | None = No
         total.max_abs = max(total.max_abs, peak)
         total.max_rel = max(total.max_rel, float(relative.max(initial=0.0)))
         parts_a, parts_b = _parts(a), _parts(b)
-        scaled_a, exponent_a = _add_squares(total.squares_a, parts_a, float(np.abs(parts_a).max(initial=0.0)))
-        scaled_b, exponent_b = _add_squares(total.squares_b, parts_b, float(np.abs(parts_b).max(initial=0.0)))
+        scaled_a, exponent_a = _add_squares(
+            total.squares_a, parts_a, float(np.abs(parts_a).max(initial=0.0))
+        )
+        scaled_b, exponent_b = _add_squares(
+            total.squares_b, parts_b, float(np.abs(parts_b).max(initial=0.0))
+        )
         total.product.add(float(np.dot(scaled_a, scaled_b)), exponent_a + exponent_b)
         if a.dtype.kind == "c":
             crossed = np.dot(scaled_a[::2], scaled_b[1::2]) - np.dot(scaled_a[1::2], scaled_b[::2])
@@ -283,7 +334,7 @@ def _parts(values: Array) -> Array:
     return values.view(np.float64) if values.dtype.kind == "c" else values
 
 
-# ---------------------------------------------------------------------------------------------------- one byte
+# ------------------------------------------------------------ one byte
 
 
 class _ByteKernel:
@@ -324,7 +375,7 @@ class _ByteKernel:
         total.product.add(float(np.dot(counts, a * b)))
 
 
-# ---------------------------------------------------------------------------------------------------- float32
+# ------------------------------------------------------------ float32
 
 
 def _plain() -> Callable[[Array, Array], Array]:
@@ -334,7 +385,9 @@ def _plain() -> Callable[[Array, Array], Array]:
 def _from_bfloat16() -> Callable[[Array, Array], Array]:
     def expand(raw: Array, out: Array) -> Array:
         words = out.view(np.uint32)
-        np.left_shift(raw.view(np.uint16), np.uint32(16), out=words, dtype=np.uint32, casting="unsafe")
+        np.left_shift(
+            raw.view(np.uint16), np.uint32(16), out=words, dtype=np.uint32, casting="unsafe"
+        )
         return out
 
     return expand
@@ -368,17 +421,20 @@ def _cut(words: _Words, size: int) -> _Words:
 def _peak(values: Array, signed: Array, unsigned: Array) -> float:
     """max |v| without a pass for |v|, NaN if there is one.
 
-    As signed words the greatest float is the greatest positive one, as unsigned words the least negative one; NaN is
-    beyond all of its sign.
-    """
+    As signed words the greatest float is the greatest positive one, as unsigned words the least
+    negative one; NaN is beyond all of its sign."""
     above, below = values.item(signed.argmax()), -values.item(unsigned.argmax())
     return above if above >= below else below if below > above else math.nan
 
 
 class _FastKernel:
-    """Large tensors of float32 and narrower: max_abs and counts exact, other measures to six digits or more."""
+    """Large tensors of float32 and narrower: max_abs and counts exact, other measures to six
+    digits or more.
+    """
 
-    def __init__(self, dtype: DType, expand: Callable[[Array, Array], Array], relative: bool) -> None:
+    def __init__(
+        self, dtype: DType, expand: Callable[[Array, Array], Array], relative: bool
+    ) -> None:
         from ckptscope.checkpoint.stream import scratch
 
         self.unsigned = np.dtype(f"u{dtype.nbytes}")
@@ -387,17 +443,24 @@ class _FastKernel:
         self.all_changed = False
         self.expanded = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(2)]
         floats = [scratch(4 * BLOCK_ELEMENTS).view(np.float32) for _ in range(2)]
-        self.differences, self.quotients = ((x, x.view(np.int32), x.view(np.uint32)) for x in floats)
+        self.differences, self.quotients = (
+            (x, x.view(np.int32), x.view(np.uint32)) for x in floats
+        )
         self.mask = scratch(BLOCK_ELEMENTS).view(np.bool_)
 
     def __call__(self, total: Accumulator, raw_a: Array, raw_b: Array) -> None:
         bits = raw_a.view(self.unsigned), raw_b.view(self.unsigned)
-        # Python's own cost counts here: sums are kept in local numbers, and added up once for each piece.
+        # Python's own cost counts here: sums are kept in local numbers, and added up once for each
+        # piece.
         aa = bb = dd = ab = 0.0
         with np.errstate(all="ignore"):
             for start in range(0, raw_a.size, BLOCK_ELEMENTS):
                 end = start + BLOCK_ELEMENTS
-                differences, quotients, (into_a, into_b) = self.differences, self.quotients, self.expanded
+                differences, quotients, (into_a, into_b) = (
+                    self.differences,
+                    self.quotients,
+                    self.expanded,
+                )
                 if end > raw_a.size:
                     size = raw_a.size - start
                     differences, quotients = _cut(differences, size), _cut(quotients, size)
@@ -412,23 +475,35 @@ class _FastKernel:
         total.product.add(ab)
 
     def _block(
-        self, total: Accumulator, a: Array, b: Array, bits: tuple[Array, Array], start: int,
-        differences: _Words, quotients: _Words,
-    ) -> tuple[float, float, float, float] | None:  # fmt: skip
+        self,
+        total: Accumulator,
+        a: Array,
+        b: Array,
+        bits: tuple[Array, Array],
+        start: int,
+        differences: _Words,
+        quotients: _Words,
+    ) -> tuple[float, float, float, float] | None:
         """(a.a, b.b, d.d, a.b) of one block; None where it had to be measured in float64."""
         size, (d, _, words) = a.size, differences
         np.subtract(b, a, out=d)
         dd, aa, bb = float(d.dot(d)), float(a.dot(a)), float(b.dot(b))
         peak = _peak(*differences)
-        # Finite sums mean finite elements; NaN fails every comparison. Where nothing differs dd is 0.
+        # Finite sums mean finite elements; NaN fails every comparison. Where nothing differs dd is
+        # 0.
         least = _SMALL_SQUARE * size
-        if not (least <= aa < math.inf and least <= bb < math.inf and (least <= dd < math.inf or dd == peak == 0.0)):
+        if not (
+            least <= aa < math.inf
+            and least <= bb < math.inf
+            and (least <= dd < math.inf or dd == peak == 0.0)
+        ):
             _exactly(total, a, b, self._count(bits, start, size))
             return None
         total.num_elements += size
         total.num_finite += size
-        # Elements without a difference are counted only where there are some: most updates leave none. As a word +0.0
-        # is the least; -0.0 comes from zeros of two signs only, and those differ.
+        # Elements without a difference are counted only where there are some: most updates leave
+        # none. As a word +0.0 is the least; -0.0 comes from zeros of two signs only, and those
+        # differ.
         self.all_changed = self.all_changed and d.item(words.argmin()) != 0.0
         changed = size if self.all_changed else self._count(bits, start, size)
         self.all_changed = changed == size
@@ -437,17 +512,22 @@ class _FastKernel:
             # Rounding keeps the order, so the largest difference is among the largest rounded ones.
             total.rough_abs = peak
             at = np.flatnonzero(np.abs(d) == peak)
-            total.max_abs = max(total.max_abs, float(np.abs(b[at].astype(np.float64) - a[at]).max()))
+            total.max_abs = max(
+                total.max_abs, float(np.abs(b[at].astype(np.float64) - a[at]).max())
+            )
         if self.relative and peak and total.max_rel < 2.0:  # no ratio is larger
             self._relative(total, a, b, d, quotients)
-        # a.b = (a.a + b.b - d.d) / 2, without another pass; its error is second order where the norms are alike.
+        # a.b = (a.a + b.b - d.d) / 2, without another pass; its error is second order where the
+        # norms are alike.
         return aa, bb, dd, (aa + bb - dd) / 2 if aa < 16 * bb < 256 * aa else float(a.dot(b))
 
     def _count(self, bits: tuple[Array, Array], start: int, size: int) -> int:
         a, b = (side[start : start + size] for side in bits)
         return int(np.count_nonzero(np.not_equal(a, b, out=self.mask[:size])))
 
-    def _relative(self, total: Accumulator, a: Array, b: Array, difference: Array, quotients: _Words) -> None:
+    def _relative(
+        self, total: Accumulator, a: Array, b: Array, difference: Array, quotients: _Words
+    ) -> None:
         """|d| / max(|a|, |b|) grows with |d| / |a + b|, which takes fewer passes."""
         s = quotients[0]
         np.add(a, b, out=s)
@@ -460,10 +540,16 @@ class _FastKernel:
             top = float(np.fmax.reduce(s))
         if top > total.rough_rel:
             total.rough_rel = top
-            at = np.flatnonzero(s >= top * (1 - 1e-6)) if top < math.inf else np.flatnonzero(s == top)
+            at = (
+                np.flatnonzero(s >= top * (1 - 1e-6))
+                if top < math.inf
+                else np.flatnonzero(s == top)
+            )
             x, y = a[at].astype(np.float64), b[at].astype(np.float64)
             larger = np.maximum(np.abs(x), np.abs(y))
-            total.max_rel = max(total.max_rel, float((np.abs(y - x) / larger).max(initial=0.0, where=larger > 0)))
+            total.max_rel = max(
+                total.max_rel, float((np.abs(y - x) / larger).max(initial=0.0, where=larger > 0))
+            )
 
 
 def _exactly(total: Accumulator, a: Array, b: Array, changed: int) -> None:

@@ -48,7 +48,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How far two tensors of one shape are apart, in float64, over elements that are finite on both sides.
+    """How far two tensors of one shape are apart, in float64, over elements that are finite on both
+    sides.
 
     Attributes:
         num_changed: elements that differ under the rule; None where it could not be counted.

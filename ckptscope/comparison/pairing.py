@@ -1,4 +1,6 @@
-"""What belongs to what: variables of two checkpoints paired by key, by full name across styles, and by content."""
+"""What belongs to what: variables of two checkpoints paired by key, by full name across styles,
+and by content.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,32 @@ from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import VARIANT
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-# Renames without equal content need paths at least this much alike (percent), as git wants by default.
+# Renames without equal content need paths at least this much alike (percent), as git wants by
+# default.
 MIN_SCORE = 50
 # A proposal costs a comparison of paths: so many are made in all, groups of few candidates first.
 _MAX_PROPOSALS = 20_000
 # The same slot under the names of TF1's and TF2's optimizers.
 _SLOT_ALIASES = {
-    "adam": "m", "adam_1": "v", "adamw": "m", "adamw_1": "v", "adamax": "m", "adamax_1": "v", "lamb": "m", "lamb_1": "v",
-    "adagrad": "accumulator", "ftrl": "accumulator", "ftrl_1": "linear", "rmsprop": "rms", "rmsprop_1": "momentum",
-    "adadelta": "accum_grad", "adadelta_1": "accum_var", "velocity": "v", "velocities": "v", "momentums": "m",
-}  # fmt: skip
+    "adam": "m",
+    "adam_1": "v",
+    "adamw": "m",
+    "adamw_1": "v",
+    "adamax": "m",
+    "adamax_1": "v",
+    "lamb": "m",
+    "lamb_1": "v",
+    "adagrad": "accumulator",
+    "ftrl": "accumulator",
+    "ftrl_1": "linear",
+    "rmsprop": "rms",
+    "rmsprop_1": "momentum",
+    "adadelta": "accum_grad",
+    "adadelta_1": "accum_var",
+    "velocity": "v",
+    "velocities": "v",
+    "momentums": "m",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +93,9 @@ class Names:
             if not any(_below(name, old) for name in known):
                 close = difflib.get_close_matches(old, known, n=3, cutoff=0.3)
                 hint = f"; the closest are {', '.join(close)}" if close else ""
-                raise UsageError(f"--map {old}=…: no variable of A has that key, nor begins with it{hint}")
+                raise UsageError(
+                    f"--map {old}=…: no variable of A has that key, nor begins with it{hint}"
+                )
 
     def stripped(self, name: str) -> str:
         """Without the first prefix that fits."""
@@ -117,11 +137,17 @@ class _Matcher:
         self.alone_a, self.alone_b = dict(self.a), dict(self.b)
 
     def by(
-        self, name_a: Callable[[Variable], object], name_b: Callable[[Variable], object], slots: bool | None
+        self,
+        name_a: Callable[[Variable], object],
+        name_b: Callable[[Variable], object],
+        slots: bool | None,
     ) -> None:
-        """Pair what has the same name, where a name is None or not unique on a side it pairs nothing."""
+        """Pair what has the same name, where a name is None or not unique on a side it pairs
+        nothing.
+        """
         found_a, found_b = (
-            _unique(alone.values(), name, slots) for alone, name in ((self.alone_a, name_a), (self.alone_b, name_b))
+            _unique(alone.values(), name, slots)
+            for alone, name in ((self.alone_a, name_a), (self.alone_b, name_b))
         )
         for name, a in found_a.items():
             b = found_b.get(name)
@@ -154,9 +180,13 @@ def _unique(
 
 
 def pair_variables(
-    a: Sequence[Variable], b: Sequence[Variable], names: Names, *, across_styles: bool,
+    a: Sequence[Variable],
+    b: Sequence[Variable],
+    names: Names,
+    *,
+    across_styles: bool,
     same_bytes: Callable[[Variable, Variable], bool],
-) -> list[Pair]:  # fmt: skip
+) -> list[Pair]:
     """Pair the variables of two checkpoints; slots follow the variable that they belong to.
 
     Args:
@@ -206,7 +236,7 @@ def _in_order(matcher: _Matcher) -> Iterator[Pair]:
     yield from (Pair(matcher.a[key], None) for key in removed)
 
 
-# ---------------------------------------------------------------------------------------------------- renames
+# ------------------------------------------------------------ renames
 
 
 def _renames(matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bool]) -> None:
@@ -214,41 +244,66 @@ def _renames(matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bool]
     _by_likeness(matcher)
 
 
-def _by_content(matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bool], slots: bool) -> None:
-    """Equal checksum, dtype and shape, confirmed by bytes; where several could be meant, the most alike paths."""
+def _by_content(
+    matcher: _Matcher, same_bytes: Callable[[Variable, Variable], bool], slots: bool
+) -> None:
+    """Equal checksum, dtype and shape, confirmed by bytes; where several could be meant, the
+    most alike paths.
+    """
 
     def groups(alone: dict[str, Variable]) -> dict[tuple[object, ...], list[Variable]]:
         found: dict[tuple[object, ...], list[Variable]] = defaultdict(list)
         for variable in alone.values():
             entry = variable.entry
-            if entry.crc32c is not None and entry.dtype is not VARIANT and _has_owner(variable) is slots:
+            if (
+                entry.crc32c is not None
+                and entry.dtype is not VARIANT
+                and _has_owner(variable) is slots
+            ):
                 found[entry.crc32c, entry.dtype.number, entry.shape].append(variable)
         return found
 
     others, budget = groups(matcher.alone_b), _MAX_PROPOSALS
     found = [
-        (variables, others[content]) for content, variables in groups(matcher.alone_a).items() if content in others
+        (variables, others[content])
+        for content, variables in groups(matcher.alone_a).items()
+        if content in others
     ]
     for variables, candidates in sorted(found, key=lambda group: len(group[0]) * len(group[1])):
         budget -= len(variables) * len(candidates)
         if budget < 0 and len(variables) * len(candidates) > 1:
             break
-        # One number, or one of several equal tensors, says little: then the paths must agree as well.
+        # One number, or one of several equal tensors, says little: then the paths must agree as
+        # well.
         sure = len(variables) == len(candidates) == 1 and variables[0].entry.num_elements > 1
         for score, old, new in _ranked(variables, candidates):
-            if (sure or score >= MIN_SCORE) and _both_alone(matcher, old, new) and same_bytes(old, new):
+            if (
+                (sure or score >= MIN_SCORE)
+                and _both_alone(matcher, old, new)
+                and same_bytes(old, new)
+            ):
                 matcher.pair(old, new, 100)
 
 
 def _by_likeness(matcher: _Matcher) -> None:
     """Equal dtype and shape, and paths (or full names) at least half alike."""
-    groups: dict[tuple[object, ...], tuple[list[Variable], list[Variable]]] = defaultdict(lambda: ([], []))
+    groups: dict[tuple[object, ...], tuple[list[Variable], list[Variable]]] = defaultdict(
+        lambda: ([], [])
+    )
     for number, alone in enumerate((matcher.alone_a, matcher.alone_b)):
         for variable in alone.values():
-            if not _has_owner(variable) and variable.entry.dtype is not VARIANT and variable.role != "bookkeeping":
-                groups[variable.entry.dtype.number, variable.entry.shape, variable.role][number].append(variable)
+            if (
+                not _has_owner(variable)
+                and variable.entry.dtype is not VARIANT
+                and variable.role != "bookkeeping"
+            ):
+                groups[variable.entry.dtype.number, variable.entry.shape, variable.role][
+                    number
+                ].append(variable)
     budget = _MAX_PROPOSALS
-    for old_ones, new_ones in sorted(groups.values(), key=lambda group: len(group[0]) * len(group[1])):
+    for old_ones, new_ones in sorted(
+        groups.values(), key=lambda group: len(group[0]) * len(group[1])
+    ):
         budget -= len(old_ones) * len(new_ones)
         if budget < 0:
             break
@@ -267,14 +322,18 @@ def _ranked(a: Sequence[Variable], b: Sequence[Variable]) -> list[tuple[int, Var
 
 
 def likeness(a: Variable, b: Variable) -> int:
-    """How alike two variables are named, in percent: by path, or by full name where both have one."""
+    """How alike two variables are named, in percent: by path, or by full name where both have
+    one.
+    """
     names = [(name_of(a.key), name_of(b.key))]
     if a.full_name and b.full_name and "/" in a.full_name and "/" in b.full_name:
         names.append((a.full_name, b.full_name))
-    return round(100 * max(difflib.SequenceMatcher(None, *pair, autojunk=False).ratio() for pair in names))
+    return round(
+        100 * max(difflib.SequenceMatcher(None, *pair, autojunk=False).ratio() for pair in names)
+    )
 
 
-# ---------------------------------------------------------------------------------------------------- slots
+# ------------------------------------------------------------ slots
 
 
 def canonical_slot(name: str) -> str:
@@ -316,4 +375,8 @@ def _slots_follow(matcher: _Matcher) -> None:
 def _optimizer(key: str) -> str:
     """Path of the optimizer in a slot's key; empty where it has none."""
     _, found, rest = key.partition("/.OPTIMIZER_SLOT/")
-    return rest.partition("/.ATTRIBUTES/")[0].rpartition("/")[0] if found else key.partition("/_variables/")[0]
+    return (
+        rest.partition("/.ATTRIBUTES/")[0].rpartition("/")[0]
+        if found
+        else key.partition("/_variables/")[0]
+    )

@@ -1,4 +1,6 @@
-"""Where the training data of two checkpoints stands, counted alike, and whether both give the same order."""
+"""Where the training data of two checkpoints stands, counted alike, and whether both give the
+same order.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +19,54 @@ REPEATS = ("FiniteRepeat", "ForeverRepeat")
 _SHUFFLES = ("Shuffle", "ShuffleAndRepeat")
 _BATCHES = ("BatchV2", "Batch", "PaddedBatchV2", "PaddedBatch")
 # As many elements leave them as they read.
-_ONE_TO_ONE = (
-    *("Prefetch", "Map", "MapV2", "ParallelMap", "ParallelMapV2", "ParseExample", "ParseExampleV2", "Scan"),
-    *("Options", "OptionsV2", "AssertCardinality", "FinalizeDataset"),
+_ONE_TO_ONE = tuple(
+    """
+    Prefetch Map MapV2 ParallelMap ParallelMapV2 ParseExample ParseExampleV2 Scan Options
+    OptionsV2 AssertCardinality FinalizeDataset
+    """.split()
 )
-_NESTING = ("FlatMap", "Interleave", "InterleaveV2", "ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4")  # fmt: skip
+_NESTING = (
+    "FlatMap",
+    "Interleave",
+    "InterleaveV2",
+    "ParallelInterleaveV2",
+    "ParallelInterleaveV3",
+    "ParallelInterleaveV4",
+)
 # They have no end where their input has none.
 _KEEP_ENDLESS = (
-    *_ONE_TO_ONE, *_BATCHES, *_NESTING, *_SHUFFLES, *REPEATS, "MapAndBatch", "MapAndBatchV2", "ParallelBatch",
-    "Filter", "ParallelFilter", "FiniteSkip", "Shard", "Unbatch", "RebatchV2", "Rebatch", "LegacyRebatch",
-)  # fmt: skip
+    *_ONE_TO_ONE,
+    *_BATCHES,
+    *_NESTING,
+    *_SHUFFLES,
+    *REPEATS,
+    "MapAndBatch",
+    "MapAndBatchV2",
+    "ParallelBatch",
+    "Filter",
+    "ParallelFilter",
+    "FiniteSkip",
+    "Shard",
+    "Unbatch",
+    "RebatchV2",
+    "Rebatch",
+    "LegacyRebatch",
+)
 _ENDLESS_TOGETHER = ("Zip", "DirectedInterleave")
-# Every process that runs the same program gets the same order from these, if their shuffles have the same seeds.
+# Every process that runs the same program gets the same order from these, if their shuffles have
+# the same seeds.
 _SAME_ORDER = frozenset((*_KEEP_ENDLESS, "FiniteTake", "TakeWhile", "MemoryCache"))
-SOURCES = frozenset(("TensorSlice", "Range", "FromTensor", "SparseTensorSlice", "TFRecord", "TFRecordV2", "TextLine"))
+SOURCES = frozenset(
+    (
+        "TensorSlice",
+        "Range",
+        "FromTensor",
+        "SparseTensorSlice",
+        "TFRecord",
+        "TFRecordV2",
+        "TextLine",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +74,12 @@ class Place:
     """Where one checkpoint's training data stands, on its own account.
 
     Attributes:
-        position: the run's position, or the iterator's own where it disagrees with the step; None where unknown.
+        position: the run's position, or the iterator's own where it disagrees with the step; None
+            where unknown.
         batches, examples, epoch: counted since the iterator was created.
         batch_size: as the state shows it, or as given.
-        pass_batches, pass_examples: what an iterator gives that ends with its pass, where that is certain.
+        pass_batches, pass_examples: what an iterator gives that ends with its pass, where that is
+            certain.
         ahead: so many batches, at least, are still to come from this iterator.
         endless: it never ends.
     """
@@ -66,7 +104,9 @@ class Place:
     @property
     def root(self) -> Stage | None:
         """The stage nearest the trainer."""
-        return None if self.iterator is None or self.iterator.tree is None else self.iterator.tree.root
+        return (
+            None if self.iterator is None or self.iterator.tree is None else self.iterator.tree.root
+        )
 
 
 def position_of(iterator: IteratorFact, step: int | None) -> Position | None:
@@ -77,7 +117,9 @@ def position_of(iterator: IteratorFact, step: int | None) -> Position | None:
 
 
 def places_of(a: Facts, b: Facts) -> tuple[Place, Place]:
-    """Both places, of the same iterator; without counts where it is not clear which one feeds the training."""
+    """Both places, of the same iterator; without counts where it is not clear which one feeds
+    the training.
+    """
     pair = feeding(a, b)
     if pair is None:
         return Place(a.step.value, a.position), Place(b.step.value, b.position)
@@ -85,7 +127,9 @@ def places_of(a: Facts, b: Facts) -> tuple[Place, Place]:
 
 
 def feeding(a: Facts, b: Facts) -> tuple[IteratorFact | None, IteratorFact | None] | None:
-    """The iterator that feeds the training, in both; None where the two checkpoints name different ones."""
+    """The iterator that feeds the training, in both; None where the two checkpoints name
+    different ones.
+    """
     first, second = a.training, b.training
     ours, theirs = ({iterator.key: iterator for iterator in facts.iterators} for facts in (a, b))
     if first is None and second is not None:
@@ -97,8 +141,12 @@ def feeding(a: Facts, b: Facts) -> tuple[IteratorFact | None, IteratorFact | Non
     return first, second
 
 
-def places_in(a: Facts, b: Facts, old: IteratorFact | None, new: IteratorFact | None) -> tuple[Place, Place]:
-    """Both places of one iterator; an assumption that the step confirms on one side holds on both."""
+def places_in(
+    a: Facts, b: Facts, old: IteratorFact | None, new: IteratorFact | None
+) -> tuple[Place, Place]:
+    """Both places of one iterator; an assumption that the step confirms on one side holds on
+    both.
+    """
     confirmed = frozenset(
         item.code
         for iterator in (old, new)
@@ -110,15 +158,23 @@ def places_in(a: Facts, b: Facts, old: IteratorFact | None, new: IteratorFact | 
 
 
 def _has_counts(position: Position | None) -> bool:
-    return position is not None and (position.batches_consumed is not None or position.examples_consumed is not None)
+    return position is not None and (
+        position.batches_consumed is not None or position.examples_consumed is not None
+    )
 
 
 def _place(facts: Facts, iterator: IteratorFact | None, confirmed: frozenset[str]) -> Place:
     step, position = facts.step.value, facts.position
     if iterator is None:
         return Place(
-            step, position, None, position.batches_consumed, position.examples_consumed, position.epoch, position.batch_size
-        )  # fmt: skip
+            step,
+            position,
+            None,
+            position.batches_consumed,
+            position.examples_consumed,
+            position.epoch,
+            position.batch_size,
+        )
     agreement, reading = iterator.agreement, iterator.reading
     # The run's position counts epochs on over the iterators that a loop made before.
     passes = agreement.passes or 0 if agreement.kind == "whole_passes_behind" else 0
@@ -133,15 +189,24 @@ def _place(facts: Facts, iterator: IteratorFact | None, confirmed: frozenset[str
     progress = reading.progress
     certain = not progress.repeated and (not unconfirmed or facts.hints.epoch_size is not None)
     return Place(
-        step, found, iterator, found.batches_consumed, found.examples_consumed,
-        None if found.epoch is None else found.epoch - passes, found.batch_size,
-        progress.elements.settled().size if certain else None, progress.examples.settled().size if certain else None,
-        _ahead(iterator.tree.root, found.batch_size), _is_endless(iterator.tree.root),
-    )  # fmt: skip
+        step,
+        found,
+        iterator,
+        found.batches_consumed,
+        found.examples_consumed,
+        None if found.epoch is None else found.epoch - passes,
+        found.batch_size,
+        progress.elements.settled().size if certain else None,
+        progress.examples.settled().size if certain else None,
+        _ahead(iterator.tree.root, found.batch_size),
+        _is_endless(iterator.tree.root),
+    )
 
 
 def _ahead(root: Stage, batch_size: int | None) -> int:
-    """Elements that are certainly still to come: what waits in buffers, with nothing on its way that drops any."""
+    """Elements that are certainly still to come: what waits in buffers, with nothing on its way
+    that drops any.
+    """
     found, size = 0, 1
     stage: Stage | None = root
     while stage is not None and stage.op in (*_ONE_TO_ONE, *_BATCHES, *_SHUFFLES, *REPEATS):
@@ -168,11 +233,13 @@ def _is_endless(stage: Stage | None) -> bool:
     return stage.op in _KEEP_ENDLESS and _is_endless(stage.child)
 
 
-# ---------------------------------------------------------------------------------------------------- order
+# ------------------------------------------------------------ order
 
 
 def shared_order(a: Place, b: Place) -> tuple[str, ...] | None:
-    """The parallel stages that a common order rests on; None where it is not proven that both have the same order."""
+    """The parallel stages that a common order rests on; None where it is not proven that both
+    have the same order.
+    """
     first, second = a.root, b.root
     if a.iterator is None or b.iterator is None or first is None or second is None:
         return None
@@ -181,10 +248,14 @@ def shared_order(a: Place, b: Place) -> tuple[str, ...] | None:
         return None
     # What lies below a full cache is not in the state any more: then the other one must show it.
     fewer, more = (old, new) if _is_complete(second) else (new, old)
-    if any(draw not in more for draw in fewer) or (_is_complete(first) and _is_complete(second) and old != new):
+    if any(draw not in more for draw in fewer) or (
+        _is_complete(first) and _is_complete(second) and old != new
+    ):
         return None
     stages = (stage for root in (first, second) for stage in root.walk())
-    return tuple(dict.fromkeys(OPS[stage.op].title for stage in stages if OPS[stage.op].is_parallel))
+    return tuple(
+        dict.fromkeys(OPS[stage.op].title for stage in stages if OPS[stage.op].is_parallel)
+    )
 
 
 def _is_complete(stage: Stage) -> bool:
@@ -196,8 +267,12 @@ def _is_complete(stage: Stage) -> bool:
     return bool(stage.inputs) and all(_is_complete(child) for _, child in stage.inputs)
 
 
-def _draws(root: Stage, proofs: tuple[SeedProof, ...]) -> list[tuple[str, tuple[int, int], int]] | None:
-    """(kind, base seeds, number of the iterator) of all shuffles; None where the order does not follow from them."""
+def _draws(
+    root: Stage, proofs: tuple[SeedProof, ...]
+) -> list[tuple[str, tuple[int, int], int]] | None:
+    """(kind, base seeds, number of the iterator) of all shuffles; None where the order does not
+    follow from them.
+    """
     known = {proof.path: proof for proof in proofs}
     found = []
     for stage, passes in _with_passes(root, []):
@@ -210,7 +285,10 @@ def _draws(root: Stage, proofs: tuple[SeedProof, ...]) -> list[tuple[str, tuple[
         if proof is None or proof.status != "proven" or proof.base is None or passes is None:
             return None
         number = 0
-        if proof.base != (stage.integer("seed"), stage.integer("seed2")):  # it is drawn anew for each pass
+        if proof.base != (
+            stage.integer("seed"),
+            stage.integer("seed2"),
+        ):  # it is drawn anew for each pass
             drawn = stage.integer("epoch_num_random_samples")
             drawn = stage.integer("ds_num_random_samples") if drawn is None else drawn
             if drawn is None or len(passes) > 1:
@@ -220,8 +298,12 @@ def _draws(root: Stage, proofs: tuple[SeedProof, ...]) -> list[tuple[str, tuple[
     return found
 
 
-def _with_passes(stage: Stage, passes: list[int] | None) -> Iterator[tuple[Stage, list[int] | None]]:
-    """All stages with the passes that are done of each repeat above them; None below a function that makes datasets."""
+def _with_passes(
+    stage: Stage, passes: list[int] | None
+) -> Iterator[tuple[Stage, list[int] | None]]:
+    """All stages with the passes that are done of each repeat above them; None below a function
+    that makes datasets.
+    """
     done = stage.integer("i") if stage.op in REPEATS else None
     if stage.op == "ShuffleAndRepeat":
         own = (stage.integer("epoch") or 0) - (stage.integer("slices_size") or 0)
@@ -236,9 +318,15 @@ def _with_passes(stage: Stage, passes: list[int] | None) -> Iterator[tuple[Stage
 
 
 def same_reading_pass(a: Place, b: Place) -> bool:
-    """Whether what is being read belongs to the same pass in both, so that counters below a repeat can be compared."""
+    """Whether what is being read belongs to the same pass in both, so that counters below a
+    repeat can be compared.
+    """
     first, second = a.root, b.root
-    return first is not None and second is not None and _reading_passes(first) == _reading_passes(second)
+    return (
+        first is not None
+        and second is not None
+        and _reading_passes(first) == _reading_passes(second)
+    )
 
 
 def reading_epoch(place: Place) -> int | None:
@@ -250,5 +338,6 @@ def reading_epoch(place: Place) -> int | None:
 def _reading_passes(root: Stage) -> list[int | None]:
     return [
         stage.integer("epoch" if stage.op == "ShuffleAndRepeat" else "i")
-        for stage in root.walk() if stage.op in REPEATS or stage.op == "ShuffleAndRepeat"
-    ]  # fmt: skip
+        for stage in root.walk()
+        if stage.op in REPEATS or stage.op == "ShuffleAndRepeat"
+    ]

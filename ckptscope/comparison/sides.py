@@ -11,13 +11,19 @@ from ckptscope.comparison.alarms import Situation, raise_alarms
 from ckptscope.comparison.data import move_between, pipeline_change, places_of
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.values import Reader, same_checksums
-from ckptscope.errors import CheckpointChangedError, CheckpointNotFoundError, CkptscopeError, MissingShardError
+from ckptscope.errors import (
+    CheckpointChangedError,
+    CheckpointNotFoundError,
+    CkptscopeError,
+    MissingShardError,
+)
 from ckptscope.inspection import gathered
 from ckptscope.iterator.position import Hints
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.report import ResumeReport, evaluate
 
-# Reading the data of larger ones may cost more than comparing them does: most checksums will be equal.
+# Reading the data of larger ones may cost more than comparing them does: most checksums will be
+# equal.
 CHECKSUM_LIMIT_NBYTES = 1 << 26
 
 
@@ -39,7 +45,9 @@ class Side:
             CkptscopeError: it cannot be opened; the message begins with the name of the side.
         """
         try:
-            location, checkpoint, facts = gathered(path, step, hints, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES)
+            location, checkpoint, facts = gathered(
+                path, step, hints, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES
+            )
         except CkptscopeError as error:
             error.message = f"{name}: {error.message}"
             raise
@@ -53,7 +61,8 @@ class Side:
         """
         if self.fingerprint != self.facts.location.fingerprint():
             raise CheckpointChangedError(
-                f"{self.name}: is being written or removed right now; try again", path=self.checkpoint.prefix
+                f"{self.name}: is being written or removed right now; try again",
+                path=self.checkpoint.prefix,
             )
 
     @property
@@ -79,18 +88,26 @@ def locate(
     if step is not None:
         return (a, step[0]), (a, step[1])
     if os.path.isdir(a) and len(checkpoints_in(a)) == 1:
-        raise CheckpointNotFoundError("holds one checkpoint only; name what to compare it with", path=a)
+        raise CheckpointNotFoundError(
+            "holds one checkpoint only; name what to compare it with", path=a
+        )
     if not os.path.isdir(a) and os.path.lexists(a):
-        raise CheckpointNotFoundError("is no directory; name a second checkpoint to compare it with", path=a)
+        raise CheckpointNotFoundError(
+            "is no directory; name a second checkpoint to compare it with", path=a
+        )
     return (a, "-2"), (a, "-1")
 
 
 def quick_alarms(a: Side, b: Side) -> tuple[Alarm, ...]:
-    """The alarms that need no data: for a run's history. Weights count as frozen if all checksums are equal."""
+    """The alarms that need no data: for a run's history. Weights count as frozen if all
+    checksums are equal.
+    """
     places = places_of(a.facts, b.facts)
     old = {variable.key: variable.entry for variable in a.facts.inventory.of_role("weight")}
     new = b.facts.inventory.of_role("weight")
     frozen = bool(new) and all(v.key in old and same_checksums(old[v.key], v.entry) for v in new)
     move = move_between(*places)
     verdicts = (a.report.verdict, b.report.verdict)
-    return raise_alarms(Situation(places, move, verdicts, pipeline_change(a.facts, b.facts, places), frozen))
+    return raise_alarms(
+        Situation(places, move, verdicts, pipeline_change(a.facts, b.facts, places), frozen)
+    )

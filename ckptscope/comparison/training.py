@@ -1,4 +1,6 @@
-"""The training state of two checkpoints compared in words: step, counters, hyper-parameters, slots, generators, scale."""
+"""The training state of two checkpoints compared in words: step, counters, hyper-parameters,
+slots, generators, scale.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def compare_training(
 
 
 def _is_step(pair: Pair, a: Facts, b: Facts) -> bool:
-    return (pair.a is not None and pair.a.key == a.step.key) or (pair.b is not None and pair.b.key == b.step.key)
+    return (pair.a is not None and pair.a.key == a.step.key) or (
+        pair.b is not None and pair.b.key == b.step.key
+    )
 
 
 def _step(a: Facts, b: Facts) -> Iterator[StateChange]:
@@ -53,7 +57,11 @@ def _step(a: Facts, b: Facts) -> Iterator[StateChange]:
 
 
 def _one(
-    role: Role, pair: Pair, a: Checkpoint, b: Checkpoint, words: Callable[[list[Any] | None, list[Any] | None], str]
+    role: Role,
+    pair: Pair,
+    a: Checkpoint,
+    b: Checkpoint,
+    words: Callable[[list[Any] | None, list[Any] | None], str],
 ) -> StateChange | None:
     present = pair.b if pair.b is not None else pair.a
     assert present is not None
@@ -63,7 +71,9 @@ def _one(
     name = name_of(present.object_path or present.key)
     if role == "counter" and present.entry.shape:
         return None
-    return StateChange(_COMPONENT[role], name, old != new, _shown(old), _shown(new), words(old, new))
+    return StateChange(
+        _COMPONENT[role], name, old != new, _shown(old), _shown(new), words(old, new)
+    )
 
 
 def _values(checkpoint: Checkpoint, variable: Variable | None) -> list[Any] | None:
@@ -99,7 +109,9 @@ def _number(old: list[Any] | None, new: list[Any] | None) -> str:
 
 
 def _generator(old: list[Any] | None, new: list[Any] | None) -> str:
-    """Philox: two counter words and a key; ThreeFry and Keras' seed generators: a counter beside a seed."""
+    """Philox: two counter words and a key; ThreeFry and Keras' seed generators: a counter
+    beside a seed.
+    """
     if old is None or new is None:
         return "only in B" if old is None else "only in A"
     if old == new:
@@ -111,18 +123,32 @@ def _generator(old: list[Any] | None, new: list[Any] | None) -> str:
         before, after = ((words[0] & mask) | (words[1] & mask) << 64 for words in (old, new))
         if old[2] != new[2]:
             return "reset: another key" + ("" if after else ", counter at 0")
-        return f"moved on by {after - before:,}" if after > before else f"set back by {before - after:,}"
+        return (
+            f"moved on by {after - before:,}"
+            if after > before
+            else f"set back by {before - after:,}"
+        )
     if len(old) == 2 and old[0] == new[0]:  # Keras: seed, counter
-        return f"moved on by {new[1] - old[1]:,}" if new[1] > old[1] else f"set back by {old[1] - new[1]:,}"
+        return (
+            f"moved on by {new[1] - old[1]:,}"
+            if new[1] > old[1]
+            else f"set back by {old[1] - new[1]:,}"
+        )
     return "reset: another seed"
 
 
 _WORDS: Mapping[Role, Callable[[list[Any] | None, list[Any] | None], str]] = {
-    "counter": _number, "optimizer_hyper": _number, "rng": _generator, "loss_scale": _number,
-}  # fmt: skip
+    "counter": _number,
+    "optimizer_hyper": _number,
+    "rng": _generator,
+    "loss_scale": _number,
+}
 _COMPONENT: Mapping[Role, str] = {
-    "counter": "counters", "optimizer_hyper": "optimizer", "rng": "rng", "loss_scale": "loss scale",
-}  # fmt: skip
+    "counter": "counters",
+    "optimizer_hyper": "optimizer",
+    "rng": "rng",
+    "loss_scale": "loss scale",
+}
 
 
 def _slots(pairs: Iterable[Pair], equal: Callable[[Pair], bool | None]) -> Iterator[StateChange]:
@@ -139,9 +165,14 @@ def _slots(pairs: Iterable[Pair], equal: Callable[[Pair], bool | None]) -> Itera
         alone_a = sum(pair.b is None for pair in found)
         alone_b = sum(pair.a is None for pair in found)
         parts = [
-            f"{changed:,} of {len(both):,} changed" if changed else f"all {same:,} the same" if same else "",
-            f"{alone_a:,} only in A" if alone_a else "", f"{alone_b:,} only in B" if alone_b else "",
+            f"{changed:,} of {len(both):,} changed"
+            if changed
+            else f"all {same:,} the same"
+            if same
+            else "",
+            f"{alone_a:,} only in A" if alone_a else "",
+            f"{alone_b:,} only in B" if alone_b else "",
             f"{states.count(None):,} unreadable" if None in states else "",
-        ]  # fmt: skip
+        ]
         text = ", ".join(part for part in parts if part)
         yield StateChange("slots", name, bool(changed or alone_a or alone_b), None, None, text)

@@ -1,4 +1,6 @@
-"""Comparing the stored values of two variables: by checksum where that says enough, else piece by piece."""
+"""Comparing the stored values of two variables: by checksum where that says enough, else piece
+by piece.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Reader:
 
     def verify(self, entries: Iterable[TensorEntry]) -> None:
         """Compare the stored bytes of these tensors with their checksums."""
-        self._note(self.checkpoint.reader.check({entry.key: entry for entry in entries}, True, None))
+        self._note(
+            self.checkpoint.reader.check({entry.key: entry for entry in entries}, True, None)
+        )
 
     def problem(self, entry: TensorEntry) -> str | None:
         """Why this tensor cannot be read; None where nothing is known to speak against it."""
@@ -63,9 +67,16 @@ class Comparer:
     """Compares tensors under one rule, in bounded memory."""
 
     def __init__(
-        self, a: Reader, b: Reader, rule: Rule, *, verify: bool, read_equal: bool, measured: bool = True,
+        self,
+        a: Reader,
+        b: Reader,
+        rule: Rule,
+        *,
+        verify: bool,
+        read_equal: bool,
+        measured: bool = True,
         progress: Callable[[int], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Compare tensors of ``a`` with tensors of ``b``.
 
         Args:
@@ -75,7 +86,12 @@ class Comparer:
             progress: called with the bytes of one side that were compared.
         """
         self.a, self.b, self.rule = a, b, rule
-        self.verify, self.read_equal, self.measured, self.progress = verify, read_equal, measured, progress
+        self.verify, self.read_equal, self.measured, self.progress = (
+            verify,
+            read_equal,
+            measured,
+            progress,
+        )
         self._kernels: dict[tuple[int, int, bool], Kernel] = {}
         self._buffers: tuple[Any, Any] | None = None
 
@@ -88,10 +104,14 @@ class Comparer:
         return numeric and not self.rule.is_exact and not self.rule.equal_nan
 
     def check(self, pairs: Iterable[tuple[TensorEntry, TensorEntry]]) -> None:
-        """Verify the checksums of those pairs that will be read, if checksums are to be verified."""
+        """Verify the checksums of those pairs that will be read, if checksums are to be
+        verified.
+        """
         if not self.verify:
             return
-        reading = [pair for pair in pairs if pair[0].shape == pair[1].shape and self.needs_reading(*pair)]
+        reading = [
+            pair for pair in pairs if pair[0].shape == pair[1].shape and self.needs_reading(*pair)
+        ]
         self.a.verify(a for a, _ in reading)
         self.b.verify(b for _, b in reading)
 
@@ -154,7 +174,9 @@ class Comparer:
         which = a.number, b.number, num_elements > FAST_ELEMENTS
         if which not in self._kernels:
             countable = not self.measured and a is b and self.rule.is_exact
-            self._kernels[which] = count_changed if countable else kernel_for(a, b, num_elements, self.rule)
+            self._kernels[which] = (
+                count_changed if countable else kernel_for(a, b, num_elements, self.rule)
+            )
         return self._kernels[which]
 
     def _strings(self, a: TensorEntry, b: TensorEntry) -> Outcome:
@@ -191,5 +213,8 @@ def same_checksums(a: TensorEntry, b: TensorEntry) -> bool:
     if a.slices or b.slices:
         if len(a.slices) != len(b.slices):
             return False
-        return all(x[0] == y[0] and same_checksums(x[1], y[1]) for x, y in zip(a.slices, b.slices, strict=True))
+        return all(
+            x[0] == y[0] and same_checksums(x[1], y[1])
+            for x, y in zip(a.slices, b.slices, strict=True)
+        )
     return a.crc32c is not None and a.crc32c == b.crc32c

@@ -1,7 +1,7 @@
 """Masked CRC-32C as TensorFlow and LevelDB store it.
 
-Sources: tensorflow/core/lib/hash/crc32c.h (Mask), tensor_bundle.cc (what is fed for strings and variants).
-"""
+Sources: tensorflow/core/lib/hash/crc32c.h (Mask), tensor_bundle.cc (what is fed for strings and
+variants)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ _MASK_DELTA = 0xA282EAD8
 
 
 def mask(crc: int) -> int:
-    """Rotate right by 15 bits and add a constant, so that checksums of checksummed data stay independent."""
+    """Rotate right by 15 bits and add a constant, so that checksums of checksummed data stay
+    independent.
+    """
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 

@@ -1,9 +1,9 @@
 """Reading varints and protobuf fields from bytes that may be damaged.
 
-Wire format: https://protobuf.dev/programming-guides/encoding/. Every length is checked against the bytes that
-are left before anything is sliced, so absurd lengths neither allocate nor loop. Offsets in errors count from the
-start of the given bytes; :func:`ckptscope.errors.reading` turns them into offsets in the file.
-"""
+Wire format: https://protobuf.dev/programming-guides/encoding/. Every length is checked against the
+bytes that are left before anything is sliced, so absurd lengths neither allocate nor loop. Offsets
+in errors count from the start of the given bytes; :func:`ckptscope.errors.reading` turns them into
+offsets in the file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def wire_fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int | byte
         else:
             raise MalformedMessageError(f"a field with wire type {wire_type}", offset=start)
         if length > end - position:
-            raise TruncatedError(f"field {tag >> 3} wants {length} bytes, {end - position} are left", offset=start)
+            raise TruncatedError(
+                f"field {tag >> 3} wants {length} bytes, {end - position} are left", offset=start
+            )
         piece = data[position : position + length]
         position += length
         if wire_type == LENGTH_DELIMITED:

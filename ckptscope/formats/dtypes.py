@@ -1,7 +1,7 @@
 """TensorFlow's data types: number in the file, name, bytes for each element, how NumPy sees it.
 
-Source: tensorflow/core/framework/types.proto (numbers), tensorflow/core/framework/tensor.proto (value fields).
-"""
+Source: tensorflow/core/framework/types.proto (numbers), tensorflow/core/framework/tensor.proto
+(value fields)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def numpy_dtype(dtype: DType) -> numpy.dtype[numpy.generic]:
     """NumPy's dtype of the stored elements (ml_dtypes for the small floats and integers).
 
     Raises:
-        UnsupportedFormatError: elements of this type have no NumPy form (variant, resource, unknown).
+        UnsupportedFormatError: elements of this type have no NumPy form (variant, resource,
+            unknown).
     """
     import numpy
 

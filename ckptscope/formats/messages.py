@@ -1,9 +1,9 @@
 """The protobuf messages of checkpoints that no installed package ships, as field tables.
 
-Sources: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/saved_tensor_slice.proto,
+Sources: tensorflow/core/protobuf/tensor_bundle.proto,
+tensorflow/core/util/saved_tensor_slice.proto,
 tensorflow/core/framework/{tensor_slice,versions}.proto, tensorflow/core/framework/dataset.proto.
-Everything else comes compiled with tensorboard (``tensorboard.compat.proto``).
-"""
+Everything else comes compiled with tensorboard (``tensorboard.compat.proto``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ckptscope.errors import MalformedMessageError, TruncatedError
-from ckptscope.formats.cursor import FIXED32, LENGTH_DELIMITED, VARINT, read_varint, signed64, wire_fields
+from ckptscope.formats.cursor import (
+    FIXED32,
+    LENGTH_DELIMITED,
+    VARINT,
+    read_varint,
+    signed64,
+    wire_fields,
+)
 
 _MAX_RANK = 254  # TensorShape's own limit
 
@@ -34,7 +41,9 @@ class BundleHeader:
 
 
 class BundleEntry(NamedTuple):
-    """``BundleEntryProto``: one tensor of a bundle. ``slices`` is empty unless it was saved partitioned."""
+    """``BundleEntryProto``: one tensor of a bundle. ``slices`` is empty unless it was saved
+    partitioned.
+    """
 
     dtype: int
     shape: tuple[int, ...]
@@ -168,7 +177,9 @@ def parse_bundle_entry(data: bytes) -> BundleEntry:
                 slices.append(parse_extents(data[position : position + value]))
                 position += value
             else:
-                raise MalformedMessageError(f"unknown field {tag >> 3} of wire type {tag & 7}", offset=position)
+                raise MalformedMessageError(
+                    f"unknown field {tag >> 3} of wire type {tag & 7}", offset=position
+                )
     except IndexError:
         raise TruncatedError("the entry ends inside a field", offset=position) from None
     if position != end:
@@ -213,7 +224,9 @@ def _parse_slice_meta(data: bytes) -> SlicedTensor:
 
 
 def parse_saved_slice(data: bytes) -> tuple[str, Extents, bytes] | None:
-    """``SavedTensorSlices.data`` of a V1 file: (name, slice, serialized TensorProto); None for the header."""
+    """``SavedTensorSlices.data`` of a V1 file: (name, slice, serialized TensorProto); None for
+    the header.
+    """
     for number, wire_type, value in wire_fields(data):
         if number != 2:
             continue

@@ -1,9 +1,9 @@
 """Sorted string tables: the container of V2 indexes and of whole V1 checkpoints.
 
-Source: tensorflow/tsl (xla/tsl) lib/io/{format,block,table}.cc, which is LevelDB's table format: data blocks
-with prefix-compressed keys, an index block of block handles, a footer of 48 bytes that ends in a magic number.
-Each block is followed by one byte of compression type and the masked CRC-32C of block and type byte.
-"""
+Source: tensorflow/tsl (xla/tsl) lib/io/{format,block,table}.cc, which is LevelDB's table format:
+data blocks with prefix-compressed keys, an index block of block handles, a footer of 48 bytes that
+ends in a magic number. Each block is followed by one byte of compression type and the masked
+CRC-32C of block and type byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ FOOTER_NBYTES = 48
 MAGIC = bytes.fromhex("57fb808b247547db")
 _TRAILER_NBYTES = 5
 _UNCOMPRESSED, _SNAPPY = 0, 1
-# A block is at most 256 KiB plus one entry; a damaged length prefix must not make snappy allocate more than this.
+# A block is at most 256 KiB plus one entry; a damaged length prefix must not make snappy allocate
+# more than this.
 _MAX_EXPANSION = 64
 
 
@@ -38,7 +39,8 @@ class Table:
         path: named in errors.
 
     Raises:
-        TruncatedError, MalformedMessageError, ChecksumMismatchError: footer or index block are damaged.
+        TruncatedError, MalformedMessageError, ChecksumMismatchError: footer or index block are
+            damaged.
     """
 
     def __init__(self, data: bytes | memoryview, path: str) -> None:
@@ -47,10 +49,13 @@ class Table:
         nbytes = len(data)
         with reading(path, "table footer", max(0, nbytes - FOOTER_NBYTES)):
             if nbytes == 0:
-                raise TruncatedError("the file is empty; the save did not finish, or the disk was full")
+                raise TruncatedError(
+                    "the file is empty; the save did not finish, or the disk was full"
+                )
             if nbytes < FOOTER_NBYTES or bytes(data[nbytes - 8 : nbytes]) != MAGIC:
                 raise MalformedMessageError(
-                    "no table footer: the file is not a checkpoint index, or was cut off while it was written"
+                    "no table footer: the file is not a checkpoint index, or was cut off "
+                    "while it was written"
                 )
             footer = bytes(data[nbytes - FOOTER_NBYTES : nbytes])
             position = 0
@@ -77,7 +82,9 @@ class Table:
             stored = int.from_bytes(data[end - 4 : end], "little")
             computed = masked_crc32c(contents)
             if stored != computed:
-                raise ChecksumMismatchError(f"checksum is {stored:#010x} in the file, {computed:#010x} of its bytes")
+                raise ChecksumMismatchError(
+                    f"checksum is {stored:#010x} in the file, {computed:#010x} of its bytes"
+                )
             compression, contents = contents[-1], contents[:-1]
             if compression == _UNCOMPRESSED:
                 return contents
@@ -123,7 +130,8 @@ def snappy_decompress(data: bytes, expected_nbytes: int | None = None) -> bytes:
     """Decompress raw snappy (no framing).
 
     Args:
-        expected_nbytes: what the surrounding message says the result measures; None if it does not say.
+        expected_nbytes: what the surrounding message says the result measures; None if it does not
+            say.
 
     Raises:
         MalformedMessageError: not snappy, or a length that the data cannot reach.
@@ -132,9 +140,13 @@ def snappy_decompress(data: bytes, expected_nbytes: int | None = None) -> bytes:
 
     length, _ = read_varint(data, 0)
     # One snappy element expands to 64 bytes at most, from at least two bytes.
-    if length > (len(data) + 1) * _MAX_EXPANSION or (expected_nbytes is not None and length != expected_nbytes):
+    if length > (len(data) + 1) * _MAX_EXPANSION or (
+        expected_nbytes is not None and length != expected_nbytes
+    ):
         raise MalformedMessageError(f"compressed data of {len(data)} bytes claims to hold {length}")
     try:
         return bytes(cramjam.snappy.decompress_raw(data))
-    except Exception as error:  # cramjam raises its own DecompressionError, not exported in all versions
+    except (
+        Exception
+    ) as error:  # cramjam raises its own DecompressionError, not exported in all versions
         raise MalformedMessageError(f"compressed data cannot be decompressed: {error}") from None

@@ -1,9 +1,8 @@
 """``TensorProto`` to Python values or NumPy arrays.
 
-Source: tensorflow/core/framework/tensor.proto: values lie in ``tensor_content`` (raw little-endian bytes; for
-strings: varint lengths, then the bytes) or in the typed field of the dtype, where a last value that repeats is
-stored once and proto3 omits a lone default.
-"""
+Source: tensorflow/core/framework/tensor.proto: values lie in ``tensor_content`` (raw little-endian
+bytes; for strings: varint lengths, then the bytes) or in the typed field of the dtype, where a last
+value that repeats is stored once and proto3 omits a lone default."""
 
 from __future__ import annotations
 
@@ -55,7 +54,8 @@ def shape_of(proto: TensorProto) -> tuple[int, ...]:
 def tensor_values(proto: TensorProto, limit: int | None = None) -> list[Any]:
     """The elements in row-major order as Python values, without NumPy; at most ``limit`` of them.
 
-    Only for the dtypes that iterator states use for their counters: integers, bool, floats and strings.
+    Only for the dtypes that iterator states use for their counters: integers, bool, floats and
+        strings.
 
     Raises:
         MalformedMessageError: too few bytes, or a dtype without Python form.
@@ -70,7 +70,9 @@ def tensor_values(proto: TensorProto, limit: int | None = None) -> list[Any]:
             return split_strings(content, math.prod(shape_of(proto)))[0][:count]
         return unpack(dtype, content, count)
     if dtype.field is None or (dtype.code is None and dtype is not STRING):
-        raise MalformedMessageError(f"values of dtype {dtype.name} in a TensorProto are not read here")
+        raise MalformedMessageError(
+            f"values of dtype {dtype.name} in a TensorProto are not read here"
+        )
     stored = list(getattr(proto, dtype.field)[:count])
     if len(stored) < count:
         default: Any = b"" if dtype is STRING else False if dtype.code == "?" else 0
@@ -90,7 +92,9 @@ def unpack(dtype: DType, content: bytes | memoryview, count: int) -> list[Any]:
 
 
 def split_strings(content: bytes, count: int) -> tuple[list[bytes], int]:
-    """Strings stored as varint lengths followed by all bytes; returns (strings, position behind the lengths)."""
+    """Strings stored as varint lengths followed by all bytes; returns (strings, position behind
+    the lengths).
+    """
     if count > len(content):
         raise MalformedMessageError(f"{count} strings in {len(content)} bytes")
     lengths, position = [], 0
@@ -123,7 +127,9 @@ def tensor_array(proto: TensorProto) -> numpy.ndarray[Any, Any]:
         return numpy.array(tensor_values(proto), dtype=object).reshape(shape)
     if proto.tensor_content:
         if len(proto.tensor_content) != count * target.itemsize:
-            raise MalformedMessageError(f"{len(proto.tensor_content)} bytes for shape {shape} of {dtype.name}")
+            raise MalformedMessageError(
+                f"{len(proto.tensor_content)} bytes for shape {shape} of {dtype.name}"
+            )
         return numpy.frombuffer(proto.tensor_content, target).reshape(shape)
     raw = getattr(proto, dtype.field or "", ())
     if isinstance(raw, bytes):

@@ -1,4 +1,6 @@
-"""What stages hold back: elements read from their input and not yet handed on, over all spellings of the releases."""
+"""What stages hold back: elements read from their input and not yet handed on, over all
+spellings of the releases.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,15 @@ class Held:
 
     @property
     def leading(self) -> int | None:
-        """Size of the first axis: the number of examples if the element is a batch. None where parts disagree."""
+        """Size of the first axis: the number of examples if the element is a batch. None where
+        parts disagree.
+        """
         sizes = {tensor.shape[0] for tensor in self.components if tensor.shape}
-        return sizes.pop() if len(sizes) == 1 and not any(t.dtype is VARIANT for t in self.components) else None
+        return (
+            sizes.pop()
+            if len(sizes) == 1 and not any(t.dtype is VARIANT for t in self.components)
+            else None
+        )
 
 
 def _bounded(stage: Stage, key: str) -> int:
@@ -56,7 +64,9 @@ def numbered_parts(stage: Stage, name: str) -> Iterator[tuple[int, Mapping[str, 
     """Parts ``name::n`` in numeric order (the plain ``n`` for an empty name)."""
     prefix = f"{name}::" if name else ""
     numbers = sorted(
-        int(part[len(prefix) :]) for part in stage.parts if part.startswith(prefix) and part[len(prefix) :].isdigit()
+        int(part[len(prefix) :])
+        for part in stage.parts
+        if part.startswith(prefix) and part[len(prefix) :].isdigit()
     )
     for number in numbers:
         yield number, stage.parts[f"{prefix}{number}"]
@@ -72,7 +82,9 @@ def prefetch_entries(stage: Stage) -> list[Held]:
             entries.append(Held(components_of(part), bool(code)))
         else:  # TF 1.15
             code = stage.integer(f"status[{number}].code")
-            entries.append(Held(components_of(with_prefix(stage.items, f"buffer[{number}]")), bool(code)))
+            entries.append(
+                Held(components_of(with_prefix(stage.items, f"buffer[{number}]")), bool(code))
+            )
     return entries
 
 
@@ -83,7 +95,9 @@ def map_results(stage: Stage) -> list[Held]:
         size = _bounded(stage, "invocation_results.size")
         parts = [(n, with_prefix(stage.items, f"invocation_results[{n}].")) for n in range(size)]
         spellings = [(n, with_prefix(stage.items, f"invocation_results[{n}]")) for n in range(size)]
-        parts = [(n, {**other, **own}) for (n, own), (_, other) in zip(parts, spellings, strict=True)]
+        parts = [
+            (n, {**other, **own}) for (n, own), (_, other) in zip(parts, spellings, strict=True)
+        ]
     results = []
     for _, items in parts:
         if flag_of(items.get("end_of_input")):
@@ -97,10 +111,11 @@ def map_results(stage: Stage) -> list[Held]:
 
 
 def batch_results(stage: Stage) -> tuple[int, int | None]:
-    """(examples inside the batches of a MapAndBatch or ParallelBatch, size of a full batch if one shows it).
+    """(examples inside the batches of a MapAndBatch or ParallelBatch, size of a full batch if one
+    shows it).
 
-    Tensors are stored cut to what is filled, so only a finished batch before the end shows the size.
-    """
+    Tensors are stored cut to what is filled, so only a finished batch before the end shows the
+    size."""
     examples = 0
     full: list[int] = []
     for key in stage.items:
@@ -116,11 +131,15 @@ def batch_results(stage: Stage) -> tuple[int, int | None]:
                 *stage.parts.get(prefix, {}).items(),
                 *with_prefix(stage.items, f"{prefix}_").items(),
             )
-            if part_key.startswith("output_") and part_key[7:].isdigit() and (tensor := decode(item)) is not None
+            if part_key.startswith("output_")
+            and part_key[7:].isdigit()
+            and (tensor := decode(item)) is not None
         ]
         leading = next((tensor.shape[0] for tensor in tensors if tensor.shape), None)
         pending = stage.integer(f"{prefix}_num_calls")
-        if leading and (leading > count or (not pending and not stage.flag(f"{prefix}_end_of_input"))):
+        if leading and (
+            leading > count or (not pending and not stage.flag(f"{prefix}_end_of_input"))
+        ):
             full.append(leading)
     return examples, max(full) if full else None
 
@@ -184,4 +203,6 @@ def worker_held(stage: Stage) -> int:
 
 def group_sizes(stage: Stage) -> int:
     """Elements listed in the groups of a GroupByWindow."""
-    return sum(stage.integer(key) or 0 for key in stage.items if re.match(r"^groups_\[\d+\]_size$", key))
+    return sum(
+        stage.integer(key) or 0 for key in stage.items if re.match(r"^groups_\[\d+\]_size$", key)
+    )

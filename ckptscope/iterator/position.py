@@ -1,4 +1,6 @@
-"""From stages to a position: how much of the data the trainer has consumed, apart from what is in flight."""
+"""From stages to a position: how much of the data the trainer has consumed, apart from what is
+in flight.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ PositionClass = Literal["stored", "derivable", "lost"]
 
 # Stages that keep the order of a single source, so that the next record can be named.
 _ORDERLY = frozenset(
-    (
-        *("Prefetch", "Map", "ParallelMap", "ParallelMapV2", "BatchV2", "Batch", "MapAndBatch", "ParallelBatch"),
-        *("FiniteRepeat", "ForeverRepeat", "TensorSlice", "TFRecord", "TFRecordV2", "TextLine", "FlatMap"),
-        *("AssertCardinality", "Options", "FinalizeDataset"),
-    )
+    """
+    Prefetch Map ParallelMap ParallelMapV2 BatchV2 Batch MapAndBatch ParallelBatch FiniteRepeat
+    ForeverRepeat TensorSlice TFRecord TFRecordV2 TextLine FlatMap AssertCardinality Options
+    FinalizeDataset
+    """.split()
 )
 
 
@@ -142,10 +144,14 @@ class TreeEvaluator:
         """Progress of the stage's input."""
         child = stage.child
         if child is None:
-            ended = any(stage.flag(key) for key in ("input_impl_empty", "exhausted", "input_impls_empty"))
+            ended = any(
+                stage.flag(key) for key in ("input_impl_empty", "exhausted", "input_impls_empty")
+            )
             if ended:
                 return Progress.unknown("the data has ended and its counters are gone", ended=True)
-            return Progress.unknown("the state holds nothing below this stage: not started, or at its end")
+            return Progress.unknown(
+                "the state holds nothing below this stage: not started, or at its end"
+            )
         return self.evaluate(child)
 
     def evaluate(self, stage: Stage, file: str | None = None) -> Progress:
@@ -156,9 +162,12 @@ class TreeEvaluator:
         if id(stage) not in self._done:
             spec = OPS.get(stage.op)
             if spec is None:
-                self._done[id(stage)] = Progress.unknown(f"{stage.op} is a stage that this version does not know")
+                self._done[id(stage)] = Progress.unknown(
+                    f"{stage.op} is a stage that this version does not know"
+                )
             else:
-                # Names of files hold for everything below, unless a nested stage names one closer by.
+                # Names of files hold for everything below, unless a nested stage names one closer
+                # by.
                 for number, name in inner_files(stage).items() if stage.op in _OPENS_FILES else ():
                     for inner in stage.numbered().get(number, stage).walk():
                         if inner is not stage:
@@ -172,9 +181,11 @@ class TreeEvaluator:
 
 
 _OPENS_FILES = frozenset(
-    ("FlatMap", "Interleave", "InterleaveV2", "ParallelInterleave", "LegacyParallelInterleaveV2",
-     "ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4")
-)  # fmt: skip
+    """
+    FlatMap Interleave InterleaveV2 ParallelInterleave LegacyParallelInterleaveV2
+    ParallelInterleaveV2 ParallelInterleaveV3 ParallelInterleaveV4
+    """.split()
+)
 
 
 def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading:
@@ -202,12 +213,18 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
         elements = progress.elements
         if not progress.batched:
             elements = replace(elements, size=hints.epoch_size)
-        progress = replace(progress, examples=replace(progress.examples, size=hints.epoch_size), elements=elements)
+        progress = replace(
+            progress, examples=replace(progress.examples, size=hints.epoch_size), elements=elements
+        )
     progress = progress.completed()
     if hints.range_origin:
-        progress = replace(progress, assumptions=tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN"))
+        progress = replace(
+            progress, assumptions=tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN")
+        )
     sources = tuple(
-        _source(stage, evaluator) for stage in tree.root.walk() if (OPS.get(stage.op) and OPS[stage.op].is_source)
+        _source(stage, evaluator)
+        for stage in tree.root.walk()
+        if (OPS.get(stage.op) and OPS[stage.op].is_source)
     )
     exhausted = progress.ended
     position = _position(progress, hints, exhausted, sources)
@@ -216,19 +233,28 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
         position = replace(position, next_record=following)
     else:
         position = replace(position, reasons={**position.reasons, "next_record": following})
-    total = progress.elements.total if progress.elements.total is not None else progress.examples.total
+    total = (
+        progress.elements.total if progress.elements.total is not None else progress.examples.total
+    )
     into, passes = progress.examples.into, progress.examples.passes
-    started = None if total is None and into is None and not passes else bool(total or into or passes)
+    started = (
+        None if total is None and into is None and not passes else bool(total or into or passes)
+    )
     return Reading(position, progress, started, exhausted, progress.assumptions)
 
 
-def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]) -> Position:
+def _position(
+    progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]
+) -> Position:
     examples, elements = progress.examples.settled(), progress.elements.settled()
     reasons: dict[str, str] = {}
     if examples.total == 0:
         elements = replace(elements, total=0)
     if progress.opaque and not progress.batched and examples.total != 0:
-        progress = replace(progress, reason="the stages below have ended and left no state, so elements may be batches")
+        progress = replace(
+            progress,
+            reason="the stages below have ended and left no state, so elements may be batches",
+        )
         examples = Tally()
     reason = progress.reason or "it cannot be derived from the counters that are stored"
     if exhausted:
@@ -244,10 +270,14 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
             else reason
         )
     values = {
-        "batches_consumed": elements.total, "examples_consumed": examples.total,
-        "epoch": epoch, "examples_into_epoch": into,
-    }  # fmt: skip
-    batch_size = progress.batch_size if progress.batched and progress.batch_size else hints.batch_size
+        "batches_consumed": elements.total,
+        "examples_consumed": examples.total,
+        "epoch": epoch,
+        "examples_into_epoch": into,
+    }
+    batch_size = (
+        progress.batch_size if progress.batched and progress.batch_size else hints.batch_size
+    )
     for name, value in values.items():
         if value is not None and value < 0:
             values[name] = None
@@ -258,7 +288,9 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
         reasons["batches_consumed"] = "the batch size is not stored (give --batch-size)"
     if batch_size is None:
         reasons["batch_size"] = (
-            "no buffered batch shows it (give --batch-size)" if progress.batched else "no stage makes batches"
+            "no buffered batch shows it (give --batch-size)"
+            if progress.batched
+            else "no stage makes batches"
         )
     return Position(
         kind="stored",
@@ -267,7 +299,9 @@ def _position(progress: Progress, hints: Hints, exhausted: bool, sources: tuple[
         examples_consumed=values["examples_consumed"],
         examples_into_epoch=values["examples_into_epoch"],
         batch_size=batch_size,
-        epoch_size=None if progress.mixed or (progress.opaque and not progress.batched) else progress.examples.size,
+        epoch_size=None
+        if progress.mixed or (progress.opaque and not progress.batched)
+        else progress.examples.size,
         sources=sources,
         reasons=reasons,
     )
@@ -277,25 +311,37 @@ def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:
     title = OPS[stage.op].title
     progress = evaluator.evaluate(stage)
     file = evaluator.file_of(stage)
-    offset = stage.integer("offset") if stage.op.startswith("TFRecord") else stage.integer("current_pos")
+    offset = (
+        stage.integer("offset") if stage.op.startswith("TFRecord") else stage.integer("current_pos")
+    )
     if offset is None:
         return SourcePosition(title, None, None, None, progress.elements.total)
     index = None
     problem, missing = "the state does not name the file", False
     if file is not None:
-        lookup = evaluator.files.record_at if stage.op.startswith("TFRecord") else evaluator.files.line_at
+        lookup = (
+            evaluator.files.record_at
+            if stage.op.startswith("TFRecord")
+            else evaluator.files.line_at
+        )
         if stage.op.startswith(("TFRecord", "TextLine")):
             found = lookup(file, offset)
             index, problem, missing = found.index, found.problem or "", found.is_missing
         else:
             problem = "the length of its records is not stored"
-    return SourcePosition(title, file, index, offset, index, None if index is not None else problem, missing)
+    return SourcePosition(
+        title, file, index, offset, index, None if index is not None else problem, missing
+    )
 
 
-def _next_record(root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]) -> NextRecord | str:
+def _next_record(
+    root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]
+) -> NextRecord | str:
     """The first example of the next batch; a reason where it cannot be named."""
     if any(stage.op not in _ORDERLY for stage in root.walk()):
-        return "the order of the stages between the source and the trainer is not that of the source"
+        return (
+            "the order of the stages between the source and the trainer is not that of the source"
+        )
     if progress.ended:
         return "the data has ended"
     if progress.in_flight is None:

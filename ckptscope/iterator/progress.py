@@ -1,9 +1,9 @@
 """Counting what has passed through a stage.
 
-A repeated stream has passed ``passes`` whole passes of ``size`` and is ``into`` the next one; ``total`` is all of it.
-TensorFlow stores some of the four and not the others, so each may be None, and what follows from the others is
-filled in. Elements (what a stage hands over) and examples (records inside batches) are counted side by side.
-"""
+A repeated stream has passed ``passes`` whole passes of ``size`` and is ``into`` the next one;
+``total`` is all of it. TensorFlow stores some of the four and not the others, so each may be None,
+and what follows from the others is filled in. Elements (what a stage hands over) and examples
+(records inside batches) are counted side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """``total = passes * size + into``, as far as known. ``into`` may be negative until :meth:`settled`."""
+    """``total = passes * size + into``, as far as known. ``into`` may be negative until
+    :meth:`settled`.
+    """
 
     total: int | None = None
     passes: int | None = None
@@ -45,12 +47,20 @@ class Tally:
             into = total
         if total is None and None not in (passes, into, size):
             total = (passes or 0) * (size or 0) + (into or 0)
-        if size is None and passes and total is not None and into is not None and (total - into) % passes == 0:
+        if (
+            size is None
+            and passes
+            and total is not None
+            and into is not None
+            and (total - into) % passes == 0
+        ):
             size = (total - into) // passes
         return Tally(total, passes, into, size)
 
     def settled(self) -> Tally:
-        """Normalised so that the last one consumed lies in pass ``passes``: 0 < into <= size, or all zero."""
+        """Normalised so that the last one consumed lies in pass ``passes``: 0 < into <= size,
+        or all zero.
+        """
         tally = self.filled()
         total, passes, into, size = tally.total, tally.passes, tally.into, tally.size
         if total == 0:
@@ -60,10 +70,15 @@ class Tally:
         if into is not None and into <= 0 and passes != 0:
             # At or before the start of this pass: how far into the one before depends on its size.
             return Tally(
-                total, passes - 1 if passes and into == 0 else None, (into - 1) % size + 1 if size else None, size
+                total,
+                passes - 1 if passes and into == 0 else None,
+                (into - 1) % size + 1 if size else None,
+                size,
             )
         if into is None and passes:
-            return Tally(total, None, None, size)  # at the very start of a pass the last example is of the one before
+            return Tally(
+                total, None, None, size
+            )  # at the very start of a pass the last example is of the one before
         return tally
 
 
@@ -91,8 +106,8 @@ class Progress:
         examples: in examples.
         batched: an element is a batch.
         batch_size: examples of a full batch, None where unknown; 1 where elements are examples.
-        uncut: size of a pass of the examples that go into the batches, where batches end with the pass. How many of
-            them are delivered depends on ``drops``.
+        uncut: size of a pass of the examples that go into the batches, where batches end with the
+            pass. How many of them are delivered depends on ``drops``.
         pass_over: the stage below the batches has met the end of its pass.
         opaque: stages below have left no state, so that elements may be batches made there.
         drops: a short last batch is dropped; None where that is not known.
@@ -135,7 +150,9 @@ class Progress:
 
     def minus(self, elements: int | None, examples: int | None) -> Progress:
         """Without what a stage holds back."""
-        in_flight = None if self.in_flight is None or examples is None else self.in_flight + examples
+        in_flight = (
+            None if self.in_flight is None or examples is None else self.in_flight + examples
+        )
         return replace(
             self,
             elements=self.elements.minus(elements),
@@ -146,7 +163,11 @@ class Progress:
     def assuming(self, *assumptions: Assumption) -> Progress:
         """Resting on more assumptions."""
         known = {assumption.code for assumption in self.assumptions}
-        return replace(self, assumptions=self.assumptions + tuple(new for new in assumptions if new.code not in known))
+        return replace(
+            self,
+            assumptions=self.assumptions
+            + tuple(new for new in assumptions if new.code not in known),
+        )
 
     def with_batch_size(self, batch_size: int | None) -> Progress:
         """With the size of its batches, if that was not known."""
@@ -156,51 +177,87 @@ class Progress:
 
     def made_batches(self, batch_size: int | None = None) -> Progress:
         """With its elements put into batches."""
-        below = self.elements if self.batched else self.examples  # of batches of batches, the inner ones count
+        below = (
+            self.elements if self.batched else self.examples
+        )  # of batches of batches, the inner ones count
         uncut = None if self.repeated else below.size
         examples = below if self.repeated else replace(below, size=None)
         return replace(
-            self, elements=Tally(), examples=examples, batched=True, batch_size=batch_size, uncut=uncut, drops=None,
-            pass_over=(self.ended and not self.repeated) or (uncut is not None and examples.into == uncut), opaque=False,
+            self,
+            elements=Tally(),
+            examples=examples,
+            batched=True,
+            batch_size=batch_size,
+            uncut=uncut,
+            drops=None,
+            pass_over=(self.ended and not self.repeated)
+            or (uncut is not None and examples.into == uncut),
+            opaque=False,
             is_shuffled=False,
-        )  # fmt: skip
+        )
 
     @property
     def batches_span_passes(self) -> bool:
-        """The repeat lies below the batch, so that a batch may hold the end of one pass and the start of the next."""
+        """The repeat lies below the batch, so that a batch may hold the end of one pass and the
+        start of the next.
+        """
         return self.repeated and self.uncut is None and self.elements.passes is None
 
     def completed(self) -> Progress:
         """Elements from examples and back, where the batch size allows.
 
-        All batches are full but the last of a pass (where the repeat lies above the batch), or the last of all.
-        """
+        All batches are full but the last of a pass (where the repeat lies above the batch), or the
+        last of all."""
         size, reason = self.batch_size, self.reason
         if not self.batched or self.is_shuffled:
             return self
         if not size:
             if not self.pass_over or self.drops is False:
                 return self
-            reason = "whether a short last batch is dropped is not stored (give --batch-size and --epoch-size)"
-            return replace(self, examples=Tally(None, self.examples.passes, None, self.examples.size), reason=reason)
+            reason = (
+                "whether a short last batch is dropped is not stored (give --batch-size and "
+                "--epoch-size)"
+            )
+            return replace(
+                self,
+                examples=Tally(None, self.examples.passes, None, self.examples.size),
+                reason=reason,
+            )
         elements, examples = self.elements.filled(), self.examples.filled()
         if self.batches_span_passes:
             if elements.total is None and examples.total is not None:
                 elements = Tally(-(-examples.total // size))
-            elif examples.total is None and elements.total is not None and not self.ended and not self.pass_over:
+            elif (
+                examples.total is None
+                and elements.total is not None
+                and not self.ended
+                and not self.pass_over
+            ):
                 examples = replace(examples, total=elements.total * size).filled()
             return replace(self, elements=elements, examples=examples)
         per_pass = examples.size
         if per_pass is None and self.uncut is not None:
             rest = self.uncut % size
-            per_pass = None if rest and self.drops is None else self.uncut - (rest if self.drops else 0)
+            per_pass = (
+                None if rest and self.drops is None else self.uncut - (rest if self.drops else 0)
+            )
         into = examples.into
         if into is not None and into > 0 and into % size and self.drops is not False:
             # Only at the end of a pass: whether the rest was delivered depends on drop_remainder.
             dropped = into - into % size
-            into = per_pass if per_pass is not None and dropped <= per_pass <= into else dropped if self.drops else None
-        if (into is None) != (examples.into is None) or (per_pass is None and self.uncut and examples.passes):
-            reason = reason or "whether a short last batch is dropped is not stored (give --epoch-size)"
+            into = (
+                per_pass
+                if per_pass is not None and dropped <= per_pass <= into
+                else dropped
+                if self.drops
+                else None
+            )
+        if (into is None) != (examples.into is None) or (
+            per_pass is None and self.uncut and examples.passes
+        ):
+            reason = (
+                reason or "whether a short last batch is dropped is not stored (give --epoch-size)"
+            )
         if (
             into is None
             and examples.into is None
@@ -215,5 +272,7 @@ class Progress:
             total = None
         counted = elements.into if elements.into is not None or into is None else -(-into // size)
         examples = Tally(total, passes, into, per_pass).filled()
-        elements = Tally(elements.total, passes, counted, -(-per_pass // size) if per_pass else elements.size).filled()
+        elements = Tally(
+            elements.total, passes, counted, -(-per_pass // size) if per_pass else elements.size
+        ).filled()
         return replace(self, elements=elements, examples=examples, reason=reason)

@@ -1,9 +1,8 @@
 """Which record a byte offset is: by walking the lengths of record files.
 
-Sources: tensorflow/core/lib/io/record_reader.h (``uint64 length, uint32 masked crc of length, data, uint32 masked crc
-of data``); tensorflow/core/lib/io/buffered_inputstream (lines end in a line feed). Offsets of compressed files count
-in the uncompressed stream.
-"""
+Sources: tensorflow/core/lib/io/record_reader.h (``uint64 length, uint32 masked crc of length, data,
+uint32 masked crc of data``); tensorflow/core/lib/io/buffered_inputstream (lines end in a line
+feed). Offsets of compressed files count in the uncompressed stream."""
 
 from __future__ import annotations
 
@@ -51,7 +50,9 @@ class DataFiles:
         return next((path for path in candidates if os.path.isfile(path)), None)
 
     def record_at(self, name: str, offset: int) -> RecordIndex:
-        """Number of the TFRecord that starts at ``offset``; a file's end counts as the record behind the last."""
+        """Number of the TFRecord that starts at ``offset``; a file's end counts as the record
+        behind the last.
+        """
         return self._cached(name, offset, "record")
 
     def line_at(self, name: str, offset: int) -> RecordIndex:
@@ -70,18 +71,24 @@ class DataFiles:
                 self._lines[key] = RecordIndex(None, "the file is not here (see --data-root)", True)
             else:
                 try:
-                    self._lines[key] = (_find_record if kind == "record" else _find_line)(path, offset)
+                    self._lines[key] = (_find_record if kind == "record" else _find_line)(
+                        path, offset
+                    )
                 except (OSError, zlib.error, EOFError) as error:
                     self._lines[key] = RecordIndex(None, f"the file cannot be read: {error}")
         return self._lines[key]
 
     def siblings(self, name: str) -> list[str]:
-        """Files of the same directory whose names differ from this one in digits only, in name order."""
+        """Files of the same directory whose names differ from this one in digits only, in name
+        order.
+        """
         path = self.resolve(name)
         if path is None:
             return []
         pattern = re.sub(r"\d+", r"\\d+", re.escape(os.path.basename(path)))
-        found = sorted(file for file in os.listdir(os.path.dirname(path) or ".") if re.fullmatch(pattern, file))
+        found = sorted(
+            file for file in os.listdir(os.path.dirname(path) or ".") if re.fullmatch(pattern, file)
+        )
         return [os.path.join(os.path.dirname(name), file) for file in found]
 
 
@@ -143,7 +150,9 @@ def _find_plain_record(path: str, wanted: int | None) -> RecordIndex:
             file.seek(position)
             length = int.from_bytes(file.read(8), "little") + _FRAME_NBYTES
             if position + length > size:
-                return RecordIndex(None, f"record {index} at byte {position} reaches past the end of the file")
+                return RecordIndex(
+                    None, f"record {index} at byte {position} reaches past the end of the file"
+                )
             position += length
             index += 1
     return _at_end(position, False, index, wanted)
@@ -154,13 +163,17 @@ def _at_end(position: int, rest: bool, index: int, wanted: int | None) -> Record
         return RecordIndex(None, "the file ends inside a record") if rest else RecordIndex(index)
     if position < wanted:
         return RecordIndex(
-            None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save"
+            None,
+            f"the file ends at byte {position}, before byte {wanted}: it has changed "
+            "since the save",
         )
     return _no_boundary(wanted)
 
 
 def _no_boundary(wanted: int) -> RecordIndex:
-    return RecordIndex(None, f"no record starts at byte {wanted}: the file has changed since the save")
+    return RecordIndex(
+        None, f"no record starts at byte {wanted}: the file has changed since the save"
+    )
 
 
 def _find_line(path: str, wanted: int | None) -> RecordIndex:
@@ -176,7 +189,9 @@ def _find_line(path: str, wanted: int | None) -> RecordIndex:
             break
     if wanted is not None and position < wanted:
         return RecordIndex(
-            None, f"the file ends at byte {position}, before byte {wanted}: it has changed since the save"
+            None,
+            f"the file ends at byte {position}, before byte {wanted}: it has changed "
+            "since the save",
         )
     # A last line without line feed is a line, too.
     return RecordIndex(lines + (last != b"\n"))

@@ -1,8 +1,9 @@
 """Proving that a shuffle is seeded: replaying its generator.
 
-A state holds the seeds of the present pass, not the base seeds of the program. With reshuffling they are two 32-bit
-draws of a Philox 4x32-10 generator keyed by the base seeds; a new process makes its own base seeds unless the program
-gives them. Reproducing the stored draws from a small seed proves (up to a 64-bit coincidence) that it does.
+A state holds the seeds of the present pass, not the base seeds of the program. With reshuffling
+they are two 32-bit draws of a Philox 4x32-10 generator keyed by the base seeds; a new process makes
+its own base seeds unless the program gives them. Reproducing the stored draws from a small seed
+proves (up to a 64-bit coincidence) that it does.
 
 Sources: tensorflow/core/lib/random/philox_random.h and the paper it cites (Salmon et al., SC 2011);
 tensorflow/python/framework/random_seed.py (87654321, and how op seeds follow from a global seed);
@@ -43,9 +44,10 @@ class SeedProof:
     Attributes:
         path: of the stage.
         op: title of the stage, in the user's words.
-        status: ``proven`` (its seed reproduces what is stored), ``whole`` (its whole generator, or the order that it
-            fixed, is stored), ``current_pass`` (only the present pass remains to this iterator), ``unproven``,
-            ``unseeded`` (the stored seeds can come from no given seed), ``given_mismatch`` (a given seed does not fit).
+        status: ``proven`` (its seed reproduces what is stored), ``whole`` (its whole generator, or
+            the order that it fixed, is stored), ``current_pass`` (only the present pass remains to
+            this iterator), ``unproven``, ``unseeded`` (the stored seeds can come from no given
+            seed), ``given_mismatch`` (a given seed does not fit).
         how: in words.
         remaining: elements for which the order is still stored; None if that is not known.
         holds_order: the order of the current pass is stored.
@@ -62,7 +64,9 @@ class SeedProof:
 
 
 def philox_block(seed: int, seed2: int, block: int) -> tuple[int, int, int, int]:
-    """Four 32-bit outputs number ``4 * block`` to ``4 * block + 3`` of the generator keyed by two 64-bit seeds."""
+    """Four 32-bit outputs number ``4 * block`` to ``4 * block + 3`` of the generator keyed by
+    two 64-bit seeds.
+    """
     low, high = seed & _MASK64, seed2 & _MASK64
     c0, c1, c2, c3 = block & _MASK32, (block >> 32) & _MASK32, high & _MASK32, high >> 32
     k0, k1 = low & _MASK32, low >> 32
@@ -109,7 +113,9 @@ def _fits(base: tuple[int, int], hints: Hints) -> bool:
     )
 
 
-def _prove_below(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool) -> Iterator[SeedProof]:
+def _prove_below(
+    stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool
+) -> Iterator[SeedProof]:
     spec = OPS.get(stage.op)
     if spec is not None and spec.draws:
         yield _prove_stage(stage, tree, hints, repeated, cached)
@@ -119,7 +125,9 @@ def _prove_below(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool,
         yield from _prove_below(child, tree, hints, repeated, cached)
 
 
-def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool) -> SeedProof:
+def _prove_stage(
+    stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool, cached: bool
+) -> SeedProof:
     title = {"Random": "random numbers", "GlobalShuffle": "global shuffle"}.get(stage.op, "shuffle")
     remaining = _remaining(stage)
 
@@ -129,7 +137,9 @@ def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool,
     if cached:
         return proof("whole", "it lies below a complete cache, which holds its order")
     if tree.is_legacy and stage.op == "ShuffleAndRepeat":
-        return proof("whole", "TensorFlow 1.15 stores the whole generator of a shuffle that is repeated")
+        return proof(
+            "whole", "TensorFlow 1.15 stores the whole generator of a shuffle that is repeated"
+        )
     pairs = tuple(pair for pair in hints.op_seeds if pair != (0, 0))
     unseeded_graph = bool(hints.op_seeds) and not pairs
     seed, seed2 = stage.integer("seed"), stage.integer("seed2")
@@ -150,9 +160,14 @@ def _prove_stage(stage: Stage, tree: IteratorTree, hints: Hints, repeated: bool,
         return proof("given_mismatch", f"the given {given} does not reproduce the stored draws")
     if not 0 <= seed <= _MASK32 or not 0 <= seed2 <= _MASK32:
         return proof(
-            "unseeded", "its stored seeds are 64-bit random numbers, as TensorFlow makes them where none is given"
+            "unseeded",
+            "its stored seeds are 64-bit random numbers, as TensorFlow makes them where "
+            "none is given",
         )
-    return proof("unproven", "no small seed reproduces the stored draws (give --shuffle-seed or --global-seed)")
+    return proof(
+        "unproven",
+        "no small seed reproduces the stored draws (give --shuffle-seed or --global-seed)",
+    )
 
 
 def _made_again(stage: Stage) -> bool:
@@ -165,7 +180,9 @@ def _made_again(stage: Stage) -> bool:
 
 
 def _remaining(stage: Stage) -> int | None:
-    """Elements whose order is stored: those in the buffer; more if the input is not at its end, but not known."""
+    """Elements whose order is stored: those in the buffer; more if the input is not at its end,
+    but not known.
+    """
     if stage.op not in ("Shuffle", "ShuffleAndRepeat"):
         return None
     drained = stage.flag("end_of_input_sequence") or stage.flag("slices_reached_end_of_sequence_0")
@@ -178,7 +195,9 @@ def _remaining(stage: Stage) -> int | None:
 def _find_base(
     stage: Stage, seed: int, seed2: int, hints: Hints, pairs: tuple[tuple[int, int], ...]
 ) -> tuple[str, tuple[int, int]] | None:
-    """(how, base seeds): how the stored seeds follow from given ones; None if they are not found to."""
+    """(how, base seeds): how the stored seeds follow from given ones; None if they are not
+    found to.
+    """
     stored = (seed, seed2)
     if seed == DEFAULT_GRAPH_SEED:
         return f"its stored seed is the op seed {seed2}", stored
@@ -190,7 +209,11 @@ def _find_base(
         return f"its stored seeds follow from the global seed {seed}", stored
     drawn = stage.integer("epoch_num_random_samples")
     drawn = stage.integer("ds_num_random_samples") if drawn is None else drawn
-    if drawn is None or not 2 <= drawn < _MAX_DRAWS or not (0 <= seed <= _MASK32 and 0 <= seed2 <= _MASK32):
+    if (
+        drawn is None
+        or not 2 <= drawn < _MAX_DRAWS
+        or not (0 <= seed <= _MASK32 and 0 <= seed2 <= _MASK32)
+    ):
         return None
     for base in _candidates(hints, pairs):
         if draws(*base, drawn - 2, 2) == stored:
@@ -231,9 +254,11 @@ def _candidates(hints: Hints, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
 
 
 def _search(drawn: int, wanted: tuple[int, int]) -> tuple[int, int] | None:
-    """The base seeds that give ``wanted`` as draws ``drawn - 2`` and ``drawn - 1``, many tried at once with NumPy.
+    """The base seeds that give ``wanted`` as draws ``drawn - 2`` and ``drawn - 1``, many tried at
+    once with NumPy.
 
-    Tried: all op seeds below :data:`NUM_OP_SEEDS`, small global seeds with small op seeds, and with those that
+    Tried: all op seeds below :data:`NUM_OP_SEEDS`, small global seeds with small op seeds, and with
+        those that
     they imply where none is given.
     """
     import numpy

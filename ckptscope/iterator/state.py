@@ -1,8 +1,8 @@
 """From the stored variant to (name, key, tensor): the three encodings of an iterator state.
 
-Sources: tensorflow/core/data/serialization_utils.cc (VariantTensorDataReader and Writer, ``kDelimiter`` "@@",
-``kFullNameRandomHex``), tensorflow/core/framework/variant_tensor_data.proto, tensorflow/core/data/compression_utils.cc,
-tensor_bundle.cc (WriteVariantTensor). In short:
+Sources: tensorflow/core/data/serialization_utils.cc (VariantTensorDataReader and Writer,
+``kDelimiter`` "@@", ``kFullNameRandomHex``), tensorflow/core/framework/variant_tensor_data.proto,
+tensorflow/core/data/compression_utils.cc, tensor_bundle.cc (WriteVariantTensor). In short:
 
 * TF 1.15: one variant for the whole iterator; its metadata lists a full key for each tensor.
 * TF 2.x: one variant for each name; metadata is ``NAME@@key@@key…``, one tensor for each key.
@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ckptscope.errors import CorruptCheckpointError, IteratorStateError, MalformedMessageError, TruncatedError
+from ckptscope.errors import (
+    CorruptCheckpointError,
+    IteratorStateError,
+    MalformedMessageError,
+    TruncatedError,
+)
 from ckptscope.formats.cursor import read_varint, wire_fields
 from ckptscope.formats.dtypes import STRING, VARIANT, DType, dtype_of
 from ckptscope.formats.messages import CompressedElement, parse_compressed_element
@@ -57,7 +62,8 @@ class StateTensor:
         """Elements in row-major order, at most ``limit``.
 
         Raises:
-            MalformedMessageError: no such number of elements is stored, or the dtype has no Python form.
+            MalformedMessageError: no such number of elements is stored, or the dtype has no Python
+                form.
         """
         if isinstance(self.payload, list):
             return self.payload[:limit]
@@ -98,25 +104,37 @@ class Record:
             CorruptCheckpointError: the record is malformed.
         """
         stored = [
-            bytes(value) for number, _, value in wire_fields(self.body) if number == 3 and not isinstance(value, int)
+            bytes(value)
+            for number, _, value in wire_fields(self.body)
+            if number == 3 and not isinstance(value, int)
         ]
         protos = [parse_tensor_proto(data) for data in stored]
-        if len(protos) == 1 and protos[0].dtype == VARIANT.number and len(protos[0].variant_val) == 1:
+        if (
+            len(protos) == 1
+            and protos[0].dtype == VARIANT.number
+            and len(protos[0].variant_val) == 1
+        ):
             inner = protos[0].variant_val[0]
             if inner.type_name == _COMPRESSED_TYPE:
                 tensors = tuple(_uncompress(parse_compressed_element(inner.metadata)))
                 return self._matched(tensors)
-        return self._matched(tuple(StateTensor(dtype_of(proto.dtype), shape_of(proto), proto) for proto in protos))
+        return self._matched(
+            tuple(StateTensor(dtype_of(proto.dtype), shape_of(proto), proto) for proto in protos)
+        )
 
     def _matched(self, tensors: tuple[StateTensor, ...]) -> tuple[StateTensor, ...]:
         if len(tensors) != len(self.keys):
-            raise MalformedMessageError(f"{len(tensors)} tensors for {len(self.keys)} keys under {self.name!r}")
+            raise MalformedMessageError(
+                f"{len(tensors)} tensors for {len(self.keys)} keys under {self.name!r}"
+            )
         return tensors
 
 
 @dataclass(frozen=True, slots=True)
 class IteratorRecords:
-    """An iterator state split into its records; ``encoding`` is ``single``, ``named`` or ``compressed``."""
+    """An iterator state split into its records; ``encoding`` is ``single``, ``named`` or
+    ``compressed``.
+    """
 
     encoding: str
     records: tuple[Record, ...]
@@ -154,13 +172,17 @@ def split_records(data: bytes, num_elements: int, key: str) -> IteratorRecords:
             length, start = read_varint(data, position)
             if length > len(data) - start - 4:
                 raise TruncatedError(f"element {number} wants {length} bytes", offset=position)
-            record, style = _parse_record(view[start : start + length], start + length + 4 - position)
+            record, style = _parse_record(
+                view[start : start + length], start + length + 4 - position
+            )
             if number == 0 and style is not None:
                 encoding = style
             records.append(record)
             position = start + length + 4
         if position != len(data):
-            raise MalformedMessageError(f"{len(data) - position} bytes behind the last element", offset=position)
+            raise MalformedMessageError(
+                f"{len(data) - position} bytes behind the last element", offset=position
+            )
     except CorruptCheckpointError as error:
         raise IteratorStateError(f"the variant is no iterator state: {error}", key=key) from None
     return IteratorRecords(encoding, tuple(records))
@@ -176,10 +198,16 @@ def _parse_record(body: memoryview, nbytes: int) -> tuple[Record, str | None]:
         elif number == 3:
             num_tensors += 1
             compressed = num_tensors == 1 and _COMPRESSED_TYPE.encode() in bytes(value[:64])
-    parts = tuple(part.decode("utf-8", "backslashreplace") for part in metadata.split(_DELIMITER) if part)
+    parts = tuple(
+        part.decode("utf-8", "backslashreplace") for part in metadata.split(_DELIMITER) if part
+    )
     if not parts:
         return Record("", (), body, nbytes), None
-    if num_tensors == len(parts) and not compressed and (num_tensors > 1 or ":" in parts[0].rpartition("::")[2]):
+    if (
+        num_tensors == len(parts)
+        and not compressed
+        and (num_tensors > 1 or ":" in parts[0].rpartition("::")[2])
+    ):
         return Record("", parts, body, nbytes), "single"
     return Record(parts[0], parts[1:], body, nbytes), "compressed" if compressed else "named"
 
@@ -204,7 +232,9 @@ def _uncompress(element: CompressedElement) -> Iterator[StateTensor]:
             yield StateTensor(dtype, component.shape, strings)
         elif dtype.nbytes:
             if total != count * dtype.nbytes:
-                raise MalformedMessageError(f"{total} bytes for shape {component.shape} of {dtype.name}")
+                raise MalformedMessageError(
+                    f"{total} bytes for shape {component.shape} of {dtype.name}"
+                )
             yield StateTensor(dtype, component.shape, piece)
         else:
             yield StateTensor(dtype, component.shape, parse_tensor_proto(piece))
@@ -217,8 +247,9 @@ class StateItem:
     Attributes:
         name: full name of the stage or of a part of it, without hash.
         key: key within that name.
-        hashed: the key carried the constant prefix of the old style. In TF 2.4 to 2.11 that alone tells a
-            shuffle's ``num_elements`` (live elements) from the number of slots of its buffer.
+        hashed: the key carried the constant prefix of the old style. In TF 2.4 to 2.11 that alone
+            tells a shuffle's ``num_elements`` (live elements) from the number of slots of its
+            buffer.
         record: where the tensor lies.
         index: its number in the record.
     """

@@ -1,8 +1,8 @@
 """From names to stages.
 
-Names are ``Iterator::…`` with the stage nearest the trainer first (tensorflow/core/framework/dataset.h,
-``DatasetBaseIterator::BuildUniqueName`` and ``full_name``). ``X::Y`` is the input of X, ``X[i]::Y`` its sub-iterator i.
-"""
+Names are ``Iterator::…`` with the stage nearest the trainer first
+(tensorflow/core/framework/dataset.h, ``DatasetBaseIterator::BuildUniqueName`` and ``full_name``).
+``X::Y`` is the input of X, ``X[i]::Y`` its sub-iterator i."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from ckptscope.errors import CorruptCheckpointError, IteratorStateError
 from ckptscope.formats.dtypes import STRING
 from ckptscope.iterator.state import IteratorRecords, Record, StateItem, StateTensor, items_of
 
-_WRAPPERS = frozenset(("Root", "Model", "MaxIntraOpParallelism", "PrivateThreadPool", "Optimize", "Options"))
+_WRAPPERS = frozenset(
+    ("Root", "Model", "MaxIntraOpParallelism", "PrivateThreadPool", "Optimize", "Options")
+)
 # Segments that name a part of the stage before them, not a stage of their own.
 _PART = re.compile(
     r"^(\d+|current_elements|future_elements|worker_\d+|worker_thread_\d+|invocation_results|predicate_values|return_values)$"
 )
 _SEGMENT = re.compile(
-    r"^(?P<op>.*?)(?P<part>_invocation_results|:buffer|:batch_results_\d+)?(?:\[(?P<slot>\d+)\])?$", re.DOTALL
+    r"^(?P<op>.*?)(?P<part>_invocation_results|:buffer|:batch_results_\d+)?(?:\[(?P<slot>\d+)\])?$",
+    re.DOTALL,
 )
 _HALVES = {
     "MemoryCacheImpl": "MemoryCache",
@@ -70,7 +73,9 @@ class Stage:
     def child(self) -> Stage | None:
         """The only input, or the first without a number."""
         for slot, stage in self.inputs:
-            if slot is None and stage.op != "Reduce":  # TF 1.15's name for the open group of a GroupByWindow
+            if (
+                slot is None and stage.op != "Reduce"
+            ):  # TF 1.15's name for the open group of a GroupByWindow
                 return stage
         return self.inputs[0][1] if len(self.inputs) == 1 else None
 
@@ -139,7 +144,8 @@ class IteratorTree:
     Attributes:
         root: the stage nearest the trainer; None if the state names none.
         encoding: as in :class:`ckptscope.iterator.state.IteratorRecords`.
-        wrapper: first wrapper segment (``Root``, ``Model`` or none): a sign of the writer's release.
+        wrapper: first wrapper segment (``Root``, ``Model`` or none): a sign of the writer's
+            release.
         keys_outside: keys that belong to no stage.
     """
 
@@ -194,12 +200,16 @@ def build_tree(records: IteratorRecords) -> IteratorTree:
     stages = [builder.freeze() for builder in top.inputs.values()]
     root = stages[0] if len(stages) == 1 else None
     if len(stages) > 1:
-        raise IteratorStateError(f"{len(stages)} outermost stages: {', '.join(stage.op for stage in stages)}")
+        raise IteratorStateError(
+            f"{len(stages)} outermost stages: {', '.join(stage.op for stage in stages)}"
+        )
     return IteratorTree(root, records.encoding, wrapper, tuple(outside))
 
 
 def _place(top: _Builder, segments: list[str]) -> tuple[_Builder, str]:
-    """Find or make the stage that a name belongs to; returns it and the name of the part, if any."""
+    """Find or make the stage that a name belongs to; returns it and the name of the part, if
+    any.
+    """
     builder, part = top, ""
     slot: int | None = None
     for segment in segments:

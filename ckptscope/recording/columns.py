@@ -1,9 +1,9 @@
 """Steps in columns: deltas, shuffled by byte, compressed. A linear column takes next to nothing.
 
-Layout: ``CKSC``, version, length of a JSON header, the header (attempt, first sequence number, number of rows, names of
-the columns), then for all columns in turn the first value and the differences as little-endian int64, byte 0 of all
-rows before byte 1 of all rows, in one zlib stream.
-"""
+Layout: ``CKSC``, version, length of a JSON header, the header (attempt, first sequence number,
+number of rows, names of the columns), then for all columns in turn the first value and the
+differences as little-endian int64, byte 0 of all rows before byte 1 of all rows, in one zlib
+stream."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def decode(data: bytes) -> Chunk:
     if magic != _MAGIC:
         raise MalformedMessageError("no chunk of steps")
     if version > _VERSION:
-        raise UnsupportedFormatError(f"recorded by a later version (chunk format {version}); update ckptscope")
+        raise UnsupportedFormatError(
+            f"recorded by a later version (chunk format {version}); update ckptscope"
+        )
     try:
         header = json.loads(data[_HEAD.size : _HEAD.size + length])
         names, rows = [str(name) for name in header["columns"]], int(header["rows"])
@@ -90,9 +92,13 @@ def decode(data: bytes) -> Chunk:
     if not stream.eof:
         raise TruncatedError("a chunk of steps is cut off, or longer than it says")
     if len(stored) != wanted:
-        raise MalformedMessageError(f"a chunk of {rows} steps has {len(stored)} bytes instead of {wanted}")
+        raise MalformedMessageError(
+            f"a chunk of {rows} steps has {len(stored)} bytes instead of {wanted}"
+        )
     columns = {}
     for number, name in enumerate(names):
         piece = np.frombuffer(stored, np.uint8, rows * 8, number * rows * 8).reshape(8, rows)
-        columns[name] = np.cumsum(np.ascontiguousarray(piece.T).view("<i8").reshape(-1), dtype=np.int64)
+        columns[name] = np.cumsum(
+            np.ascontiguousarray(piece.T).view("<i8").reshape(-1), dtype=np.int64
+        )
     return Chunk(attempt, first, columns)

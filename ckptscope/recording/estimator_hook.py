@@ -2,13 +2,13 @@
 
     estimator.train(input_fn, hooks=[DataPositionHook(model_dir, batch_size=32)])
 
-This file needs TensorFlow (1.15 to 2.15) and NumPy only and runs on Python 3.7 and newer: it can be copied beside a
-training script where ckptscope itself cannot be installed. It then stores counts, and the state of the input iterator
-as TensorFlow saves it, which ckptscope decodes when it reads. Put it behind a ``CheckpointInputPipelineHook``.
-"""
+This file needs TensorFlow (1.15 to 2.15) and NumPy only and runs on Python 3.7 and newer: it can be
+copied beside a training script where ckptscope itself cannot be installed. It then stores counts,
+and the state of the input iterator as TensorFlow saves it, which ckptscope decodes when it reads.
+Put it behind a ``CheckpointInputPipelineHook``."""
 
-# Kept apart from the rest of the package on purpose: the layout of chunks is that of columns.py, the tags are those of
-# journal.py, and tests/recording/test_hook.py compares them.
+# Kept apart from the rest of the package on purpose: the layout of chunks is that of columns.py,
+# the tags are those of journal.py, and tests/recording/test_hook.py compares them.
 
 import base64
 import json
@@ -27,7 +27,9 @@ import tensorflow as tf
 
 try:
     _Hook = tf.estimator.SessionRunHook
-except AttributeError:  # TensorFlow 2.16 and newer has no estimators; MonitoredSession is still there
+except (
+    AttributeError
+):  # TensorFlow 2.16 and newer has no estimators; MonitoredSession is still there
     _Hook = tf.compat.v1.train.SessionRunHook
 
 SEALED_ROWS = 4096
@@ -40,13 +42,26 @@ UNKNOWN = -1
 class DataPositionHook(_Hook):
     """Counts steps, and notices checkpoints in ``model_dir``."""
 
-    def __init__(self, model_dir, batch_size=None, epoch_size=None, log_dir=None, flush_interval_s=10.0, kind="train"):
-        self._model_dir, self._log_dir, self._flush_interval_s = model_dir, log_dir or model_dir, flush_interval_s
+    def __init__(
+        self,
+        model_dir,
+        batch_size=None,
+        epoch_size=None,
+        log_dir=None,
+        flush_interval_s=10.0,
+        kind="train",
+    ):
+        self._model_dir, self._log_dir, self._flush_interval_s = (
+            model_dir,
+            log_dir or model_dir,
+            flush_interval_s,
+        )
         self._facts = {"batch_size": batch_size, "epoch_size": epoch_size, "kind": kind}
         self._writer = None
         self._warned = False
 
-    # ------------------------------------------------------------------------------------------ called by TensorFlow
+    # ------------------------------------------------------------------------------------------
+    # called by TensorFlow
 
     def begin(self):
         """Add the ops that save the iterator's state to the graph."""
@@ -62,7 +77,10 @@ class DataPositionHook(_Hook):
                 self._prefix = v1.placeholder(tf.string, [])
                 state = tf.raw_ops.SerializeIterator(resource_handle=iterators[0])
                 self._save = tf.raw_ops.SaveV2(
-                    prefix=self._prefix, tensor_names=["iterator"], shape_and_slices=[""], tensors=[state]
+                    prefix=self._prefix,
+                    tensor_names=["iterator"],
+                    shape_and_slices=[""],
+                    tensors=[state],
                 )
             except Exception as error:
                 self._warn(error)
@@ -74,21 +92,33 @@ class DataPositionHook(_Hook):
         self._step = step = int(session.run(self._global_step))
         restored = tf.train.latest_checkpoint(self._model_dir) if step else None
         header = {
-            "schema": 1, "id": self._attempt, "started_s": time.time(), "host": socket.gethostname(), "counting": "stream",
-            "restored_from": restored, "restored_step": step if step else None,
+            "schema": 1,
+            "id": self._attempt,
+            "started_s": time.time(),
+            "host": socket.gethostname(),
+            "counting": "stream",
+            "restored_from": restored,
+            "restored_step": step if step else None,
             "tool_version": "hook",
-        }  # fmt: skip
+        }
         if step:
             header["start"] = {"reason": "the iterator's state could not be saved"}
         else:
-            header["start"] = {"batches": 0, "examples": 0, "epoch": 0, "into": 0, "source": "fresh"}
+            header["start"] = {
+                "batches": 0,
+                "examples": 0,
+                "epoch": 0,
+                "into": 0,
+                "source": "fresh",
+            }
         header.update((name, value) for name, value in self._facts.items() if value is not None)
         self._guarded(lambda: self._write("run", 0, json.dumps(header).encode(), grouped=False))
 
     def before_run(self, run_context):
         """Ask for the step along with what is run anyway.
 
-        The first time the iterator is where this attempt starts: a CheckpointInputPipelineHook restores it here, too.
+        The first time the iterator is where this attempt starts: a CheckpointInputPipelineHook
+            restores it here, too.
         """
         if not self._started:
             self._started = True
@@ -96,9 +126,12 @@ class DataPositionHook(_Hook):
         return tf.compat.v1.train.SessionRunArgs(self._global_step)
 
     def after_run(self, run_context, run_values):
-        """One step is done. A checkpoint that is new was written after this step, or the one before."""
+        """One step is done. A checkpoint that is new was written after this step, or the one
+        before.
+        """
         self._batches += 1
-        # The variable may be read before or after its update in one run: the step is counted, and corrected upwards.
+        # The variable may be read before or after its update in one run: the step is counted, and
+        # corrected upwards.
         self._step = max(int(run_values.results), self._step + 1)
         self._rows.append((self._step, UNKNOWN, self._batches, UNKNOWN, int(time.time() * 1000)))
         stamp = self._state_stamp()
@@ -112,7 +145,9 @@ class DataPositionHook(_Hook):
         del run_context
 
     def end(self, session):
-        """Write what is left. The last checkpoint may be written after this; it is noticed by the next reader."""
+        """Write what is left. The last checkpoint may be written after this; it is noticed by
+        the next reader.
+        """
         del session
         if self._state_stamp() != self._stamp:
             self._guarded(self._saved)
@@ -120,7 +155,8 @@ class DataPositionHook(_Hook):
         if self._writer is not None:
             self._guarded(self._writer.close)
 
-    # ------------------------------------------------------------------------------------------ writing
+    # ------------------------------------------------------------------------------------------
+    # writing
 
     def _state(self, session, step, when):
         """Store the iterator's state as it is."""
@@ -165,7 +201,9 @@ class DataPositionHook(_Hook):
         self._unsealed += self._rows
         self._rows = []
         while len(self._unsealed) >= SEALED_ROWS:
-            self._write("pos", self._unsealed[SEALED_ROWS - 1][0], self._chunk(self._unsealed[:SEALED_ROWS]))
+            self._write(
+                "pos", self._unsealed[SEALED_ROWS - 1][0], self._chunk(self._unsealed[:SEALED_ROWS])
+            )
             self._unsealed = self._unsealed[SEALED_ROWS:]
             self._sealed += SEALED_ROWS
         if self._unsealed:
@@ -173,7 +211,12 @@ class DataPositionHook(_Hook):
 
     def _chunk(self, rows):
         header = json.dumps(
-            {"attempt": self._attempt, "first": self._sealed, "rows": len(rows), "columns": list(COLUMNS)}
+            {
+                "attempt": self._attempt,
+                "first": self._sealed,
+                "rows": len(rows),
+                "columns": list(COLUMNS),
+            }
         ).encode()
         stored = b""
         for values in np.array(rows, np.int64).T:
@@ -184,16 +227,29 @@ class DataPositionHook(_Hook):
     def _write(self, kind, step, data, grouped=True):
         v1 = tf.compat.v1
         number = self._counts.get(kind, 0)
-        tag = "ckptscope/%s/%s" % (kind, self._attempt) + ("/%05d" % (number // PER_TAG) if grouped else "")
+        tag = "ckptscope/%s/%s" % (kind, self._attempt) + (
+            "/%05d" % (number // PER_TAG) if grouped else ""
+        )
         step = max(step, self._last_steps.get(tag, -1) + 1) if grouped else step
         if self._writer is None:
             directory = os.path.join(self._log_dir, "ckptscope")
             os.makedirs(directory, exist_ok=True)
-            name = "events.out.tfevents.%d.%s.%d.%s.1" % (time.time(), socket.gethostname(), os.getpid(), self._attempt)
+            name = "events.out.tfevents.%d.%s.%d.%s.1" % (
+                time.time(),
+                socket.gethostname(),
+                os.getpid(),
+                self._attempt,
+            )
             self._writer = tf.io.TFRecordWriter(os.path.join(directory, name))
-            self._writer.write(v1.Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-        metadata = v1.SummaryMetadata(plugin_data=v1.SummaryMetadata.PluginData(plugin_name="ckptscope"))
-        if hasattr(metadata, "data_class"):  # TensorBoard shows nothing without it; 1.15 cannot write it
+            self._writer.write(
+                v1.Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()
+            )
+        metadata = v1.SummaryMetadata(
+            plugin_data=v1.SummaryMetadata.PluginData(plugin_name="ckptscope")
+        )
+        if hasattr(
+            metadata, "data_class"
+        ):  # TensorBoard shows nothing without it; 1.15 cannot write it
             metadata.data_class = 2
         value = v1.Summary.Value(tag=tag, metadata=metadata)
         value.tensor.dtype = tf.string.as_datatype_enum
@@ -219,4 +275,6 @@ class DataPositionHook(_Hook):
     def _warn(self, error):
         if not self._warned:
             self._warned = True
-            warnings.warn("ckptscope: the data position is not fully recorded: %s" % error, RuntimeWarning)
+            warnings.warn(
+                "ckptscope: the data position is not fully recorded: %s" % error, RuntimeWarning
+            )

@@ -1,8 +1,7 @@
 """Sets of examples as spans [start, stop) of the whole stream, counted over all passes.
 
-A run reads its data in order, so that few spans tell what it read, however many passes that were; they are cut into
-passes only where they are shown.
-"""
+A run reads its data in order, so that few spans tell what it read, however many passes that were;
+they are cut into passes only where they are shown."""
 
 from __future__ import annotations
 
@@ -18,7 +17,9 @@ Span = tuple[int, int]
 
 
 def swept(spans: Iterable[Span]) -> list[tuple[int, int, int]]:
-    """(start, stop, number of spans that cover it) of disjoint pieces, in order; what no span covers is left out."""
+    """(start, stop, number of spans that cover it) of disjoint pieces, in order; what no span
+    covers is left out.
+    """
     edges: dict[int, int] = {}
     for start, stop in spans:
         if stop > start:
@@ -51,7 +52,9 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 def within(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
     """What lies in both."""
-    return [(start, stop) for start, stop, count in swept([*union(spans), *union(others)]) if count > 1]
+    return [
+        (start, stop) for start, stop, count in swept([*union(spans), *union(others)]) if count > 1
+    ]
 
 
 def without(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
@@ -103,7 +106,9 @@ def num_epochs(spans: Iterable[Span], size: int | None) -> int:
 
 
 def in_files(item: EpochRange, files: Sequence[SourceFile]) -> list[tuple[str, int, int]]:
-    """(file, first record, record after the last) of a range of examples, where files are read in order."""
+    """(file, first record, record after the last) of a range of examples, where files are read
+    in order.
+    """
     found, position = [], 0
     for file in files:
         if file.num_records is None:

@@ -1,9 +1,9 @@
 """Event files of one attempt: sealed chunks, and a tail that repeats what is not sealed yet.
 
-TensorBoard keeps 10 to 100 points of a tag, always the newest. So a tag gets at most eight sealed chunks, and the tail
-is whole in its newest event: nothing that is needed is thinned out. Every attempt has tags of its own, because a
-restart would otherwise evict its predecessor's later steps (tensorboard/data/server, ``EventFileLoader``).
-"""
+TensorBoard keeps 10 to 100 points of a tag, always the newest. So a tag gets at most eight sealed
+chunks, and the tail is whole in its newest event: nothing that is needed is thinned out. Every
+attempt has tags of its own, because a restart would otherwise evict its predecessor's later steps
+(tensorboard/data/server, ``EventFileLoader``)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def tag(kind: str, attempt: str, group: int | None = None) -> str:
 
 
 class Journal:
-    """Appends to one event file; after an error to a new one, since the old one may end in half a record.
+    """Appends to one event file; after an error to a new one, since the old one may end in half a
+    record.
 
     Raises:
         OSError: from every method that writes.
@@ -60,7 +61,9 @@ class Journal:
         self._write("tail", int(chunk.columns["step"][-1]), encode(chunk), grouped=False)
 
     def note(self, kind: str, step: int, value: Mapping[str, Any]) -> None:
-        """A JSON object: ``ckpt`` a checkpoint, ``state`` a decoded position, ``gap`` steps that are missing."""
+        """A JSON object: ``ckpt`` a checkpoint, ``state`` a decoded position, ``gap`` steps
+        that are missing.
+        """
         self._write(kind, step, json.dumps(value, allow_nan=False).encode())
 
     def close(self) -> None:
@@ -75,7 +78,8 @@ class Journal:
     def _write(self, kind: str, step: int, data: bytes, *, grouped: bool = True) -> None:
         number = self._next(kind)
         name = tag(kind, self.attempt, number // PER_TAG if grouped else None)
-        # Steps of a tag must grow: TensorBoard drops what comes at or after a step that comes again.
+        # Steps of a tag must grow: TensorBoard drops what comes at or after a step that comes
+        # again.
         step = max(step, self._last_steps.get(name, -1) + 1) if grouped or kind == "run" else step
         now = time.time()
         try:
@@ -96,7 +100,11 @@ class Journal:
         self._file = file
         file.write(version_record(now))
         if self._num_files > 1 and self._header is not None:
-            file.write(bytes_record(RecordedBytes(tag("run", self.attempt), self._next("run"), now, self._header)))
+            file.write(
+                bytes_record(
+                    RecordedBytes(tag("run", self.attempt), self._next("run"), now, self._header)
+                )
+            )
         return file
 
     def _abandon(self) -> None:

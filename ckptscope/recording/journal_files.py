@@ -13,7 +13,11 @@ def recordings_in(directory: str) -> list[str]:
     found = []
     for here, below, _ in os.walk(directory):
         depth = os.path.relpath(here, directory).count(os.sep) + (here != directory)
-        below[:] = sorted(name for name in below if not name.startswith(".")) if depth < _MAX_DEPTH else []
-        if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in os.listdir(here)):
+        below[:] = (
+            sorted(name for name in below if not name.startswith(".")) if depth < _MAX_DEPTH else []
+        )
+        if os.path.basename(here) == DIRECTORY and any(
+            ".tfevents." in name for name in os.listdir(here)
+        ):
             found.append(here)
     return found

@@ -12,13 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.intervals import Span, holes, in_epochs, num_epochs, swept, union, within, without
+from ckptscope.recording.intervals import (
+    Span,
+    holes,
+    in_epochs,
+    num_epochs,
+    swept,
+    union,
+    within,
+    without,
+)
 from ckptscope.recording.model import Attempt, RecordedAttempt
-from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, place_after, positions_of, start_of
+from ckptscope.recording.positions import (
+    NO_EPOCH_SIZE,
+    delivered_by,
+    place_after,
+    positions_of,
+    start_of,
+)
 from ckptscope.resume.model import EpochRange, describe_ranges
 
 Chain = list[tuple[RecordedAttempt, int]]
-# Where each epoch has an iterator of its own and its size is not known, epochs are told apart by so much.
+# Where each epoch has an iterator of its own and its size is not known, epochs are told apart by so
+# much.
 _FAR = 1 << 40
 
 
@@ -28,13 +44,15 @@ class Restart:
 
     Attributes:
         dead_steps: steps of the parent after that checkpoint; their updates are gone.
-        repeated_spans: what this attempt read, in all its steps, although the run's weights had seen it. After an
-            earlier restart lost its place, an attempt that goes on in place has some, too.
+        repeated_spans: what this attempt read, in all its steps, although the run's weights had
+            seen it. After an earlier restart lost its place, an attempt that goes on in place has
+            some, too.
         skipped_spans: what no step had read and this attempt went past.
-        exact_ranges: False where the order of elements is not fixed: the spans then are those of the frontier.
+        exact_ranges: False where the order of elements is not fixed: the spans then are those of
+            the frontier.
         reason: why they are not known.
-        moved: examples from where the data stood at the checkpoint to where it went on: 0 in place, negative back;
-            None where not known.
+        moved: examples from where the data stood at the checkpoint to where it went on: 0 in place,
+            negative back; None where not known.
         epoch_size: that spans are cut into passes by; None where they are of one long stream.
     """
 
@@ -76,20 +94,29 @@ def effective(attempts: Sequence[RecordedAttempt], last: str | None = None) -> C
     """(attempt, rows) pairs whose steps survive in the last weights, oldest first.
 
     Args:
-        last: the attempt whose weights are meant; by default the last one that trained, of each host.
+        last: the attempt whose weights are meant; by default the last one that trained, of each
+            host.
     """
     by_id = {found.attempt.id: found for found in attempts}
     if last is not None:
         return _chain(by_id, by_id[last])
     chains = [
-        _chain(by_id, newest) for process in sorted(processes(attempts)) if (newest := _newest(attempts, process))
+        _chain(by_id, newest)
+        for process in sorted(processes(attempts))
+        if (newest := _newest(attempts, process))
     ]
     return [pair for chain in chains for pair in chain]
 
 
 def _newest(attempts: Sequence[RecordedAttempt], process: int) -> RecordedAttempt | None:
-    """The last attempt of a host; one that has only just begun, and says not where, changes nothing yet."""
-    training = [found for found in attempts if found.attempt.kind == "train" and found.attempt.process == process]
+    """The last attempt of a host; one that has only just begun, and says not where, changes
+    nothing yet.
+    """
+    training = [
+        found
+        for found in attempts
+        if found.attempt.kind == "train" and found.attempt.process == process
+    ]
     begun = [found for found in training if found.num_rows or found.attempt.parent is not None]
     return begun[-1] if begun else training[-1] if training else None
 
@@ -110,11 +137,22 @@ def _chain(by_id: dict[str, RecordedAttempt], current: RecordedAttempt | None) -
 def rows_before(parent: RecordedAttempt, child: Attempt) -> int:
     """How many rows of the parent the child's checkpoint holds."""
     name, step = child.restored_from, child.restored_step
-    saved = [item for item in parent.checkpoints if name is not None and is_same_file(item.path, name)]
+    saved = [
+        item for item in parent.checkpoints if name is not None and is_same_file(item.path, name)
+    ]
     if not saved:
-        # Written elsewhere, or named otherwise; a name alone may be that of many: step directories hold one each.
-        names = [item for item in parent.checkpoints if os.path.basename(item.path) == os.path.basename(name or "")]
-        saved = [item for item in (names if name else parent.checkpoints) if step is None or item.step == step]
+        # Written elsewhere, or named otherwise; a name alone may be that of many: step directories
+        # hold one each.
+        names = [
+            item
+            for item in parent.checkpoints
+            if os.path.basename(item.path) == os.path.basename(name or "")
+        ]
+        saved = [
+            item
+            for item in (names if name else parent.checkpoints)
+            if step is None or item.step == step
+        ]
         saved = saved if len({item.path for item in saved}) == 1 else []
     if saved:
         return min(saved[-1].sequence, parent.num_rows)
@@ -162,19 +200,27 @@ def _spans_of_epochs(found: RecordedAttempt, stop: int | None) -> list[Span]:
     return list(zip(lows[firsts].tolist(), highs[breaks].tolist(), strict=True))
 
 
-def coverage_of(attempts: Sequence[RecordedAttempt], *, effective_only: bool) -> list[tuple[EpochRange, int]]:
-    """How often each part of each pass was read, by one host's steps that survive or by all of them."""
+def coverage_of(
+    attempts: Sequence[RecordedAttempt], *, effective_only: bool
+) -> list[tuple[EpochRange, int]]:
+    """How often each part of each pass was read, by one host's steps that survive or by all of
+    them.
+    """
     training = [found for found in attempts if found.attempt.kind == "train"]
-    chain = effective(training) if effective_only else [(found, found.num_rows) for found in training]
+    chain = (
+        effective(training) if effective_only else [(found, found.num_rows) for found in training]
+    )
     scales = {scale_of(found.attempt) for found, _ in chain}
     if len(scales) != 1:
         return []
     scale = scales.pop()
     pieces = swept(span for found, rows in chain for span in spans_of(found, rows))
-    return [(item, count) for start, stop, count in pieces for item in in_epochs([(start, stop)], scale)]
+    return [
+        (item, count) for start, stop, count in pieces for item in in_epochs([(start, stop)], scale)
+    ]
 
 
-# ---------------------------------------------------------------------------------------------------- restarts
+# ------------------------------------------------------------ restarts
 
 
 def restarts_of(attempts: Sequence[RecordedAttempt]) -> tuple[Restart, ...]:
@@ -183,7 +229,8 @@ def restarts_of(attempts: Sequence[RecordedAttempt]) -> tuple[Restart, ...]:
     return tuple(
         _restart(found, parent, _chain(by_id, found))
         for found in attempts
-        if found.attempt.kind == "train" and (parent := by_id.get(found.attempt.parent or "")) is not None
+        if found.attempt.kind == "train"
+        and (parent := by_id.get(found.attempt.parent or "")) is not None
     )
 
 
@@ -202,14 +249,24 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, chain: Chain) -> R
         repeated = within(before, own)
         skipped = without(gaps_in([*before, *own], attempt), gaps_in(before, attempt))
     return Restart(
-        attempt.id, parent.attempt.id, attempt.restored_from, step, parent.num_rows - stop, tuple(repeated),
-        tuple(skipped), all(item.attempt.order == "fixed" for item, _ in chain), reason,
-        _moved(parent, stop, found) if reason is None else None, scale_of(attempt),
-    )  # fmt: skip
+        attempt.id,
+        parent.attempt.id,
+        attempt.restored_from,
+        step,
+        parent.num_rows - stop,
+        tuple(repeated),
+        tuple(skipped),
+        all(item.attempt.order == "fixed" for item, _ in chain),
+        reason,
+        _moved(parent, stop, found) if reason is None else None,
+        scale_of(attempt),
+    )
 
 
 def gaps_in(spans: Sequence[Span], attempt: Attempt) -> list[Span]:
-    """What was not read before the furthest example; nothing where it is not known where an epoch ends."""
+    """What was not read before the furthest example; nothing where it is not known where an
+    epoch ends.
+    """
     return holes(spans) if delivered_by(attempt) is not None or attempt.counting == "stream" else []
 
 
@@ -233,15 +290,22 @@ def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | 
         return (begun.in_epoch[0] - left.in_epoch[0]) * size + begun.in_epoch[1] - left.in_epoch[1]
     if left.in_epoch is not None and begun.in_epoch is not None and left.epoch == begun.epoch:
         return begun.in_epoch[1] - left.in_epoch[1]
-    return None if left.examples is None or begun.examples is None else begun.examples - left.examples
+    return (
+        None if left.examples is None or begun.examples is None else begun.examples - left.examples
+    )
 
 
 def _incomplete(chain: Chain) -> str | None:
-    """Why the recording does not hold all that the weights have seen: nothing may be called skipped then."""
+    """Why the recording does not hold all that the weights have seen: nothing may be called
+    skipped then.
+    """
     for number, (found, rows) in enumerate(chain):
         if found.missing or found.problems or found.gaps:
             return f"the recording of attempt {found.attempt.id} is damaged or has gaps"
         until = chain[number + 1][0].attempt.restored_step if number + 1 < len(chain) else None
         if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
-            return f"the last steps of attempt {found.attempt.id} before step {until:,} were not written"
+            return (
+                f"the last steps of attempt {found.attempt.id} before step {until:,} were not "
+                "written"
+            )
     return None

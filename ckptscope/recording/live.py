@@ -1,4 +1,6 @@
-"""What TensorFlow knows of a program while it runs. TensorFlow is imported inside the functions, where they need it."""
+"""What TensorFlow knows of a program while it runs. TensorFlow is imported inside the
+functions, where they need it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from ckptscope.version import VERSION
 
 
 def _graph_of(dataset: Any) -> tuple[GraphPipeline, tuple[str, ...]] | None:
-    """A dataset's graph; None for what has none that can be serialized (distributed datasets, ragged inputs)."""
+    """A dataset's graph; None for what has none that can be serialized (distributed datasets,
+    ragged inputs).
+    """
     serialize = getattr(dataset, "_as_serialized_graph", None)
     if serialize is None:
         return None
@@ -29,7 +33,9 @@ def pipeline_facts(dataset: Any) -> GraphPipeline | None:
     if getattr(dataset.options(), "deterministic", None) is False and not pipeline.nondeterministic:
         import dataclasses
 
-        parallel = tuple(op for op in pipeline.ops if op.startswith("Parallel") or "MapAndBatch" in op)
+        parallel = tuple(
+            op for op in pipeline.ops if op.startswith("Parallel") or "MapAndBatch" in op
+        )
         return dataclasses.replace(pipeline, nondeterministic=parallel)
     return pipeline
 
@@ -42,16 +48,25 @@ def data_files(dataset: Any) -> list[str]:
 
 def random_layers(model: Any) -> list[dict[str, str]]:
     """Layers of a Keras model that draw random numbers: name and class."""
-    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else getattr(model, "layers", ())
+    layers = (
+        model._flatten_layers()
+        if hasattr(model, "_flatten_layers")
+        else getattr(model, "layers", ())
+    )
     return [
         {"name": str(layer.name), "class": type(layer).__name__}
         for layer in layers
-        if getattr(layer, "seed_generator", None) is not None or getattr(layer, "_random_generator", None) is not None
+        if getattr(layer, "seed_generator", None) is not None
+        or getattr(layer, "_random_generator", None) is not None
     ]
 
 
 def versions() -> dict[str, str]:
     """Versions of what is imported already."""
     names = ("tensorflow", "keras", "numpy")
-    found = {name: str(getattr(sys.modules[name], "__version__", "?")) for name in names if name in sys.modules}
+    found = {
+        name: str(getattr(sys.modules[name], "__version__", "?"))
+        for name in names
+        if name in sys.modules
+    }
     return {**found, "python": sys.version.split()[0], "ckptscope": VERSION}

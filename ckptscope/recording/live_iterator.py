@@ -1,8 +1,8 @@
 """The state of an iterator that is in use, as the bytes that a checkpoint of it would hold.
 
-The state is written by TensorFlow's own ops (``SerializeIterator``, ``SaveV2``) into a small bundle in a temporary
-directory, which the library then reads like any other. That needs no checkpoint of the program's.
-"""
+The state is written by TensorFlow's own ops (``SerializeIterator``, ``SaveV2``) into a small bundle
+in a temporary directory, which the library then reads like any other. That needs no checkpoint of
+the program's."""
 
 from __future__ import annotations
 
@@ -33,12 +33,17 @@ class LiveState:
     problem: str | None = None
 
     def read(self, hints: Hints, like: str | None = None) -> DecodedState:
-        """Decode it, and remove its files; ``like`` names a checkpoint whose iterator it is compared with."""
+        """Decode it, and remove its files; ``like`` names a checkpoint whose iterator it is
+        compared with.
+        """
         if self.directory is None:
             return DecodedState(None, None, self.problem)
         try:
             prefix = os.path.join(self.directory, "state")
-            return replace(decode_bundle(prefix, hints), is_like=like is not None and _stored(prefix) == _stored(like))
+            return replace(
+                decode_bundle(prefix, hints),
+                is_like=like is not None and _stored(prefix) == _stored(like),
+            )
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -66,11 +71,16 @@ def save_state(iterator: Any) -> LiveState:
     try:
         import tensorflow as tf
 
-        # 1: external state (hidden random generators) is no reason to refuse; the counters are there all the same.
+        # 1: external state (hidden random generators) is no reason to refuse; the counters are
+        # there all the same.
         state = tf.raw_ops.SerializeIterator(resource_handle=resource, external_state_policy=1)
         prefix = os.path.join(directory, "state")
-        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=[_KEY], shape_and_slices=[""], tensors=[state])
-    except Exception as error:  # whatever TensorFlow raises: py_function, from_generator, a closed iterator
+        tf.raw_ops.SaveV2(
+            prefix=prefix, tensor_names=[_KEY], shape_and_slices=[""], tensors=[state]
+        )
+    except (
+        Exception
+    ) as error:  # whatever TensorFlow raises: py_function, from_generator, a closed iterator
         shutil.rmtree(directory, ignore_errors=True)
         first = str(error).split("\n", 1)[0]
         return LiveState(None, f"TensorFlow cannot save this iterator: {first}")
@@ -78,20 +88,30 @@ def save_state(iterator: Any) -> LiveState:
 
 
 def decode_bundle(prefix: str, hints: Hints, step: int | None = None) -> DecodedState:
-    """The position of the only iterator in a bundle; an agreeing step completes what TensorFlow does not store."""
+    """The position of the only iterator in a bundle; an agreeing step completes what TensorFlow
+    does not store.
+    """
     try:
         with open_bundle(prefix) as checkpoint:
             entry = next(item for item in checkpoint.entries.values() if item.dtype is VARIANT)
-            records = split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key)
+            records = split_records(
+                checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key
+            )
             tree = build_tree(records)
             reading = read_position(tree, hints, DataFiles(hints.data_root))
             position = reading.position
             if step is not None and position.batches_consumed is None:
                 agreement = compare(reading, tree, step, "own", hints)
                 position = resume_position(
-                    step=step, training=(reading, agreement), iterators=1, candidates=1, damaged=False, data_index=None,
-                    starts_at_zero=False, hints=hints,
-                )  # fmt: skip
+                    step=step,
+                    training=(reading, agreement),
+                    iterators=1,
+                    candidates=1,
+                    damaged=False,
+                    data_index=None,
+                    starts_at_zero=False,
+                    hints=hints,
+                )
             return DecodedState(position, tree, None)
     except (CkptscopeError, OSError, StopIteration, RecursionError) as error:
         return DecodedState(None, None, str(error) or type(error).__name__)
@@ -115,5 +135,9 @@ def start_of(state: DecodedState) -> Start:
     if position.batches_consumed is None:
         return Start(reason=position.reasons.get("batches_consumed"))
     return Start(
-        position.batches_consumed, position.examples_consumed, position.epoch, position.examples_into_epoch, "decoded"
+        position.batches_consumed,
+        position.examples_consumed,
+        position.epoch,
+        position.examples_into_epoch,
+        "decoded",
     )

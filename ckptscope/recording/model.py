@@ -54,17 +54,20 @@ class Attempt:
         id: random, never used again.
         kind: ``train`` or ``eval``.
         host: name, and ``process`` its number among ``hosts``.
-        restored_from: prefix of the checkpoint that it started from; None where it started anew, or that is not known.
+        restored_from: prefix of the checkpoint that it started from; None where it started anew, or
+            that is not known.
         parent: attempt that wrote that checkpoint; ``parent_inferred``: found by step, not told.
         start: where the data stood.
-        counting: ``stream``: batches are counted over the life of one iterator. ``epochs``: each epoch has an iterator
-            of its own, and rows carry the epoch.
+        counting: ``stream``: batches are counted over the life of one iterator. ``epochs``: each
+            epoch has an iterator of its own, and rows carry the epoch.
         batch_size: examples of a full batch.
         epoch_size: examples that one pass delivers.
         spans: batches run across the end of a pass (the repeat comes before the batch).
         drops: a short last batch is dropped.
-        order: ``fixed``, or what makes it another: ``shuffled``, ``interleaved``; None where not known.
-        held: elements that may lie between the reader and the trainer (shuffle buffer, open files), for ``order``.
+        order: ``fixed``, or what makes it another: ``shuffled``, ``interleaved``; None where not
+            known.
+        held: elements that may lie between the reader and the trainer (shuffle buffer, open files),
+            for ``order``.
         files: in reading order, where the order is that of the files.
     """
 
@@ -100,7 +103,8 @@ class SavedCheckpoint:
 
     Attributes:
         sequence: rows written before it.
-        decoded: the position that its iterator state implies; None where it holds none, ``problem`` says why.
+        decoded: the position that its iterator state implies; None where it holds none, ``problem``
+            says why.
         disagreement: how counting and decoding differ, in words.
     """
 
@@ -130,7 +134,8 @@ class RecordedAttempt:
     """One attempt with all its rows.
 
     Attributes:
-        columns: by name, one entry for each step in the order of writing; :data:`UNKNOWN` where not known.
+        columns: by name, one entry for each step in the order of writing; :data:`UNKNOWN` where not
+            known.
         missing: rows that were written and could not be read, or never were.
         problems: what could not be read, in words.
     """

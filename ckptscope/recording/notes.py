@@ -1,4 +1,6 @@
-"""Headers and notes of a recording as dataclasses. They come out of files, so every field is checked."""
+"""Headers and notes of a recording as dataclasses. They come out of files, so every field is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +13,35 @@ from typing import Any
 from ckptscope.recording.model import Attempt, Gap, SavedCheckpoint, SourceFile, Start
 
 _MOST = 1 << 53
-# Half a character, which no name of a file can hold; the bytes that Python escapes in names are none of these.
+# Half a character, which no name of a file can hold; the bytes that Python escapes in names are
+# none of these.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 # Sizes that something is divided by.
 _POSITIVE = frozenset(("batch_size", "epoch_size", "hosts"))
 
 
 def attempt_from(value: Mapping[str, Any], name: str, problems: list[str]) -> Attempt:
-    """A header; what does not fit is left at its default, with a problem. ``started_s`` is 0 where it is not known."""
+    """A header; what does not fit is left at its default, with a problem. ``started_s`` is 0
+    where it is not known.
+    """
     start, started_s = value.get("start"), value.get("started_s", 0.0)
     if not _fits("started_s", started_s, "float"):
         problems.append(f"Attempt.started_s cannot be {str(started_s)[:40]!r}")
         started_s = 0.0
     plain = {key: item for key, item in value.items() if key not in ("start", "files")}
     made: Attempt = _made(Attempt, {**plain, "id": name, "started_s": started_s}, problems)
-    begun = _made(Start, start, problems) if isinstance(start, dict) else Start(reason="the start was not recorded")
+    begun = (
+        _made(Start, start, problems)
+        if isinstance(start, dict)
+        else Start(reason="the start was not recorded")
+    )
     return dataclasses.replace(made, start=begun, files=_files(value.get("files"), problems))
 
 
 def _files(value: Any, problems: list[str]) -> tuple[SourceFile, ...]:
-    """Files in reading order: where one of them does not fit, the order is not known, and there are none."""
+    """Files in reading order: where one of them does not fit, the order is not known, and there
+    are none.
+    """
     items = value if isinstance(value, list) else []
     made: list[SourceFile | None] = [
         _made(SourceFile, item, problems) if isinstance(item, dict) else None for item in items
@@ -39,7 +50,9 @@ def _files(value: Any, problems: list[str]) -> tuple[SourceFile, ...]:
     return tuple(known) if len(known) == len(made) else ()
 
 
-def checkpoint_from(value: Mapping[str, Any], attempt: str, problems: list[str]) -> SavedCheckpoint | None:
+def checkpoint_from(
+    value: Mapping[str, Any], attempt: str, problems: list[str]
+) -> SavedCheckpoint | None:
     """A note of a saved checkpoint; None, with a problem, where what it needs is not there."""
     found: SavedCheckpoint | None = _made(SavedCheckpoint, {**value, "attempt": attempt}, problems)
     if found is not None and found.sequence < 0:
@@ -55,7 +68,9 @@ def gap_from(value: Mapping[str, Any], attempt: str, problems: list[str]) -> Gap
 
 
 def _made(kind: Any, value: Mapping[str, Any], problems: list[str]) -> Any:
-    """A dataclass from JSON; keys that it does not know are left out. None where a needed field does not fit."""
+    """A dataclass from JSON; keys that it does not know are left out. None where a needed field
+    does not fit.
+    """
     chosen = {}
     for item in dataclasses.fields(kind):
         if item.name not in value:
@@ -79,7 +94,11 @@ def _fits(name: str, value: Any, declared: str) -> bool:
     if isinstance(value, bool):
         return "bool" in kinds
     if isinstance(value, int):
-        return bool(kinds & {"int", "float"}) and abs(value) <= _MOST and (value > 0 or name not in _POSITIVE)
+        return (
+            bool(kinds & {"int", "float"})
+            and abs(value) <= _MOST
+            and (value > 0 or name not in _POSITIVE)
+        )
     if isinstance(value, float):
         return "float" in kinds and math.isfinite(value)
     if isinstance(value, str):

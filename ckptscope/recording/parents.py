@@ -1,4 +1,6 @@
-"""Which attempt a recorded one goes on from: told by the checkpoint that it restored, else as its steps suggest."""
+"""Which attempt a recorded one goes on from: told by the checkpoint that it restored, else as
+its steps suggest.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,18 @@ def with_parents(attempts: Sequence[RecordedAttempt]) -> Iterator[RecordedAttemp
         if told is not None and _process_of(told, done) not in (None, attempt.process):
             told = None  # a checkpoint of several hosts is written by one of them
         parent = told if told is not None else _reached(attempt, done, was_told)
-        attempt = dataclasses.replace(attempt, parent=parent, parent_inferred=told is None and parent is not None)
+        attempt = dataclasses.replace(
+            attempt, parent=parent, parent_inferred=told is None and parent is not None
+        )
         found = dataclasses.replace(found, attempt=attempt)
         done.append(found)
         yield found
 
 
 def _step_before(found: RecordedAttempt) -> int | None:
-    """The step before the first row; rows may be several steps apart. None for a run that begins."""
+    """The step before the first row; rows may be several steps apart. None for a run that
+    begins.
+    """
     steps = found.columns["step"][:2].tolist()
     if not steps:
         return None
@@ -60,7 +66,8 @@ def _may_be(saved: SavedCheckpoint, attempt: Attempt) -> bool:
 
 
 def _reached(attempt: Attempt, before: Sequence[RecordedAttempt], was_told: bool) -> str | None:
-    """The newest attempt of the same kind and process that reached the step from which this one goes on.
+    """The newest attempt of the same kind and process that reached the step from which this one
+    goes on.
 
     Where that step was told, also one whose last steps were not written.
     """
@@ -68,9 +75,11 @@ def _reached(attempt: Attempt, before: Sequence[RecordedAttempt], was_told: bool
     if step is None:
         return None
     alike = [
-        found for found in reversed(before)
+        found
+        for found in reversed(before)
         if (found.attempt.kind, found.attempt.process) == (attempt.kind, attempt.process)
-        and found.num_rows and int(found.columns["step"][0]) - 1 <= step
-    ]  # fmt: skip
+        and found.num_rows
+        and int(found.columns["step"][0]) - 1 <= step
+    ]
     reached = [found for found in alike if int(found.columns["step"].max()) >= step]
     return next((found.attempt.id for found in (reached or (alike if was_told else []))), None)

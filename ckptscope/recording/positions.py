@@ -14,7 +14,8 @@ NO_EPOCH_SIZE = "the size of an epoch is not known"
 
 @dataclass(frozen=True)
 class Positions:
-    """Where the data stood after each recorded step, by counting; :data:`UNKNOWN` where it cannot be told.
+    """Where the data stood after each recorded step, by counting; :data:`UNKNOWN` where it cannot
+    be told.
 
     Attributes:
         step, batches, examples: the step, and what had left the iterator.
@@ -33,16 +34,22 @@ class Positions:
 def positions_of(found: RecordedAttempt) -> Positions:
     """Positions by counting, from the start of the attempt."""
     columns = found.columns
-    return _positions(found.attempt, columns["step"], columns["epoch"], columns["batches"], columns["examples"])
+    return _positions(
+        found.attempt, columns["step"], columns["epoch"], columns["batches"], columns["examples"]
+    )
 
 
-def _positions(attempt: Attempt, step: Column, epoch: Column, batches: Column, examples: Column) -> Positions:
+def _positions(
+    attempt: Attempt, step: Column, epoch: Column, batches: Column, examples: Column
+) -> Positions:
     unknown = np.full(len(step), UNKNOWN, np.int64)
     if attempt.counting == "epochs":
         return _by_epochs(attempt, step, epoch, batches, unknown)
     start, size = attempt.start, attempt.batch_size
     if start.batches is None:
-        return Positions(step, batches, examples, unknown, unknown, start.reason or "the start is not known")
+        return Positions(
+            step, batches, examples, unknown, unknown, start.reason or "the start is not known"
+        )
     if len(step) and (examples != UNKNOWN).all():
         return _from_examples(attempt, step, batches, examples, unknown)
     if size is None:
@@ -52,8 +59,13 @@ def _positions(attempt: Attempt, step: Column, epoch: Column, batches: Column, e
         base = start.examples if start.examples is not None else start.batches * size
         return _from_examples(attempt, step, batches, base + made * size, unknown)
     per_pass, delivered = _pass_of(attempt, size, attempt.epoch_size)
-    # Without the place in its pass: as many batches from the first pass on as the iterator has given.
-    first = start.batches if start.epoch is None else start.epoch * per_pass + -(-(start.into or 0) // size)
+    # Without the place in its pass: as many batches from the first pass on as the iterator has
+    # given.
+    first = (
+        start.batches
+        if start.epoch is None
+        else start.epoch * per_pass + -(-(start.into or 0) // size)
+    )
     index = first + made
     passes = np.maximum(index - 1, 0) // per_pass
     into = np.minimum((np.maximum(index - 1, 0) % per_pass + 1) * size, delivered)
@@ -69,12 +81,20 @@ def _pass_of(attempt: Attempt, size: int, epoch_size: int) -> tuple[int, int]:
 
 
 def delivered_by(attempt: Attempt) -> int | None:
-    """Examples of a pass that reach the trainer: without the short batch at its end, where that is dropped."""
+    """Examples of a pass that reach the trainer: without the short batch at its end, where that
+    is dropped.
+    """
     size, batch = attempt.epoch_size, attempt.batch_size
-    return _pass_of(attempt, batch, size)[1] if size and batch and attempt.drops and not attempt.spans else size
+    return (
+        _pass_of(attempt, batch, size)[1]
+        if size and batch and attempt.drops and not attempt.spans
+        else size
+    )
 
 
-def _from_examples(attempt: Attempt, step: Column, batches: Column, examples: Column, unknown: Column) -> Positions:
+def _from_examples(
+    attempt: Attempt, step: Column, batches: Column, examples: Column, unknown: Column
+) -> Positions:
     size = delivered_by(attempt)
     if not size:
         return Positions(step, batches, examples, unknown, unknown, NO_EPOCH_SIZE)
@@ -84,7 +104,9 @@ def _from_examples(attempt: Attempt, step: Column, batches: Column, examples: Co
     return Positions(step, batches, examples, before // size, into, None)
 
 
-def _by_epochs(attempt: Attempt, step: Column, epoch: Column, batches: Column, unknown: Column) -> Positions:
+def _by_epochs(
+    attempt: Attempt, step: Column, epoch: Column, batches: Column, unknown: Column
+) -> Positions:
     size = attempt.batch_size
     if size is None:
         return Positions(step, batches, unknown, epoch, unknown, "the batch size is not known")
@@ -136,19 +158,26 @@ def start_of(found: RecordedAttempt) -> Place:
     if start.batches is None:
         return Place()
     if start.epoch is not None and start.into is not None and delivered_by(attempt):
-        # What a state decodes to may count examples that a pass drops; the place in the pass does not.
-        return Place(start.epoch * (delivered_by(attempt) or 0) + start.into, start.epoch, start.into)
+        # What a state decodes to may count examples that a pass drops; the place in the pass does
+        # not.
+        return Place(
+            start.epoch * (delivered_by(attempt) or 0) + start.into, start.epoch, start.into
+        )
     one = np.zeros(1, np.int64)
     examples = one + start.examples if start.examples is not None else one + UNKNOWN
     return place_at(_positions(attempt, one, one, one + start.batches, examples), 0)
 
 
 def _start_of_epoch(found: RecordedAttempt) -> Place:
-    """Each epoch has an iterator of its own: the first one began where its first batch was taken."""
+    """Each epoch has an iterator of its own: the first one began where its first batch was
+    taken.
+    """
     if not found.num_rows:
         return Place()
     positions = positions_of(found)
-    examples, epoch, into = (int(column[0]) for column in (positions.examples, positions.epoch, positions.into))
+    examples, epoch, into = (
+        int(column[0]) for column in (positions.examples, positions.epoch, positions.into)
+    )
     if UNKNOWN in (epoch, into):
         return Place()
     return Place(None if examples == UNKNOWN else examples - into, epoch, 0)

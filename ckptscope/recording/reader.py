@@ -37,8 +37,8 @@ class _Collected:
 def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:
     """All attempts that were recorded in or below a directory, in the order in which they started.
 
-    What is damaged becomes a problem of its attempt; what TensorBoard would not show is read all the same.
-    """
+    What is damaged becomes a problem of its attempt; what TensorBoard would not show is read all
+    the same."""
     return read_places(recordings_in(directory))
 
 
@@ -60,7 +60,11 @@ def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[Re
                 for item in read_bytes_of(path, _PREFIX):
                     last, step = _collect(item, collected) or last, item.step
             except (CkptscopeError, OSError) as error:
-                rest = "nothing of this file" if step is None else f"nothing of this file after step {step:,}"
+                rest = (
+                    "nothing of this file"
+                    if step is None
+                    else f"nothing of this file after step {step:,}"
+                )
                 # The writer's attempt is in the file's name, wherever the damage lies.
                 found = collected.setdefault(last or name.split(".")[-2], _Collected())
                 found.problems.append(f"{error}; {rest} could be read")
@@ -88,7 +92,9 @@ def collect_tensors(items: Iterator[RecordedBytes]) -> tuple[RecordedAttempt, ..
 def from_collected(collected: Mapping[str, _Collected]) -> tuple[RecordedAttempt, ...]:
     """Attempts in the order in which they started."""
     attempts = [
-        _attempt(name, found) for name, found in collected.items() if found.headers or found.chunks or found.problems
+        _attempt(name, found)
+        for name, found in collected.items()
+        if found.headers or found.chunks or found.problems
     ]
     attempts.sort(key=lambda found: (found.attempt.started_s, found.attempt.id))
     return tuple(with_parents(list(_with_raw_starts(collected, attempts))))
@@ -124,7 +130,9 @@ def _attempt(name: str, found: _Collected) -> RecordedAttempt:
     header = max(found.headers, key=lambda pair: pair[0], default=(0, {}))[1]
     schema = header.get("schema", SCHEMA_VERSION)
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
-        problems.append(str(UnsupportedFormatError("recorded by a later version; update ckptscope")))
+        problems.append(
+            str(UnsupportedFormatError("recorded by a later version; update ckptscope"))
+        )
     attempt = attempt_from(header, name, problems)
     columns, missing = _joined(found.chunks)
     if attempt.started_s == 0.0 and len(columns["wall_time_ms"]):
@@ -142,14 +150,19 @@ def _attempt(name: str, found: _Collected) -> RecordedAttempt:
     )
 
 
-def _with_raw_start(attempt: Attempt, raw: Mapping[str, Any], fresh: bytes | None, problems: list[str]) -> Attempt:
+def _with_raw_start(
+    attempt: Attempt, raw: Mapping[str, Any], fresh: bytes | None, problems: list[str]
+) -> Attempt:
     """The start of an attempt whose writer could store the iterator's state, but not decode it.
 
     Args:
         fresh: the state of a new iterator of this run, if one is known.
     """
     try:
-        files = {os.path.basename(name): base64.b64decode(data) for name, data in dict(raw["files"]).items()}
+        files = {
+            os.path.basename(name): base64.b64decode(data)
+            for name, data in dict(raw["files"]).items()
+        }
         if fresh is not None and _state_data(files) == fresh:
             return dataclasses.replace(attempt, start=Start(0, 0, 0, 0, "fresh"))
         with tempfile.TemporaryDirectory(prefix="ckptscope-") as directory:
@@ -168,8 +181,12 @@ def _state_data(files: Mapping[str, bytes]) -> bytes:
     return b"".join(data for name, data in sorted(files.items()) if ".data-" in name)
 
 
-def _with_raw_starts(collected: Mapping[str, _Collected], attempts: list[RecordedAttempt]) -> Iterator[RecordedAttempt]:
-    """Attempts with the starts that their raw states tell; an iterator like that of step 0 is new."""
+def _with_raw_starts(
+    collected: Mapping[str, _Collected], attempts: list[RecordedAttempt]
+) -> Iterator[RecordedAttempt]:
+    """Attempts with the starts that their raw states tell; an iterator like that of step 0 is
+    new.
+    """
     raws = {
         name: note
         for name, found in collected.items()
@@ -181,7 +198,9 @@ def _with_raw_starts(collected: Mapping[str, _Collected], attempts: list[Recorde
         raw = raws.get(found.attempt.id)
         if raw is not None and found.attempt.start.source == "fresh":
             try:
-                fresh = _state_data({name: base64.b64decode(data) for name, data in dict(raw["files"]).items()})
+                fresh = _state_data(
+                    {name: base64.b64decode(data) for name, data in dict(raw["files"]).items()}
+                )
             except (KeyError, TypeError, ValueError):
                 fresh = None
         if raw is None or found.attempt.start.batches is not None:
@@ -192,7 +211,10 @@ def _with_raw_starts(collected: Mapping[str, _Collected], attempts: list[Recorde
         # Its writer did not know the start, and counted from 0.
         batches = found.columns["batches"] + (attempt.start.batches or 0)
         yield dataclasses.replace(
-            found, attempt=attempt, columns={**found.columns, "batches": batches}, problems=tuple(problems)
+            found,
+            attempt=attempt,
+            columns={**found.columns, "batches": batches},
+            problems=tuple(problems),
         )
 
 
@@ -207,8 +229,11 @@ def _joined(chunks: Mapping[tuple[int, int], Chunk]) -> tuple[dict[str, Column],
         skip = max(0, position - first)
         for name, column in pieces.items():
             values = chunk.columns.get(name)
-            column.append(values[skip:] if values is not None else np.full(count - skip, UNKNOWN, np.int64))
+            column.append(
+                values[skip:] if values is not None else np.full(count - skip, UNKNOWN, np.int64)
+            )
         position = first + count
     return {
-        name: np.concatenate(column) if column else np.zeros(0, np.int64) for name, column in pieces.items()
+        name: np.concatenate(column) if column else np.zeros(0, np.int64)
+        for name, column in pieces.items()
     }, missing

@@ -1,8 +1,8 @@
 """The recorder: counts steps in the training loop, and writes them down from a thread of its own.
 
-In the loop a step costs an append to a list. Everything else (columns, files, decoding iterator states, run records)
-happens in the thread, and whatever goes wrong there becomes one warning and a gap: training goes on.
-"""
+In the loop a step costs an append to a list. Everything else (columns, files, decoding iterator
+states, run records) happens in the thread, and whatever goes wrong there becomes one warning and a
+gap: training goes on."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ Task = Callable[[], None]
 class Recorder:
     """Writes down where the data of one attempt stands.
 
-    Made by :func:`ckptscope.record` or by a callback. Every method may be called at any time and never raises because
-    of what it writes to.
-    """
+    Made by :func:`ckptscope.record` or by a callback. Every method may be called at any time and
+    never raises because of what it writes to."""
 
-    def __init__(self, log_dir: str, attempt: Attempt, *, flush_interval_s: float = FLUSH_INTERVAL_S) -> None:
+    def __init__(
+        self, log_dir: str, attempt: Attempt, *, flush_interval_s: float = FLUSH_INTERVAL_S
+    ) -> None:
         self.attempt = attempt
         self.log_dir = os.path.abspath(log_dir)
         self._journal = Journal(self.log_dir, attempt.id)
@@ -57,11 +58,14 @@ class Recorder:
         self._warned = False
         self._failed_rows: tuple[int, int, str] | None = None
         self._process = os.getpid()
-        self._thread: threading.Thread | None = threading.Thread(target=self._run, name="ckptscope", daemon=True)
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._run, name="ckptscope", daemon=True
+        )
         self._thread.start()
         os.register_at_fork(after_in_child=self._forked)
 
-    # ------------------------------------------------------------------------------------------ in the loop
+    # ------------------------------------------------------------------------------------------ in
+    # the loop
 
     def step(self, step: int, *, batches: int = 1, examples: int | None = None) -> None:
         """One training step is done.
@@ -74,11 +78,21 @@ class Recorder:
         self._batches += batches
         if examples is not None:
             self._examples = (self._examples if self._examples != UNKNOWN else 0) + examples
-        self._append((step, self._epoch, self._batches, self._examples if examples is not None else UNKNOWN, time.time_ns() // 1_000_000))  # fmt: skip
+        self._append(
+            (
+                step,
+                self._epoch,
+                self._batches,
+                self._examples if examples is not None else UNKNOWN,
+                time.time_ns() // 1_000_000,
+            )
+        )
         self._num_rows += 1
 
     def epoch(self, number: int) -> None:
-        """A pass over the data begins with an iterator of its own; for loops that make one for each epoch."""
+        """A pass over the data begins with an iterator of its own; for loops that make one for
+        each epoch.
+        """
         self._epoch, self._batches = number, 0
         if self.attempt.counting != "epochs":
             self.update(counting="epochs")
@@ -89,14 +103,19 @@ class Recorder:
         self._later(self._write_header)
 
     def saved(
-        self, prefix: str, step: int, describe: Callable[[SavedCheckpoint], SavedCheckpoint] | None = None
+        self,
+        prefix: str,
+        step: int,
+        describe: Callable[[SavedCheckpoint], SavedCheckpoint] | None = None,
     ) -> None:
         """A checkpoint was written after the step that was recorded last.
 
         Args:
             describe: called in the thread; completes what is known of the checkpoint.
         """
-        made = SavedCheckpoint(os.path.abspath(prefix), step, self.attempt.id, self._num_rows, time.time())
+        made = SavedCheckpoint(
+            os.path.abspath(prefix), step, self.attempt.id, self._num_rows, time.time()
+        )
 
         def write() -> None:
             found = made if describe is None else describe(made)
@@ -107,8 +126,14 @@ class Recorder:
         self._later(write)
 
     def state(self, step: int, read: Callable[[], dict[str, Any]]) -> None:
-        """A position that was read from the iterator; ``read`` is called in the thread and gives it as JSON."""
-        self._later(lambda: self._journal.note("state", step, {"step": step, "attempt": self.attempt.id, **read()}))
+        """A position that was read from the iterator; ``read`` is called in the thread and
+        gives it as JSON.
+        """
+        self._later(
+            lambda: self._journal.note(
+                "state", step, {"step": step, "attempt": self.attempt.id, **read()}
+            )
+        )
 
     def flush(self, timeout_s: float | None = _JOIN_TIMEOUT_S) -> bool:
         """Wait until everything so far is written; False if that took longer."""
@@ -125,13 +150,18 @@ class Recorder:
             self._wake.set()
             self._thread.join(_JOIN_TIMEOUT_S)
             if self._thread.is_alive():
-                self._warn(f"writing to {self.log_dir} takes too long; what is not written yet may be lost")
+                self._warn(
+                    f"writing to {self.log_dir} takes too long; what is not written yet may be lost"
+                )
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -140,7 +170,8 @@ class Recorder:
         """(batches counted, rows recorded) so far."""
         return self._batches, self._num_rows
 
-    # ------------------------------------------------------------------------------------------ in the thread
+    # ------------------------------------------------------------------------------------------ in
+    # the thread
 
     def _later(self, task: Task) -> None:
         self._tasks.append(task)
@@ -205,12 +236,18 @@ class Recorder:
     def _note_gap(self) -> None:
         assert self._failed_rows is not None
         first, last, reason = self._failed_rows
-        self._journal.note("gap", last, dataclasses.asdict(Gap(self.attempt.id, first, last, reason)))
+        self._journal.note(
+            "gap", last, dataclasses.asdict(Gap(self.attempt.id, first, last, reason))
+        )
         self._failed_rows = None
 
     def _chunk(self, rows: list[tuple[int, int, int, int, int]]) -> Chunk:
         table = np.array(rows, np.int64)
-        return Chunk(self.attempt.id, self._written, {name: table[:, index] for index, name in enumerate(COLUMNS)})
+        return Chunk(
+            self.attempt.id,
+            self._written,
+            {name: table[:, index] for index, name in enumerate(COLUMNS)},
+        )
 
     def _forked(self) -> None:
         """A child process must not write into its parent's file."""
@@ -222,7 +259,9 @@ class Recorder:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"ckptscope: the data position is not fully recorded: {message}", RuntimeWarning, stacklevel=2
+                f"ckptscope: the data position is not fully recorded: {message}",
+                RuntimeWarning,
+                stacklevel=2,
             )
 
 

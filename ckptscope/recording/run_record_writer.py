@@ -16,23 +16,42 @@ from ckptscope.version import VERSION
 
 
 def write_run_record(
-    prefix: str, *, attempt: str, step: int, wall_time_s: float, pipeline: GraphPipeline | None, files: Sequence[SourceFile],
-    batch_size: int | None, epoch_size: int | None, hosts: int, random_layers: Sequence[Mapping[str, str]] | None,
+    prefix: str,
+    *,
+    attempt: str,
+    step: int,
+    wall_time_s: float,
+    pipeline: GraphPipeline | None,
+    files: Sequence[SourceFile],
+    batch_size: int | None,
+    epoch_size: int | None,
+    hosts: int,
+    random_layers: Sequence[Mapping[str, str]] | None,
     position: Mapping[str, Any],
-) -> str:  # fmt: skip
+) -> str:
     """Write ``<prefix>.ckptscope.json`` in one move; returns its path.
 
     Raises:
         OSError: the index is not there, or the directory cannot be written.
     """
     value = {
-        "format_version": FORMAT_VERSION, "tool_version": VERSION, "index_sha256": sha256_of(f"{prefix}.index"),
-        "attempt": attempt, "step": step, "wall_time_s": wall_time_s,
+        "format_version": FORMAT_VERSION,
+        "tool_version": VERSION,
+        "index_sha256": sha256_of(f"{prefix}.index"),
+        "attempt": attempt,
+        "step": step,
+        "wall_time_s": wall_time_s,
         "pipeline": None if pipeline is None else dataclasses.asdict(pipeline),
-        "files": [dataclasses.asdict(file) for file in files], "batch_size": batch_size, "epoch_size": epoch_size,
-        "versions": versions(), "hosts": hosts,
-        "random_layers": None if random_layers is None else [dict(layer) for layer in random_layers], "position": dict(position),
-    }  # fmt: skip
+        "files": [dataclasses.asdict(file) for file in files],
+        "batch_size": batch_size,
+        "epoch_size": epoch_size,
+        "versions": versions(),
+        "hosts": hosts,
+        "random_layers": None
+        if random_layers is None
+        else [dict(layer) for layer in random_layers],
+        "position": dict(position),
+    }
     path = f"{prefix}{SUFFIX}"
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:

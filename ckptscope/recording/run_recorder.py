@@ -1,4 +1,6 @@
-"""One line in a training script: a recorder that knows the dataset, the iterator and the checkpoints of its run."""
+"""One line in a training script: a recorder that knows the dataset, the iterator and the
+checkpoints of its run.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
 _COUNTED_NBYTES = 1 << 30
 _INDEX_TIMEOUT_S = 60.0
 _FIXED = frozenset(
-    ("Prefetch", "Map", "ParallelMap", "Batch", "ParallelBatch", "MapAndBatch", "Repeat", "TensorSlice", "Tensor", "Range",
-     "TFRecord", "TextLine", "FixedLengthRecord", "Options", "Model", "Optimize", "Cache", "Take", "Skip", "Shard",
-     "AssertCardinality", "FinalizeDataset", "PrivateThreadPool", "MaxIntraOpParallelism", "Enumerate", "Zip", "FlatMap")
-)  # fmt: skip
-# Between files and trainer these leave the number of records as it is; a flat_map over file names opens them in turn.
+    """
+    Prefetch Map ParallelMap Batch ParallelBatch MapAndBatch Repeat TensorSlice Tensor Range
+    TFRecord TextLine FixedLengthRecord Options Model Optimize Cache Take Skip Shard
+    AssertCardinality FinalizeDataset PrivateThreadPool MaxIntraOpParallelism Enumerate Zip
+    FlatMap
+    """.split()
+)
+# Between files and trainer these leave the number of records as it is; a flat_map over file names
+# opens them in turn.
 _KEEPS_NUMBER = _FIXED - {"Take", "Skip", "Shard", "Zip", "Range", "Tensor"}
 _FILES = frozenset(("TFRecord", "TextLine"))
 
@@ -54,15 +60,23 @@ class Program:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Stages, nearest the trainer first: ``Batch``, ``Shuffle``, without suffixes and versions."""
-        return tuple(op.partition("Dataset")[0] for op in self.pipeline.ops) if self.pipeline is not None else ()
+        """Stages, nearest the trainer first: ``Batch``, ``Shuffle``, without suffixes and
+        versions.
+        """
+        return (
+            tuple(op.partition("Dataset")[0] for op in self.pipeline.ops)
+            if self.pipeline is not None
+            else ()
+        )
 
     @property
     def reads_whole_files(self) -> bool:
         """A pass is all records of all files, one after the other."""
         kinds = set(self.kinds)
         one_source = (
-            self.kinds.count("TensorSlice") <= 1 and self.kinds.count("FlatMap") <= 1 and len(kinds & _FILES) == 1
+            self.kinds.count("TensorSlice") <= 1
+            and self.kinds.count("FlatMap") <= 1
+            and len(kinds & _FILES) == 1
         )
         return one_source and kinds <= _KEEPS_NUMBER and bool(self.files)
 
@@ -92,7 +106,9 @@ class Program:
 
     @property
     def delivered(self) -> int | None:
-        """Examples of a pass that reach the trainer: without the short batch at its end, where that is dropped."""
+        """Examples of a pass that reach the trainer: without the short batch at its end, where
+        that is dropped.
+        """
         size, batch = self.epoch_size, self.batch_size
         drops = self.pipeline is not None and self.pipeline.drops_remainder and not self.spans
         return size // batch * batch if drops and size and batch and size >= batch else size
@@ -101,11 +117,15 @@ class Program:
     def hints(self) -> Hints:
         """For decoding states of its iterators."""
         return Hints(
-            self.batch_size, self.delivered, range_origin=bool(self.pipeline and self.pipeline.range_from_zero)
+            self.batch_size,
+            self.delivered,
+            range_origin=bool(self.pipeline and self.pipeline.range_from_zero),
         )
 
 
-def look_at(dataset: Any, model: Any = None, batch_size: int | None = None, epoch_size: int | None = None) -> Program:
+def look_at(
+    dataset: Any, model: Any = None, batch_size: int | None = None, epoch_size: int | None = None
+) -> Program:
     """Ask TensorFlow about a dataset and a model."""
     from ckptscope.recording import live
 
@@ -115,7 +135,13 @@ def look_at(dataset: Any, model: Any = None, batch_size: int | None = None, epoc
     if pipeline is not None:
         batch_size = batch_size if batch_size is not None else pipeline.batch_size
         epoch_size = epoch_size if epoch_size is not None else pipeline.epoch_size
-    found = Program(pipeline, files, live.random_layers(model) if model is not None else None, batch_size, epoch_size)
+    found = Program(
+        pipeline,
+        files,
+        live.random_layers(model) if model is not None else None,
+        batch_size,
+        epoch_size,
+    )
     if epoch_size is None and found.order == "fixed" and found.reads_whole_files:
         counts = [file.num_records for file in files]
         if None not in counts:
@@ -133,40 +159,73 @@ def _counted(names: list[str]) -> list[SourceFile]:
         count = reader.num_records(name, "record") if walk and size is not None else None
         if count is None and walk and size is not None:
             count = reader.num_records(name, "line")
-        found.append(SourceFile(os.path.abspath(name), size, count, fingerprint_of(name) if size is not None else None))
+        found.append(
+            SourceFile(
+                os.path.abspath(name),
+                size,
+                count,
+                fingerprint_of(name) if size is not None else None,
+            )
+        )
     return found
 
 
 def record(
-    log_dir: str, *, dataset: Any = None, iterator: Any = None, model: Any = None, restored_from: str | None = None,
-    checkpoint_dir: str | None = None, every: int | None = None, batch_size: int | None = None,
-    epoch_size: int | None = None, kind: str = "train", process: int = 0, hosts: int = 1,
+    log_dir: str,
+    *,
+    dataset: Any = None,
+    iterator: Any = None,
+    model: Any = None,
+    restored_from: str | None = None,
+    checkpoint_dir: str | None = None,
+    every: int | None = None,
+    batch_size: int | None = None,
+    epoch_size: int | None = None,
+    kind: str = "train",
+    process: int = 0,
+    hosts: int = 1,
     flush_interval_s: float = FLUSH_INTERVAL_S,
-) -> RunRecorder:  # fmt: skip
+) -> RunRecorder:
     """Record where the data of this process stands, step by step.
 
-    Call it after the checkpoint was restored and before the first step; use it as a context manager, or close it.
+    Call it after the checkpoint was restored and before the first step; use it as a context
+    manager, or close it.
 
     Args:
         log_dir: where event files go, into a directory ``ckptscope`` of their own.
-        dataset: the training dataset; its graph tells stages, seeds, batch and epoch size, and its files.
-        iterator: what feeds the training, where the program holds it; its state tells where it stands.
+        dataset: the training dataset; its graph tells stages, seeds, batch and epoch size, and its
+            files.
+        iterator: what feeds the training, where the program holds it; its state tells where it
+            stands.
         model: a Keras model: which of its layers draw random numbers.
         restored_from: prefix of the checkpoint that was restored; None for a new run.
-        checkpoint_dir: directory in which new checkpoints are noticed by themselves; else call :meth:`RunRecorder.saved`.
-        every: steps between decodings of the iterator's state, besides those at checkpoints; None for none.
-        batch_size, epoch_size: examples of a full batch and of a pass, where the graph does not tell.
+        checkpoint_dir: directory in which new checkpoints are noticed by themselves; else call
+            :meth:`RunRecorder.saved`.
+        every: steps between decodings of the iterator's state, besides those at checkpoints; None
+            for none.
+        batch_size, epoch_size: examples of a full batch and of a pass, where the graph does not
+            tell.
         kind: ``train`` or ``eval``.
         process, hosts: of several.
         flush_interval_s: what a killed process may lose.
     """
     return RunRecorder(
-        log_dir, look_at_safely(dataset, model, batch_size, epoch_size), iterator=iterator, restored_from=restored_from,
-        checkpoint_dir=checkpoint_dir, every=every, kind=kind, process=process, hosts=hosts, flush_interval_s=flush_interval_s,
-    )  # fmt: skip
+        log_dir,
+        look_at_safely(dataset, model, batch_size, epoch_size),
+        iterator=iterator,
+        restored_from=restored_from,
+        checkpoint_dir=checkpoint_dir,
+        every=every,
+        kind=kind,
+        process=process,
+        hosts=hosts,
+        flush_interval_s=flush_interval_s,
+    )
 
 
-def look_at_safely(dataset: Any, model: Any, batch_size: int | None, epoch_size: int | None) -> Program:
+def look_at_safely(
+    dataset: Any, model: Any, batch_size: int | None, epoch_size: int | None
+) -> Program:
     """As :func:`look_at`; where TensorFlow cannot say, what the caller knows."""
     try:
         return look_at(dataset, model, batch_size, epoch_size)
@@ -178,27 +237,57 @@ class RunRecorder(Recorder):
     """A recorder that decodes iterator states and writes run records beside checkpoints."""
 
     def __init__(
-        self, log_dir: str, program: Program, *, iterator: Any = None, restored_from: str | None = None,
-        checkpoint_dir: str | None = None, every: int | None = None, kind: str = "train", process: int = 0, hosts: int = 1,
-        flush_interval_s: float = FLUSH_INTERVAL_S, start: Start | None = None, counting: str = "stream",
-    ) -> None:  # fmt: skip
+        self,
+        log_dir: str,
+        program: Program,
+        *,
+        iterator: Any = None,
+        restored_from: str | None = None,
+        checkpoint_dir: str | None = None,
+        every: int | None = None,
+        kind: str = "train",
+        process: int = 0,
+        hosts: int = 1,
+        flush_interval_s: float = FLUSH_INTERVAL_S,
+        start: Start | None = None,
+        counting: str = "stream",
+    ) -> None:
         self.program = program
         self._iterator = iterator
         self._every = every
-        self._watched = None if checkpoint_dir is None else os.path.join(checkpoint_dir, "checkpoint")
+        self._watched = (
+            None if checkpoint_dir is None else os.path.join(checkpoint_dir, "checkpoint")
+        )
         self._last_save = self._stamp()
         self._last_step = 0
         parent, step, counted = _written_by(restored_from)
-        state = save_state(iterator).read(program.hints, like=restored_from) if iterator is not None else None
+        state = (
+            save_state(iterator).read(program.hints, like=restored_from)
+            if iterator is not None
+            else None
+        )
         start = start if start is not None else _start(state, restored_from, counted)
         attempt = Attempt(
-            id=new_id(), started_s=time.time(), kind=kind, host=socket.gethostname(), process=process, hosts=hosts,
-            restored_from=None if restored_from is None else os.path.abspath(restored_from), restored_step=step, parent=parent,
-            start=start, counting=counting,
-            batch_size=program.batch_size, epoch_size=program.epoch_size, spans=program.spans,
-            drops=program.pipeline.drops_remainder if program.pipeline is not None else None, order=program.order,
-            held=_held(state), files=program.files if program.order == "fixed" else (), tool_version=VERSION,
-        )  # fmt: skip
+            id=new_id(),
+            started_s=time.time(),
+            kind=kind,
+            host=socket.gethostname(),
+            process=process,
+            hosts=hosts,
+            restored_from=None if restored_from is None else os.path.abspath(restored_from),
+            restored_step=step,
+            parent=parent,
+            start=start,
+            counting=counting,
+            batch_size=program.batch_size,
+            epoch_size=program.epoch_size,
+            spans=program.spans,
+            drops=program.pipeline.drops_remainder if program.pipeline is not None else None,
+            order=program.order,
+            held=_held(state),
+            files=program.files if program.order == "fixed" else (),
+            tool_version=VERSION,
+        )
         super().__init__(log_dir, attempt, flush_interval_s=flush_interval_s)
 
     def step(self, step: int, *, batches: int = 1, examples: int | None = None) -> None:
@@ -220,20 +309,32 @@ class RunRecorder(Recorder):
 
         def read() -> dict[str, Any]:
             decoded = state.read(hints)
-            found = {"decoded": _shown(decoded.position), "counted_batches": counted, "problem": decoded.problem}
+            found = {
+                "decoded": _shown(decoded.position),
+                "counted_batches": counted,
+                "problem": decoded.problem,
+            }
             return {**found, "disagreement": _disagreement(decoded.position, counted)}
 
         self.state(step, read)
 
     def saved(self, prefix: str, step: int | None = None, describe: Any = None) -> None:
-        """A checkpoint was written after the last step; give what ``CheckpointManager.save()`` returned."""
+        """A checkpoint was written after the last step; give what ``CheckpointManager.save()``
+        returned.
+        """
         del describe
         if prefix is None:
             return  # CheckpointManager.save() returns None where it is not due
         step = self._last_step if step is None else step
-        state = save_state(self._iterator) if self._iterator is not None and not _holds_iterator(prefix) else None
+        state = (
+            save_state(self._iterator)
+            if self._iterator is not None and not _holds_iterator(prefix)
+            else None
+        )
         counted, position = self._batches, self.attempt
-        super().saved(os.fspath(prefix), step, lambda made: self._described(made, state, counted, position))
+        super().saved(
+            os.fspath(prefix), step, lambda made: self._described(made, state, counted, position)
+        )
         if self._watched is not None:
             self._last_save = self._stamp()
 
@@ -259,7 +360,8 @@ class RunRecorder(Recorder):
             return None
         return status.st_mtime_ns, status.st_ino
 
-    # ------------------------------------------------------------------------------------------ in the thread
+    # ------------------------------------------------------------------------------------------ in
+    # the thread
 
     def _described(
         self, made: SavedCheckpoint, state: LiveState | None, counted: int, attempt: Attempt
@@ -276,15 +378,26 @@ class RunRecorder(Recorder):
         if position is None and found.iterators:
             position = found.resume.position
         return dataclasses.replace(
-            made, verdict=found.resume.verdict, decoded=_shown(position), problem=decoded.problem if decoded is not None else None,
-            disagreement=self._compared(position, counted) if attempt.counting == "stream" else None,
-        )  # fmt: skip
+            made,
+            verdict=found.resume.verdict,
+            decoded=_shown(position),
+            problem=decoded.problem if decoded is not None else None,
+            disagreement=self._compared(position, counted)
+            if attempt.counting == "stream"
+            else None,
+        )
 
     def _compared(self, position: Position | None, counted: int) -> str | None:
-        """How counting and decoding differ; where the start was not known it follows from the first decoding."""
+        """How counting and decoding differ; where the start was not known it follows from the
+        first decoding.
+        """
         if self.attempt.start.batches is not None:
             return _disagreement(position, counted)
-        if position is not None and position.batches_consumed is not None and position.batches_consumed >= counted:
+        if (
+            position is not None
+            and position.batches_consumed is not None
+            and position.batches_consumed >= counted
+        ):
             self.update(start=Start(position.batches_consumed - counted, source="decoded later"))
         return None
 
@@ -295,17 +408,33 @@ class RunRecorder(Recorder):
 
         program = self.program
         write_run_record(
-            made.path, attempt=attempt.id, step=made.step, wall_time_s=made.wall_time_s, pipeline=program.pipeline,
-            files=program.files, batch_size=program.batch_size, epoch_size=program.delivered, hosts=attempt.hosts,
+            made.path,
+            attempt=attempt.id,
+            step=made.step,
+            wall_time_s=made.wall_time_s,
+            pipeline=program.pipeline,
+            files=program.files,
+            batch_size=program.batch_size,
+            epoch_size=program.delivered,
+            hosts=attempt.hosts,
             random_layers=program.random_layers,
-            position={"counted_batches": counted if self.attempt.start.batches is not None else None, "decoded": _shown(decoded.position) if decoded is not None else None},
-        )  # fmt: skip
+            position={
+                "counted_batches": counted if self.attempt.start.batches is not None else None,
+                "decoded": _shown(decoded.position) if decoded is not None else None,
+            },
+        )
 
 
 def _start(state: DecodedState | None, restored_from: str | None, counted: int | None) -> Start:
-    """From the iterator's state; where its counters are gone, what was counted when the same state was saved."""
+    """From the iterator's state; where its counters are gone, what was counted when the same
+    state was saved.
+    """
     if state is None:
-        return Start(reason="the program's iterator was not given") if restored_from else Start(0, 0, 0, 0, "fresh")
+        return (
+            Start(reason="the program's iterator was not given")
+            if restored_from
+            else Start(0, 0, 0, 0, "fresh")
+        )
     found = start_of(state)
     if found.batches is None and state.is_like and counted is not None:
         return Start(counted, source="counted")
@@ -326,7 +455,9 @@ def _held(state: DecodedState | None) -> int | None:
 
 
 def _written_by(prefix: str | None) -> tuple[str | None, int | None, int | None]:
-    """(attempt, step, batches counted) of a checkpoint, from the run record beside it, else from its own counters."""
+    """(attempt, step, batches counted) of a checkpoint, from the run record beside it, else
+    from its own counters.
+    """
     if prefix is None:
         return None, None, None
     from ckptscope.checkpoint.run_record import read_run_record
@@ -362,10 +493,14 @@ def _shown(position: Position | None) -> dict[str, Any] | None:
 def _disagreement(position: Position | None, counted: int) -> str | None:
     if position is None or position.batches_consumed in (None, counted):
         return None
-    return f"{counted:,} batches were counted, the iterator's state says {position.batches_consumed:,}"
+    return (
+        f"{counted:,} batches were counted, the iterator's state says {position.batches_consumed:,}"
+    )
 
 
-def _wait_for(path: str, timeout_s: float = _INDEX_TIMEOUT_S, sleep: Callable[[float], None] = time.sleep) -> None:
+def _wait_for(
+    path: str, timeout_s: float = _INDEX_TIMEOUT_S, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Asynchronous saves write the index last."""
     deadline = time.monotonic() + timeout_s
     while not os.path.exists(path) and time.monotonic() < deadline:

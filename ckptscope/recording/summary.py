@@ -36,6 +36,14 @@ def attempt_summary(found: RecordedAttempt, number: int) -> AttemptSummary:
     steps = found.columns["step"]
     first, last = (int(steps[0]), int(steps[-1])) if found.num_rows else (None, None)
     return AttemptSummary(
-        found.attempt, number, attempt_label(found, number), found.num_rows, first, last, found.missing, found.checkpoints,
-        found.gaps, found.problems,
-    )  # fmt: skip
+        found.attempt,
+        number,
+        attempt_label(found, number),
+        found.num_rows,
+        first,
+        last,
+        found.missing,
+        found.checkpoints,
+        found.gaps,
+        found.problems,
+    )

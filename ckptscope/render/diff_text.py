@@ -1,4 +1,6 @@
-"""A comparison for people: the answer, what is alarming, how far training and data moved, what changed most."""
+"""A comparison for people: the answer, what is alarming, how far training and data moved, what
+changed most.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ _KIND_STYLE = {"unreadable": "bold red", "removed": "red", "added": "green"}
 
 
 def print_diff(
-    found: CheckpointDiff, console: Console, *, verbosity: int = 0, stat: bool = False, top: int | None = None
+    found: CheckpointDiff,
+    console: Console,
+    *,
+    verbosity: int = 0,
+    stat: bool = False,
+    top: int | None = None,
 ) -> None:
     """Print one comparison.
 
@@ -54,14 +61,20 @@ def print_diff(
             return
         _print_structure(found, console, verbosity)
         _print_tree(found, console, verbosity)
-        _print_largest(found, console, top if top is not None else (10**9 if verbosity > 0 else _DEFAULT_TOP))
+        _print_largest(
+            found, console, top if top is not None else (10**9 if verbosity > 0 else _DEFAULT_TOP)
+        )
         for note in found.notes:
             item(console, f"note: {note}", 0)
 
 
 def _print_headline(found: CheckpointDiff, console: Console) -> None:
     style = "bold green" if found.summary.same else "bold dark_orange3"
-    console.print(Text.assemble((diff_words.verdict(found), style), "  ", words.printable(diff_words.headline(found))))
+    console.print(
+        Text.assemble(
+            (diff_words.verdict(found), style), "  ", words.printable(diff_words.headline(found))
+        )
+    )
 
 
 def _print_sides(found: CheckpointDiff, console: Console, stat: bool) -> None:
@@ -86,7 +99,13 @@ def _table(*columns: tuple[str, str, int]) -> Table:
     """A plain table of (title, alignment, largest width) columns."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title, justify, width in columns:
-        table.add_column(title, justify="right" if justify == "right" else "left", no_wrap=True, overflow="ellipsis", max_width=width)  # fmt: skip
+        table.add_column(
+            title,
+            justify="right" if justify == "right" else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=width,
+        )
     return table
 
 
@@ -121,14 +140,23 @@ def _print_data(found: CheckpointDiff, console: Console) -> None:
     rows = list(diff_words.position_rows(found))
     heading(console, "Position in the data")
     if any(name != "step" for name, *_ in rows):
-        table = _table(("", "left", 24), ("A", "right", 18), ("B", "right", 18), ("moved", "right", 18))
+        table = _table(
+            ("", "left", 24), ("A", "right", 18), ("B", "right", 18), ("moved", "right", 18)
+        )
         for cells in rows:
             row(table, *cells)
         _show(console, table)
     for source in found.summary.sources:
         moved = "" if source.records_delta is None else f" ({source.records_delta:+,})"
-        old, new = ("?" if value is None else f"{value:,}" for value in (source.old_record, source.new_record))
-        item(console, f"{source.op} {source.file}: next record {old}, then {new}{moved}, reading ahead included")
+        old, new = (
+            "?" if value is None else f"{value:,}"
+            for value in (source.old_record, source.new_record)
+        )
+        item(
+            console,
+            f"{source.op} {source.file}: next record {old}, then {new}{moved}, reading ahead "
+            "included",
+        )
     reasons: dict[str, list[str]] = {}
     for name, reason in found.summary.reasons.items():
         reasons.setdefault(reason, []).append(name)
@@ -138,11 +166,15 @@ def _print_data(found: CheckpointDiff, console: Console) -> None:
 
 def _print_iterator(iterator: IteratorChange, console: Console) -> None:
     heading(console, f"Pipeline of {iterator.key}")
-    words_ = {"same": "goes on alike", "moved": "moved", "undecoded": "not decoded"}.get(iterator.kind, iterator.kind)
+    words_ = {"same": "goes on alike", "moved": "moved", "undecoded": "not decoded"}.get(
+        iterator.kind, iterator.kind
+    )
     item(console, f"{words_}: {iterator.why}")
     if iterator.same or not iterator.stages:
         return
-    table = _table(("stage", "left", 30), ("what happened", "left", 100 if console.width >= _WIDE else 44))
+    table = _table(
+        ("stage", "left", 30), ("what happened", "left", 100 if console.width >= _WIDE else 44)
+    )
     for stage in reversed(iterator.stages):
         row(table, stage.title, stage.text)
     _show(console, table)
@@ -150,16 +182,27 @@ def _print_iterator(iterator: IteratorChange, console: Console) -> None:
 
 def _print_groups(found: CheckpointDiff, console: Console) -> None:
     heading(console, "Variables by role")
-    table = _table(("role", "left", 16), ("variables", "left", 34), ("elements changed", "right", 28))
+    table = _table(
+        ("role", "left", 16), ("variables", "left", 34), ("elements changed", "right", 28)
+    )
     changed = elements = 0
     for group in found.groups:
-        counted = f"{group.num_elements_changed:,} of {group.num_elements:,}" if group.role != "iterator" else ""
+        counted = (
+            f"{group.num_elements_changed:,} of {group.num_elements:,}"
+            if group.role != "iterator"
+            else ""
+        )
         row(table, group.role.replace("_", " "), diff_words.totals(group), counted)
         if group.role not in ("iterator", "bookkeeping"):
             changed, elements = changed + group.num_elements_changed, elements + group.num_elements
     counting = [change for change in found.changes if change.counts]
     total = sum(group.num_equal + sum(group.counted.values()) for group in found.groups)
-    row(table, Text("total", style="bold"), f"{len(counting):,} of {total:,} different", f"{changed:,} of {elements:,}")
+    row(
+        table,
+        Text("total", style="bold"),
+        f"{len(counting):,} of {total:,} different",
+        f"{changed:,} of {elements:,}",
+    )
     _show(console, table)
 
 
@@ -167,7 +210,9 @@ def _print_structure(found: CheckpointDiff, console: Console, verbosity: int) ->
     """What numbers do not tell: added, removed, renamed, other dtype or shape, unreadable."""
     changes = sorted(
         (change for change in found.changes if change.kind in _STRUCTURAL or change.stats is None),
-        key=lambda change: _STRUCTURAL.index(change.kind) if change.kind in _STRUCTURAL else len(_STRUCTURAL),
+        key=lambda change: (
+            _STRUCTURAL.index(change.kind) if change.kind in _STRUCTURAL else len(_STRUCTURAL)
+        ),
     )
     changes = [change for change in changes if change.role != "iterator" or change.kind != "value"]
     if not changes:
@@ -181,12 +226,14 @@ def _print_structure(found: CheckpointDiff, console: Console, verbosity: int) ->
     left_out(console, len(changes) - len(shown), "such changes")
 
 
-# ---------------------------------------------------------------------------------------------------- tree
+# ------------------------------------------------------------ tree
 
 
 @dataclass(slots=True)
 class _Node:
-    """A part of the variables' paths, with totals of everything below it; ``deeper`` paths are not opened."""
+    """A part of the variables' paths, with totals of everything below it; ``deeper`` paths are
+    not opened.
+    """
 
     children: dict[str, _Node] = field(default_factory=dict)
     equal: int = 0
@@ -205,7 +252,8 @@ def _tree(found: CheckpointDiff, depth: int, most: int) -> _Node | None:
     """The variables' paths down to a depth; None where that takes more nodes than ``most``."""
     root, count = _Node(), 0
     every = itertools.chain(
-        ((key, None) for key in found.equal_keys), ((change.key, change) for change in found.changes)
+        ((key, None) for key in found.equal_keys),
+        ((change.key, change) for change in found.changes),
     )
     for key, change in every:
         node = root
@@ -241,7 +289,11 @@ def _print_tree(found: CheckpointDiff, console: Console, verbosity: int) -> None
     for depth in range(1, 33):
         root = _tree(found, depth, 10**9 if verbosity > 0 or depth == 1 else _TREE_NODES)
         deeper = [] if root is None else list(_lines(root))
-        if root is None or deeper == lines or (len(deeper) > _TREE_LINES and verbosity <= 0 and lines):
+        if (
+            root is None
+            or deeper == lines
+            or (len(deeper) > _TREE_LINES and verbosity <= 0 and lines)
+        ):
             break
         lines = deeper
         if not any(node.deeper for _, node in lines):
@@ -249,9 +301,14 @@ def _print_tree(found: CheckpointDiff, console: Console, verbosity: int) -> None
     heading(console, "Where")
     shown = lines if verbosity > 0 else lines[:_TREE_LINES]
     width = 70 if console.width >= _WIDE else 40
-    table = _table(("path", "left", width), ("variables", "left", 26), ("rel L2 up to", "right", 12))
+    table = _table(
+        ("path", "left", width), ("variables", "left", 26), ("rel L2 up to", "right", 12)
+    )
     for name, node in shown:
-        counted = [f"{node.changed:,} changed" if node.changed else "", f"{node.equal:,} equal" if node.equal else ""]
+        counted = [
+            f"{node.changed:,} changed" if node.changed else "",
+            f"{node.equal:,} equal" if node.equal else "",
+        ]
         largest = diff_words.measure(node.rel_l2) if node.changed else ""
         row(table, shorten(name, width), ", ".join(part for part in counted if part), largest)
     _show(console, table)
@@ -267,15 +324,23 @@ def _print_largest(found: CheckpointDiff, console: Console, top: int) -> None:
     width = 62 if wide else 30
     more = [("dtype", "left", 12), ("shape", "left", 16)] if wide else []
     table = _table(
-        ("variable", "left", width), *more, ("elements", "right", 24 if wide else 16), ("max abs", "right", 9),
-        ("max rel", "right", 8), ("rel L2", "right", 8), *([("cosine", "right", 10)] if wide or console.width >= 78 else []),
-    )  # fmt: skip
+        ("variable", "left", width),
+        *more,
+        ("elements", "right", 24 if wide else 16),
+        ("max abs", "right", 9),
+        ("max rel", "right", 8),
+        ("rel L2", "right", 8),
+        *([("cosine", "right", 10)] if wide or console.width >= 78 else []),
+    )
     for change in changes[:top]:
         stats = change.stats
         assert stats is not None
         cells = [shorten(diff_words.shown_name(change), width)]
         cells += [change.dtype, words.shape(change.shape)] if wide else []
-        cells += [_elements(stats.num_changed, stats.num_elements), *(diff_words.measure(value) for value in (stats.max_abs, stats.max_rel, stats.rel_l2))]  # fmt: skip
+        cells += [
+            _elements(stats.num_changed, stats.num_elements),
+            *(diff_words.measure(value) for value in (stats.max_abs, stats.max_rel, stats.rel_l2)),
+        ]
         if len(table.columns) > len(cells):
             cells.append(diff_words.cosine(stats.cosine))
         row(table, *cells)

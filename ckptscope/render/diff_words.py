@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from ckptscope.iterator.position import Position
 
 _KIND_WORDS: dict[Kind, str] = {
-    "unreadable": "unreadable", "removed": "removed", "added": "added", "dtype": "of another dtype",
-    "shape": "of another shape", "renamed": "renamed", "value": "changed",
-}  # fmt: skip
+    "unreadable": "unreadable",
+    "removed": "removed",
+    "added": "added",
+    "dtype": "of another dtype",
+    "shape": "of another shape",
+    "renamed": "renamed",
+    "value": "changed",
+}
 
 
 def verdict(found: CheckpointDiff) -> str:
@@ -29,16 +34,30 @@ def headline(found: CheckpointDiff) -> str:
     summary = found.summary
     parts = []
     if summary.step_delta is not None:
-        parts.append("the same step" if summary.step_delta == 0 else f"{signed(summary.step_delta, 'step')}")
+        parts.append(
+            "the same step" if summary.step_delta == 0 else f"{signed(summary.step_delta, 'step')}"
+        )
     if summary.examples_delta is not None:
-        parts.append("the data at the same place" if summary.examples_delta == 0 else f"data {signed(summary.examples_delta, 'example')}")  # fmt: skip
+        parts.append(
+            "the data at the same place"
+            if summary.examples_delta == 0
+            else f"data {signed(summary.examples_delta, 'example')}"
+        )
     elif summary.batches_delta is not None:
-        parts.append("the data at the same place" if summary.batches_delta == 0 else f"data {signed(summary.batches_delta, 'batch')}")  # fmt: skip
+        parts.append(
+            "the data at the same place"
+            if summary.batches_delta == 0
+            else f"data {signed(summary.batches_delta, 'batch')}"
+        )
     counting = [group for group in found.groups if group.role not in ("bookkeeping", "iterator")]
     total = sum(group.num_equal + sum(group.counted.values()) for group in counting)
     counted = {kind: sum(group.counted.get(kind, 0) for group in counting) for kind in _KIND_WORDS}
     changed = [f"{count:,} {_KIND_WORDS[kind]}" for kind, count in counted.items() if count]
-    parts.append(f"of {words.plural(total, 'variable')} {', '.join(changed)}" if changed else f"all {words.plural(total, 'variable')} equal")  # fmt: skip
+    parts.append(
+        f"of {words.plural(total, 'variable')} {', '.join(changed)}"
+        if changed
+        else f"all {words.plural(total, 'variable')} equal"
+    )
     if not all(item.same for item in found.iterators):
         moved = sum(not item.same for item in found.iterators)
         parts.append(f"{words.plural(moved, 'iterator')} not the same")
@@ -54,7 +73,10 @@ def signed(count: int, noun: str) -> str:
 def side(info: CheckpointInfo, judged: str) -> str:
     """One checkpoint in a line."""
     step = f"step {info.step:,}" if info.step is not None else "step not stored"
-    return f"{step}, resumes: {judged}, {words.plural(info.num_variables, 'variable')}, {words.size(info.nbytes)}; {info.chosen_because}"
+    return (
+        f"{step}, resumes: {judged}, {words.plural(info.num_variables, 'variable')}, "
+        f"{words.size(info.nbytes)}; {info.chosen_because}"
+    )
 
 
 def measure(value: float | None) -> str:
@@ -85,7 +107,9 @@ def special(stats: Measures | None) -> str:
         return ""
     pairs = (("NaN", stats.num_nan_a, stats.num_nan_b), ("Inf", stats.num_inf_a, stats.num_inf_b))
     return ", ".join(
-        f"{name} {a:,}, then {b:,}" for name, a, b in pairs if a is not None and b is not None and (a or b)
+        f"{name} {a:,}, then {b:,}"
+        for name, a, b in pairs
+        if a is not None and b is not None and (a or b)
     )
 
 
@@ -97,7 +121,11 @@ def short_name(key: str) -> str:
 def shown_name(change: Change) -> str:
     """The path, or the variable's own name where the path only numbers it."""
     name = short_name(change.key)
-    return change.full_name if change.full_name and any(part.isdigit() for part in name.split("/")) else name
+    return (
+        change.full_name
+        if change.full_name and any(part.isdigit() for part in name.split("/"))
+        else name
+    )
 
 
 def what(change: Change) -> str:
@@ -132,7 +160,9 @@ def largest(changes: Iterable[Change]) -> list[Change]:
 
 
 def chosen_changes(changes: Sequence[Change], most: int) -> list[Change]:
-    """At most so many changes, in their order: what is no change of values (renamed, added, …) before the largest of those."""
+    """At most so many changes, in their order: what is no change of values (renamed, added, …)
+    before the largest of those.
+    """
     if len(changes) <= most:
         return list(changes)
     others = [change for change in changes if change.stats is None]
@@ -160,7 +190,12 @@ def position_rows(found: CheckpointDiff) -> Iterator[tuple[str, str, str, str]]:
     rows = (
         ("step", found.a.step, found.b.step, summary.step_delta),
         ("batches", _of(a, "batches_consumed"), _of(b, "batches_consumed"), summary.batches_delta),
-        ("examples", _of(a, "examples_consumed"), _of(b, "examples_consumed"), summary.examples_delta),
+        (
+            "examples",
+            _of(a, "examples_consumed"),
+            _of(b, "examples_consumed"),
+            summary.examples_delta,
+        ),
         ("epoch", _of(a, "epoch"), _of(b, "epoch"), summary.epochs_delta),
         ("examples into it", _of(a, "examples_into_epoch"), _of(b, "examples_into_epoch"), None),
     )

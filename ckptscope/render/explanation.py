@@ -8,9 +8,14 @@ from ckptscope.comparison.alarms import AlarmRule
 from ckptscope.resume.model import ConditionRule, Rule
 
 FRAMEWORKS = {
-    "": "any program", "estimator": "tf.estimator", "saver": "tf.train.Saver", "saved_model": "a SavedModel",
-    "keras": "Keras", "keras_backup": "Keras BackupAndRestore", "checkpoint": "tf.train.Checkpoint",
-}  # fmt: skip
+    "": "any program",
+    "estimator": "tf.estimator",
+    "saver": "tf.train.Saver",
+    "saved_model": "a SavedModel",
+    "keras": "Keras",
+    "keras_backup": "Keras BackupAndRestore",
+    "checkpoint": "tf.train.Checkpoint",
+}
 
 
 def explanation_text(rule: Rule | ConditionRule | AlarmRule, width: int = 80) -> str:
@@ -20,11 +25,19 @@ def explanation_text(rule: Rule | ConditionRule | AlarmRule, width: int = 80) ->
     if isinstance(rule, ConditionRule):
         lines += [
             "",
-            *textwrap.wrap("A condition: it must hold for the verdict and cannot be read from the files.", width),
+            *textwrap.wrap(
+                "A condition: it must hold for the verdict and cannot be read from the files.",
+                width,
+            ),
         ]
         return "\n".join(lines)
     if isinstance(rule, AlarmRule):
-        lines += ["", *textwrap.wrap("An alarm of diff and inspect --all.", width), "", "What to do:"]
+        lines += [
+            "",
+            *textwrap.wrap("An alarm of diff and inspect --all.", width),
+            "",
+            "What to do:",
+        ]
         lines += textwrap.wrap(rule.remedy, width, initial_indent="  ", subsequent_indent="  ")
         return "\n".join(lines)
     lines += ["", f"Component: {rule.component}"]

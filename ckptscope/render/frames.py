@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def inspection_frame(inspection: Inspection) -> pandas.DataFrame:
-    """One row for each variable: the columns of ``variables`` in the JSON, and statistics where they were computed."""
+    """One row for each variable: the columns of ``variables`` in the JSON, and statistics where
+    they were computed.
+    """
     rows = []
     for variable in inspection.variables:
         row = variable_to_jsonable(variable, inspection.stats.get(variable.key))
@@ -51,7 +53,9 @@ def history_frame(history: RunHistory) -> pandas.DataFrame:
 
 
 def diff_frame(found: CheckpointDiff) -> pandas.DataFrame:
-    """One row for each change: the columns of ``changes`` in the JSON, measures as columns of their own."""
+    """One row for each change: the columns of ``changes`` in the JSON, measures as columns of
+    their own.
+    """
     rows = []
     for change in found.changes:
         row = change_to_jsonable(change)
@@ -71,10 +75,17 @@ def steps_frame(history: RunHistory) -> pandas.DataFrame:
     frames = []
     for found in history.attempts:
         positions = positions_of(found)
-        columns = {name: getattr(positions, name) for name in ("step", "batches", "examples", "epoch", "into")}
-        frame = pandas.DataFrame({name: pandas.array(values, dtype="Int64") for name, values in columns.items()})
+        columns = {
+            name: getattr(positions, name)
+            for name in ("step", "batches", "examples", "epoch", "into")
+        }
+        frame = pandas.DataFrame(
+            {name: pandas.array(values, dtype="Int64") for name, values in columns.items()}
+        )
         frame = frame.mask(frame == UNKNOWN).rename(columns={"into": "examples_into_epoch"})
         frame.insert(0, "attempt", found.attempt.id)
-        frame["is_effective"] = [number < kept.get(found.attempt.id, 0) for number in range(found.num_rows)]
+        frame["is_effective"] = [
+            number < kept.get(found.attempt.id, 0) for number in range(found.num_rows)
+        ]
         frames.append(frame)
     return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()

@@ -24,9 +24,16 @@ def print_history(history: RunHistory, console: Console) -> None:
     """One row for each checkpoint of a run, alarms under the row that they came with."""
     with trimmed(console):
         console.print(
-            Text(words.printable(f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}"), style="bold")
+            Text(
+                words.printable(
+                    f"{history.directory}: {words.plural(len(history.rows), 'checkpoint')}"
+                ),
+                style="bold",
+            )
         )
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=bool(history.rows))
+        table = Table(
+            box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=bool(history.rows)
+        )
         table.add_column("checkpoint", overflow="ellipsis", no_wrap=True, max_width=24)
         for name in ("step", "batches", "moved", "examples", "epoch"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -46,8 +53,13 @@ def _cells(checkpoint: HistoryRow) -> list[str | Text]:
     if checkpoint.position is None:
         return [name, "", "", "", "", "", Text("unreadable", style="bold red")]
     position, verdict = checkpoint.position, checkpoint.verdict or ""
-    # Where the iterator is out of step its own numbers are what a person looks for; a star tells them apart.
-    own = checkpoint.place if position.batches_consumed is None and position.examples_consumed is None else None
+    # Where the iterator is out of step its own numbers are what a person looks for; a star tells
+    # them apart.
+    own = (
+        checkpoint.place
+        if position.batches_consumed is None and position.examples_consumed is None
+        else None
+    )
     told, mark = (own, "*") if own is not None else (position, "")
     numbers = [told.batches_consumed, None, told.examples_consumed, told.epoch]
     cells = ["?" if value is None else f"{value:,}{mark}" for value in numbers]
@@ -61,16 +73,23 @@ def _cells(checkpoint: HistoryRow) -> list[str | Text]:
 
 def _print_alarms(history: RunHistory, console: Console) -> None:
     starred = any(
-        checkpoint.position is not None and checkpoint.position.batches_consumed is None
-        and checkpoint.place is not None and checkpoint.place.batches_consumed is not None
+        checkpoint.position is not None
+        and checkpoint.position.batches_consumed is None
+        and checkpoint.place is not None
+        and checkpoint.place.batches_consumed is not None
         for checkpoint in history.rows
-    )  # fmt: skip
+    )
     if starred:
         item(console, "* the iterator's own count, which is out of step with the run's")
     for checkpoint in history.rows:
         for alarm in checkpoint.alarms:
             name = words.printable(os.path.basename(checkpoint.path))
-            item(console, Text.assemble((alarm.code, "bold red"), f" at {name}: {words.printable(alarm.text)}"))
+            item(
+                console,
+                Text.assemble(
+                    (alarm.code, "bold red"), f" at {name}: {words.printable(alarm.text)}"
+                ),
+            )
 
 
 def _print_attempts(history: RunHistory, console: Console) -> None:
@@ -84,12 +103,21 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
         attempt, steps = found.attempt, found.columns["step"]
         reached = f"steps {steps[0]:,} to {steps[-1]:,}" if found.num_rows else "no step"
         kind = "" if attempt.kind == "train" else f" ({attempt.kind})"
-        told = [f"{numbers[attempt.id]}{kind}: {reached}", _origin(attempt, restarts.get(attempt.id), numbers)]
+        told = [
+            f"{numbers[attempt.id]}{kind}: {reached}",
+            _origin(attempt, restarts.get(attempt.id), numbers),
+        ]
         item(console, ", ".join(text for text in told if text))
         for line in _losses(restarts.get(attempt.id)):
             item(console, line, 5)
-        told = [*(saved.disagreement for saved in found.checkpoints if saved.disagreement), *found.problems]
-        told += [f"steps {gap.first:,} to {gap.last:,} were not written: {gap.reason}" for gap in found.gaps]
+        told = [
+            *(saved.disagreement for saved in found.checkpoints if saved.disagreement),
+            *found.problems,
+        ]
+        told += [
+            f"steps {gap.first:,} to {gap.last:,} were not written: {gap.reason}"
+            for gap in found.gaps
+        ]
         for problem in told:
             item(console, problem, 5)
 
@@ -102,7 +130,11 @@ def _origin(attempt: Attempt, restart: Restart | None, numbers: dict[str, int]) 
     start = name or (f"step {restart.step:,}" if restart.step is not None else "")
     inferred = ", as its steps suggest" if attempt.parent_inferred else ""
     many = "is" if restart.dead_steps == 1 else "are"
-    gone = f"; {words.plural(restart.dead_steps, 'step')} of it {many} gone" if restart.dead_steps else ""
+    gone = (
+        f"; {words.plural(restart.dead_steps, 'step')} of it {many} gone"
+        if restart.dead_steps
+        else ""
+    )
     return f"from {start} of attempt {parent}{inferred}{gone}"
 
 
@@ -112,14 +144,23 @@ def _losses(restart: Restart | None) -> Iterator[str]:
     if restart.reason is not None:
         yield f"what it repeated or skipped is not known: {restart.reason}"
         return
-    frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
+    frontier = (
+        ""
+        if restart.exact_ranges
+        else " (of the frontier: in what order elements came is not recorded)"
+    )
     if restart.moved == 0:
         yield f"went on where its checkpoint was saved{frontier}"
     elif restart.moved is not None and not restart.repeated_spans and not restart.skipped_spans:
-        yield f"its data went on {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} its checkpoint"
+        yield (
+            f"its data went on {abs(restart.moved):,} examples "
+            f"{'ahead of' if restart.moved > 0 else 'behind'} its checkpoint"
+        )
     if restart.repeated_spans:
         verb = (
-            "repeated" if restart.moved is None or restart.moved < 0 else "read again, as an earlier restart made it:"
+            "repeated"
+            if restart.moved is None or restart.moved < 0
+            else "read again, as an earlier restart made it:"
         )
         yield f"{verb} {restart.described(restart.repeated_spans)}{frontier}"
     if restart.skipped_spans:

@@ -1,4 +1,5 @@
-"""The contract's JSON objects: one shape for ``--json``, the TensorBoard tab and the tests' golden files.
+"""The contract's JSON objects: one shape for ``--json``, the TensorBoard tab and the tests' golden
+files.
 
 The schema is in ``ckptscope/schema``. Integers stay integers; non-finite numbers become strings.
 """
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 MOST_RANGES = 10_000
-_encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode  # rows hold scalars
+_encode_row = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False
+).encode  # rows hold scalars
 
 
 def dumps(value: Any, *, indent: int | None = 2) -> str:
@@ -36,7 +39,9 @@ def dumps(value: Any, *, indent: int | None = 2) -> str:
 
 
 def pieces(value: Json, long: str, rows: Iterable[Json]) -> Iterator[str]:
-    """Text of an object whose list ``long`` may have very many rows: these on a line each, made as they are written."""
+    """Text of an object whose list ``long`` may have very many rows: these on a line each, made
+    as they are written.
+    """
     head = {key: item for key, item in value.items() if key != long}
     yield dumps(head)[: -len("\n}")] + f',\n  "{long}": ['
     separator = "\n    "
@@ -60,12 +65,18 @@ def envelope(command: str) -> Json:
 
 def error_to_jsonable(error: CkptscopeError) -> Json:
     """What is printed where nothing can be said."""
-    return {"format_version": FORMAT_VERSION, "error": {"code": error.code, "message": str(error), "path": error.path}}
+    return {
+        "format_version": FORMAT_VERSION,
+        "error": {"code": error.code, "message": str(error), "path": error.path},
+    }
 
 
 def inspection_to_jsonable(inspection: Inspection, *, with_variables: bool = True) -> Json:
     """``inspect --json``; without the list of variables, which may be long, it is null."""
-    return {**_without_variables(inspection), "variables": list(_variables(inspection)) if with_variables else None}
+    return {
+        **_without_variables(inspection),
+        "variables": list(_variables(inspection)) if with_variables else None,
+    }
 
 
 def inspection_pieces(inspection: Inspection) -> Iterator[str]:
@@ -74,7 +85,10 @@ def inspection_pieces(inspection: Inspection) -> Iterator[str]:
 
 
 def _variables(inspection: Inspection) -> Iterator[Json]:
-    return (variable_to_jsonable(variable, inspection.stats.get(variable.key)) for variable in inspection.variables)
+    return (
+        variable_to_jsonable(variable, inspection.stats.get(variable.key))
+        for variable in inspection.variables
+    )
 
 
 def _without_variables(inspection: Inspection) -> Json:
@@ -109,29 +123,52 @@ def _without_variables(inspection: Inspection) -> Json:
 def checkpoint_to_jsonable(checkpoint: CheckpointInfo) -> Json:
     """The contract's checkpoint object."""
     return {
-        "path": checkpoint.path, "chosen_because": checkpoint.chosen_because, "format": checkpoint.format, "style": checkpoint.style,
-        "step": checkpoint.step, "nbytes": checkpoint.nbytes, "num_shards": checkpoint.num_shards,
-        "num_variables": checkpoint.num_variables, "producer": checkpoint.producer, "complete": checkpoint.complete,
-    }  # fmt: skip
+        "path": checkpoint.path,
+        "chosen_because": checkpoint.chosen_because,
+        "format": checkpoint.format,
+        "style": checkpoint.style,
+        "step": checkpoint.step,
+        "nbytes": checkpoint.nbytes,
+        "num_shards": checkpoint.num_shards,
+        "num_variables": checkpoint.num_variables,
+        "producer": checkpoint.producer,
+        "complete": checkpoint.complete,
+    }
 
 
-def variable_to_jsonable(variable: Variable, stats: Mapping[str, float | int | None] | None = None) -> Json:
+def variable_to_jsonable(
+    variable: Variable, stats: Mapping[str, float | int | None] | None = None
+) -> Json:
     """One element of ``variables``."""
     entry = variable.entry
     return {
-        "key": variable.key, "object_path": variable.object_path, "full_name": variable.full_name, "dtype": entry.dtype.name,
-        "shape": list(entry.shape), "nbytes": entry.nbytes, "role": variable.role, "slot_of": variable.slot_of,
-        "slot_name": variable.slot_name, "shard": entry.shard, "crc32c": entry.crc32c,
+        "key": variable.key,
+        "object_path": variable.object_path,
+        "full_name": variable.full_name,
+        "dtype": entry.dtype.name,
+        "shape": list(entry.shape),
+        "nbytes": entry.nbytes,
+        "role": variable.role,
+        "slot_of": variable.slot_of,
+        "slot_name": variable.slot_name,
+        "shard": entry.shard,
+        "crc32c": entry.crc32c,
         "stats": None if stats is None else {name: number(value) for name, value in stats.items()},
-    }  # fmt: skip
+    }
 
 
 def stage_to_jsonable(stage: StageInfo) -> Json:
     """One element of ``stages``, inputs nested."""
     shown: Json = {
-        "path": stage.path, "op": stage.op, "title": stage.title, "known": stage.known, "fields": dict(stage.fields),
-        "held_elements": stage.held_elements, "nbytes": stage.nbytes, "inputs": [stage_to_jsonable(child) for child in stage.inputs],
-    }  # fmt: skip
+        "path": stage.path,
+        "op": stage.op,
+        "title": stage.title,
+        "known": stage.known,
+        "fields": dict(stage.fields),
+        "held_elements": stage.held_elements,
+        "nbytes": stage.nbytes,
+        "inputs": [stage_to_jsonable(child) for child in stage.inputs],
+    }
     if stage.elements is not None:
         shown["elements"] = [list(element) for element in stage.elements]
     return shown
@@ -140,23 +177,37 @@ def stage_to_jsonable(stage: StageInfo) -> Json:
 def iterator_to_jsonable(iterator: IteratorInfo) -> Json:
     """One element of ``iterators``."""
     return {
-        "key": iterator.key, "source_file": iterator.source_file, "decoded": iterator.decoded, "error": iterator.error,
-        "nbytes": iterator.nbytes, "started": iterator.started, "exhausted": iterator.exhausted,
+        "key": iterator.key,
+        "source_file": iterator.source_file,
+        "decoded": iterator.decoded,
+        "error": iterator.error,
+        "nbytes": iterator.nbytes,
+        "started": iterator.started,
+        "exhausted": iterator.exhausted,
         "stages": [stage_to_jsonable(stage) for stage in iterator.stages],
         "position": position_to_jsonable(iterator.position),
-    }  # fmt: skip
+    }
 
 
 def position_to_jsonable(position: Position) -> Json:
     """The contract's POSITION."""
     return {
-        "class": position.kind, "step": position.step, "epoch": position.epoch, "batches_consumed": position.batches_consumed,
-        "examples_consumed": position.examples_consumed, "examples_into_epoch": position.examples_into_epoch,
-        "batch_size": position.batch_size, "epoch_size": position.epoch_size,
+        "class": position.kind,
+        "step": position.step,
+        "epoch": position.epoch,
+        "batches_consumed": position.batches_consumed,
+        "examples_consumed": position.examples_consumed,
+        "examples_into_epoch": position.examples_into_epoch,
+        "batch_size": position.batch_size,
+        "epoch_size": position.epoch_size,
         "sources": [
             {
-                "op": source.op, "file": source.file, "record_index": source.record_index, "byte_offset": source.byte_offset,
-                "elements_read": source.elements_read, "reason": source.problem,
+                "op": source.op,
+                "file": source.file,
+                "record_index": source.record_index,
+                "byte_offset": source.byte_offset,
+                "elements_read": source.elements_read,
+                "reason": source.problem,
             }
             for source in position.sources
         ],
@@ -164,7 +215,7 @@ def position_to_jsonable(position: Position) -> Json:
         if position.next_record is None
         else {"file": position.next_record.file, "record_index": position.next_record.record_index},
         "reasons": dict(position.reasons),
-    }  # fmt: skip
+    }
 
 
 def resume_to_jsonable(resume: ResumeReport) -> Json:
@@ -174,17 +225,33 @@ def resume_to_jsonable(resume: ResumeReport) -> Json:
         "verdict": resume.verdict,
         "headline": resume.headline,
         "position": position_to_jsonable(resume.position),
-        "conditions": [{"code": item.code, "text": item.text, "source": item.source} for item in resume.conditions],
+        "conditions": [
+            {"code": item.code, "text": item.text, "source": item.source}
+            for item in resume.conditions
+        ],
         "findings": [
             {
-                "code": item.code, "component": item.component, "status": item.status, "verdict": item.verdict, "subject": item.subject,
-                "message": item.message, "remedy": item.remedy,
-                "evidence": [{"file": e.file, "key": e.key, "offset": e.offset, "value": e.value} for e in item.evidence],
+                "code": item.code,
+                "component": item.component,
+                "status": item.status,
+                "verdict": item.verdict,
+                "subject": item.subject,
+                "message": item.message,
+                "remedy": item.remedy,
+                "evidence": [
+                    {"file": e.file, "key": e.key, "offset": e.offset, "value": e.value}
+                    for e in item.evidence
+                ],
             }
             for item in resume.findings
         ],
-        "loss": None if loss is None else {"repeated_elements": ranges_to_jsonable(loss.repeated), "skipped_elements": ranges_to_jsonable(loss.skipped)},
-    }  # fmt: skip
+        "loss": None
+        if loss is None
+        else {
+            "repeated_elements": ranges_to_jsonable(loss.repeated),
+            "skipped_elements": ranges_to_jsonable(loss.skipped),
+        },
+    }
 
 
 def ranges_to_jsonable(ranges: tuple[EpochRange, ...]) -> Any:
@@ -220,31 +287,55 @@ def attempt_to_jsonable(found: AttemptSummary) -> Json:
     """One recorded process of a run."""
     attempt = found.attempt
     return {
-        "id": attempt.id, "kind": attempt.kind, "host": attempt.host, "process": attempt.process, "hosts": attempt.hosts,
-        "started_s": attempt.started_s, "restored_from": attempt.restored_from, "restored_step": attempt.restored_step,
-        "parent": attempt.parent, "parent_inferred": attempt.parent_inferred, "counting": attempt.counting,
-        "order": attempt.order, "held_elements": attempt.held, "batch_size": attempt.batch_size,
-        "epoch_size": attempt.epoch_size, "num_steps": found.num_steps, "first_step": found.first_step,
-        "last_step": found.last_step, "num_missing": found.num_missing,
+        "id": attempt.id,
+        "kind": attempt.kind,
+        "host": attempt.host,
+        "process": attempt.process,
+        "hosts": attempt.hosts,
+        "started_s": attempt.started_s,
+        "restored_from": attempt.restored_from,
+        "restored_step": attempt.restored_step,
+        "parent": attempt.parent,
+        "parent_inferred": attempt.parent_inferred,
+        "counting": attempt.counting,
+        "order": attempt.order,
+        "held_elements": attempt.held,
+        "batch_size": attempt.batch_size,
+        "epoch_size": attempt.epoch_size,
+        "num_steps": found.num_steps,
+        "first_step": found.first_step,
+        "last_step": found.last_step,
+        "num_missing": found.num_missing,
         "checkpoints": [saved.path for saved in found.checkpoints],
-        "disagreements": [saved.disagreement for saved in found.checkpoints if saved.disagreement is not None],
-        "gaps": [{"first": gap.first, "last": gap.last, "reason": gap.reason} for gap in found.gaps],
+        "disagreements": [
+            saved.disagreement for saved in found.checkpoints if saved.disagreement is not None
+        ],
+        "gaps": [
+            {"first": gap.first, "last": gap.last, "reason": gap.reason} for gap in found.gaps
+        ],
         "problems": list(found.problems),
-    }  # fmt: skip
+    }
 
 
 def restart_to_jsonable(restart: Restart) -> Json:
-    """What one restart cost; lists of more than 10,000 ranges are left out, their number of examples is not."""
+    """What one restart cost; lists of more than 10,000 ranges are left out, their number of
+    examples is not.
+    """
     known = restart.reason is None
     return {
-        "attempt": restart.attempt, "parent": restart.parent, "restored_from": restart.restored_from, "step": restart.step,
-        "dead_steps": restart.dead_steps, "moved_examples": restart.moved,
+        "attempt": restart.attempt,
+        "parent": restart.parent,
+        "restored_from": restart.restored_from,
+        "step": restart.step,
+        "dead_steps": restart.dead_steps,
+        "moved_examples": restart.moved,
         "num_repeated": num_examples(restart.repeated_spans) if known else None,
         "num_skipped": num_examples(restart.skipped_spans) if known else None,
         "repeated_elements": _listed(restart.repeated_spans, restart.epoch_size),
         "skipped_elements": _listed(restart.skipped_spans, restart.epoch_size),
-        "exact_ranges": restart.exact_ranges, "reason": restart.reason,
-    }  # fmt: skip
+        "exact_ranges": restart.exact_ranges,
+        "reason": restart.reason,
+    }
 
 
 def _listed(spans: Sequence[Span], epoch_size: int | None) -> Any:

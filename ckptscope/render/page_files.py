@@ -1,4 +1,6 @@
-"""Files of the page that shows runs: its modules and style, and the chart library out of the installed plotly package."""
+"""Files of the page that shows runs: its modules and style, and the chart library out of the
+installed plotly package.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ def page_files() -> dict[str, str]:
     """Modules and style by file name."""
     folder = resources.files("ckptscope") / "web"
     return {
-        item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.name.endswith((".js", ".css"))
+        item.name: item.read_text(encoding="utf-8")
+        for item in folder.iterdir()
+        if item.name.endswith((".js", ".css"))
     }
 
 
 def bundled(files: Mapping[str, str], entries: tuple[str, ...]) -> str:
-    """One script out of modules: each after those that it imports, without import lines and the word export.
+    """One script out of modules: each after those that it imports, without import lines and the
+    word export.
 
     Top-level names are unique over all modules; a test holds that.
     """
@@ -33,7 +38,9 @@ def bundled(files: Mapping[str, str], entries: tuple[str, ...]) -> str:
         done[name] = ""
         for needed in _IMPORT.findall(files[name]):
             add(needed)
-        done[name] = done.pop(name) or re.sub(r"^export ", "", _IMPORT.sub("", files[name]), flags=re.MULTILINE)
+        done[name] = done.pop(name) or re.sub(
+            r"^export ", "", _IMPORT.sub("", files[name]), flags=re.MULTILINE
+        )
 
     for entry in entries:
         add(entry)
@@ -41,7 +48,9 @@ def bundled(files: Mapping[str, str], entries: tuple[str, ...]) -> str:
 
 
 def chart_path() -> Path | None:
-    """plotly.js; found without importing plotly, which takes a while. None where it is not installed."""
+    """plotly.js; found without importing plotly, which takes a while. None where it is not
+    installed.
+    """
     try:
         spec = importlib.util.find_spec("plotly")
     except Exception:  # whatever a broken installation raises: tables work without a chart

@@ -15,7 +15,9 @@ _EVERY_S = 0.1
 
 @dataclass
 class Bar:
-    """Counts bytes or items; draws itself once a second has gone by. ``total`` may be set at any time; 0 is unknown."""
+    """Counts bytes or items; draws itself once a second has gone by. ``total`` may be set at
+    any time; 0 is unknown.
+    """
 
     words: str
     counts_items: bool = False
@@ -34,7 +36,9 @@ class Bar:
         self._drawn_s = now
         if self._drawing is None:
             self._drawing = self._opened()
-        self._drawing.update(self._drawing.task_ids[0], completed=self.done, total=self.total or None)
+        self._drawing.update(
+            self._drawing.task_ids[0], completed=self.done, total=self.total or None
+        )
 
     def _opened(self) -> Any:
         # Imported only where something takes long.
@@ -49,7 +53,11 @@ class Bar:
             TransferSpeedColumn,
         )
 
-        amount = (MofNCompleteColumn(),) if self.counts_items else (DownloadColumn(), TransferSpeedColumn())
+        amount = (
+            (MofNCompleteColumn(),)
+            if self.counts_items
+            else (DownloadColumn(), TransferSpeedColumn())
+        )
         columns = (TextColumn("{task.description}"), BarColumn(20), *amount, TimeRemainingColumn())
         drawing = Progress(*columns, console=Console(file=sys.stderr), transient=True)
         drawing.add_task(self.words, total=self.total or None)

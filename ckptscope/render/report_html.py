@@ -1,4 +1,6 @@
-"""The page of the TensorBoard tab as one file that opens offline: style, modules, chart library and answers inside."""
+"""The page of the TensorBoard tab as one file that opens offline: style, modules, chart library
+and answers inside.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,23 @@ from urllib.parse import quote
 from ckptscope.render.page_files import bundled, chart_path, page_files
 
 # Nothing is fetched: whatever the file says, it cannot reach out.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
 # By JavaScript's encodeURIComponent.
 _UNESCAPED = "!'()*-._~"
-_START = "start(document.body, embedded(JSON.parse(document.getElementById('answers').textContent)), pageHost());"
+_START = (
+    "start(document.body, "
+    "embedded(JSON.parse(document.getElementById('answers').textContent)), pageHost());"
+)
 
 
 def answer_key(route: str, **parameters: Any) -> str:
     """What the page asks for, as ``queryText`` in web/api.js spells it."""
-    pairs = (f"{name}={quote(_spelled(value), safe=_UNESCAPED)}" for name, value in sorted(parameters.items()))
+    pairs = (
+        f"{name}={quote(_spelled(value), safe=_UNESCAPED)}"
+        for name, value in sorted(parameters.items())
+    )
     return route + ("?" + "&".join(pairs) if parameters else "")
 
 
@@ -36,7 +46,9 @@ def report_html(answers: Mapping[str, Any], title: str) -> str:
     """
     files = page_files()
     chart = chart_path()
-    plotly = "" if chart is None else f"<script>{_script(chart.read_text(encoding='utf-8'))}</script>"
+    plotly = (
+        "" if chart is None else f"<script>{_script(chart.read_text(encoding='utf-8'))}</script>"
+    )
     modules = bundled(files, ("app.js", "api.js", "page.js"))
     html = "\n".join(
         (
@@ -45,7 +57,8 @@ def report_html(answers: Mapping[str, Any], title: str) -> str:
             '<meta name="viewport" content="width=device-width">',
             f"<title>{escape(title)}</title>",
             f"<style>{files['style.css']}</style></head><body>",
-            f'<script type="application/json" id="answers">{_data({"answers": dict(answers)})}</script>',
+            '<script type="application/json" '
+            f'id="answers">{_data({"answers": dict(answers)})}</script>',
             plotly,
             f'<script type="module">{_script(modules)}\n{_START}</script>',
             "</body></html>\n",

@@ -1,4 +1,6 @@
-"""Objects of the TensorBoard tab's routes, which ``ckptscope report`` embeds; described in the plugin's http_api.md."""
+"""Objects of the TensorBoard tab's routes, which ``ckptscope report`` embeds; described in the
+plugin's http_api.md.
+"""
 
 from __future__ import annotations
 
@@ -30,30 +32,53 @@ if TYPE_CHECKING:
     from ckptscope.runs.summary import RunSummary
 
 # Lists that may be long are left to the route of one run.
-_LONG = ("repeated_elements", "skipped_elements", "checkpoints", "disagreements", "gaps", "problems")
+_LONG = (
+    "repeated_elements",
+    "skipped_elements",
+    "checkpoints",
+    "disagreements",
+    "gaps",
+    "problems",
+)
 
 
 def overview_to_jsonable(
-    summaries: Iterable[RunSummary], *, logdir: str | None, scan: Mapping[str, Any], notes: Sequence[str] = ()
+    summaries: Iterable[RunSummary],
+    *,
+    logdir: str | None,
+    scan: Mapping[str, Any],
+    notes: Sequence[str] = (),
 ) -> Json:
     """All runs without their steps, the one with the newest data first."""
     runs = sorted(summaries, key=lambda item: (-(item.newest_s or 0.0), item.name))
     return {
-        **envelope("overview"), "logdir": logdir, "scan": dict(scan), "notes": list(notes),
+        **envelope("overview"),
+        "logdir": logdir,
+        "scan": dict(scan),
+        "notes": list(notes),
         "runs": [summary_to_jsonable(item) for item in runs],
-    }  # fmt: skip
+    }
 
 
 def summary_to_jsonable(item: RunSummary) -> Json:
     """One run of the overview."""
     return {
-        "name": item.name, "directory": item.directory, "verdicts": dict(item.verdicts),
-        "num_checkpoints": item.num_checkpoints, "num_attempts": len(item.attempts), "num_steps": item.num_steps,
-        "first_step": item.first_step, "last_step": item.last_step, "newest_s": item.newest_s,
-        "num_missing": item.num_missing, "num_repeated": item.num_repeated, "num_skipped": item.num_skipped,
-        "warnings": list(item.warnings), "attempts": [_short(_attempt(one)) for one in item.attempts],
+        "name": item.name,
+        "directory": item.directory,
+        "verdicts": dict(item.verdicts),
+        "num_checkpoints": item.num_checkpoints,
+        "num_attempts": len(item.attempts),
+        "num_steps": item.num_steps,
+        "first_step": item.first_step,
+        "last_step": item.last_step,
+        "newest_s": item.newest_s,
+        "num_missing": item.num_missing,
+        "num_repeated": item.num_repeated,
+        "num_skipped": item.num_skipped,
+        "warnings": list(item.warnings),
+        "attempts": [_short(_attempt(one)) for one in item.attempts],
         "restarts": [_short(cost_to_jsonable(cost)) for cost in item.costs],
-    }  # fmt: skip
+    }
 
 
 def _short(value: Json) -> Json:
@@ -67,33 +92,49 @@ def _attempt(item: AttemptSummary) -> Json:
 def cost_to_jsonable(cost: RestartCost) -> Json:
     """The contract's restart, counted up."""
     return {
-        **restart_to_jsonable(cost.restart), "number": cost.number, "parent_number": cost.parent_number,
+        **restart_to_jsonable(cost.restart),
+        "number": cost.number,
+        "parent_number": cost.parent_number,
         "num_repeated_kept": cost.num_repeated_kept,
-        "repeat_steps": None if cost.repeat_steps is None else list(cost.repeat_steps), "label": cost.label,
+        "repeat_steps": None if cost.repeat_steps is None else list(cost.repeat_steps),
+        "label": cost.label,
         "text": cost.text,
-    }  # fmt: skip
+    }
 
 
 def plot_to_jsonable(run: str, plot: PositionPlot) -> Json:
     """The route ``series``."""
     return {
-        **envelope("series"), "run": run,
+        **envelope("series"),
+        "run": run,
         "x": {"mode": plot.x_mode, "label": plot.x_label},
         "y": {
-            "mode": plot.y_mode, "label": plot.y_label, "reason": plot.reason,
+            "mode": plot.y_mode,
+            "label": plot.y_label,
+            "reason": plot.reason,
             "ticks": [{"value": value, "text": text} for value, text in plot.ticks],
         },
-        "reads": plot.reads, "files": list(plot.files), "lines": [_line(line) for line in plot.lines],
+        "reads": plot.reads,
+        "files": list(plot.files),
+        "lines": [_line(line) for line in plot.lines],
         "restarts": [
             {
-                "number": mark.cost.number, "attempt": mark.cost.restart.attempt, "x": mark.x, "y": mark.y,
-                "label": mark.label, "text": mark.cost.text,
+                "number": mark.cost.number,
+                "attempt": mark.cost.restart.attempt,
+                "x": mark.x,
+                "y": mark.y,
+                "label": mark.label,
+                "text": mark.cost.text,
             }
             for mark in plot.restarts
         ],
         "bands": [
             {
-                "kind": band.kind, "restart": band.restart, "axis": band.axis, "from": band.start, "to": band.stop,
+                "kind": band.kind,
+                "restart": band.restart,
+                "axis": band.axis,
+                "from": band.start,
+                "to": band.stop,
                 "label": band.label,
             }
             for band in plot.bands
@@ -101,26 +142,41 @@ def plot_to_jsonable(run: str, plot: PositionPlot) -> Json:
         "epochs": [{"epoch": epoch, "x": x} for epoch, x in plot.epochs],
         "checkpoints": [
             {
-                "id": mark.id, "x": mark.x, "y": mark.y, "verdict": mark.verdict, "label": mark.label,
-                "attempt": mark.attempt, "step": mark.step,
+                "id": mark.id,
+                "x": mark.x,
+                "y": mark.y,
+                "verdict": mark.verdict,
+                "label": mark.label,
+                "attempt": mark.attempt,
+                "step": mark.step,
             }
             for mark in plot.checkpoints
         ],
         "range": None if plot.extent is None else {"from": plot.extent[0], "to": plot.extent[1]},
-        "num_steps": plot.num_steps, "num_points": plot.num_points, "is_thinned": plot.is_thinned,
+        "num_steps": plot.num_steps,
+        "num_points": plot.num_points,
+        "is_thinned": plot.is_thinned,
         "notes": list(plot.notes),
-    }  # fmt: skip
+    }
 
 
 def _line(line: Line) -> Json:
     positions = line.positions
     return {
-        "attempt": line.attempt, "number": line.number, "kind": line.kind, "part": line.part, "label": line.label,
-        "x": _numbers(line.x), "y": _numbers(line.y), "step": positions.step.tolist(),
-        "examples": _integers(positions.examples), "epoch": _integers(positions.epoch), "into": _integers(positions.into),
+        "attempt": line.attempt,
+        "number": line.number,
+        "kind": line.kind,
+        "part": line.part,
+        "label": line.label,
+        "x": _numbers(line.x),
+        "y": _numbers(line.y),
+        "step": positions.step.tolist(),
+        "examples": _integers(positions.examples),
+        "epoch": _integers(positions.epoch),
+        "into": _integers(positions.into),
         "file": None if line.file is None else _integers(line.file),
         "record": None if line.record is None else _integers(line.record),
-    }  # fmt: skip
+    }
 
 
 def _numbers(values: Any) -> list[float | int | None]:
@@ -131,7 +187,10 @@ def _numbers(values: Any) -> list[float | int | None]:
         whole = bool((values == np.floor(values)).all())
         found: list[float | int | None] = (values.astype(np.int64) if whole else values).tolist()
         return found
-    return [None if not np.isfinite(value) else int(value) if value == int(value) else float(value) for value in values]
+    return [
+        None if not np.isfinite(value) else int(value) if value == int(value) else float(value)
+        for value in values
+    ]
 
 
 def _integers(values: Any) -> list[int | None]:
@@ -141,25 +200,39 @@ def _integers(values: Any) -> list[int | None]:
 def coverage_to_jsonable(run: str, table: CoverageTable) -> Json:
     """The route ``coverage``."""
     return {
-        **envelope("coverage"), "run": run, "reads": table.reads, "reason": table.reason, "basis": table.basis,
+        **envelope("coverage"),
+        "run": run,
+        "reads": table.reads,
+        "reason": table.reason,
+        "basis": table.basis,
         "epochs": list(table.epochs),
         "files": [
             {
-                "index": number, "name": os.path.basename(file.path) or file.path, "path": file.path,
+                "index": number,
+                "name": os.path.basename(file.path) or file.path,
+                "path": file.path,
                 "num_records": file.num_records,
             }
             for number, file in table.files
         ],
         "cells": [
             {
-                "file": cell.file, "epoch": cell.epoch, "passes": cell.passes, "num_records": cell.num_records,
-                "num_repeated": cell.num_repeated, "num_unread": cell.num_unread, "status": cell.status,
+                "file": cell.file,
+                "epoch": cell.epoch,
+                "passes": cell.passes,
+                "num_records": cell.num_records,
+                "num_repeated": cell.num_repeated,
+                "num_unread": cell.num_unread,
+                "status": cell.status,
                 "parts": [list(part) for part in cell.parts],
             }
             for cell in table.cells
         ],
-        "has_files": table.has_files, "num_files": table.num_files, "num_epochs": table.num_epochs, "is_worst_first": table.is_worst_first,
-    }  # fmt: skip
+        "has_files": table.has_files,
+        "num_files": table.num_files,
+        "num_epochs": table.num_epochs,
+        "is_worst_first": table.is_worst_first,
+    }
 
 
 def checkpoints_to_jsonable(run: Run) -> Json:
@@ -178,35 +251,67 @@ def row_to_jsonable(item: CheckpointRow) -> Json:
     saved = item.saved
     return {
         **history_row_to_jsonable(item.row),
-        "id": item.id, "name": item.name, "source": item.source, "step": item.step,
-        "attempt": None if saved is None else saved.attempt, "attempt_number": item.attempt_number,
-        "saved_s": item.saved_s, "why": item.row.why, "fix": item.row.fix, "command": item.row.command,
-        "recorded": None if saved is None else {
-            "verdict": saved.verdict, "decoded": None if saved.decoded is None else dict(saved.decoded),
-            "problem": saved.problem, "disagreement": saved.disagreement,
+        "id": item.id,
+        "name": item.name,
+        "source": item.source,
+        "step": item.step,
+        "attempt": None if saved is None else saved.attempt,
+        "attempt_number": item.attempt_number,
+        "saved_s": item.saved_s,
+        "why": item.row.why,
+        "fix": item.row.fix,
+        "command": item.row.command,
+        "recorded": None
+        if saved is None
+        else {
+            "verdict": saved.verdict,
+            "decoded": None if saved.decoded is None else dict(saved.decoded),
+            "problem": saved.problem,
+            "disagreement": saved.disagreement,
         },
-        "counted": None if item.counted is None else {
-            "examples": item.counted.examples, "epoch": item.counted.epoch, "examples_into_epoch": item.counted.into,
+        "counted": None
+        if item.counted is None
+        else {
+            "examples": item.counted.examples,
+            "epoch": item.counted.epoch,
+            "examples_into_epoch": item.counted.into,
         },
-    }  # fmt: skip
+    }
 
 
 def moment_to_jsonable(run: str, moment: Moment, stages: Sequence[StageInfo]) -> Json:
     """The route ``state``."""
     attempt, checkpoint = moment.attempt.attempt, moment.checkpoint
     return {
-        **envelope("state"), "run": run, "attempt": attempt.id, "number": moment.number, "step": moment.step,
-        "wall_time_s": moment.wall_time_s, "is_effective": moment.is_effective,
+        **envelope("state"),
+        "run": run,
+        "attempt": attempt.id,
+        "number": moment.number,
+        "step": moment.step,
+        "wall_time_s": moment.wall_time_s,
+        "is_effective": moment.is_effective,
         "position": {
-            "batches": moment.batches, "examples": moment.examples, "epoch": moment.epoch,
-            "examples_into_epoch": moment.examples_into_epoch, "batch_size": attempt.batch_size,
-            "epoch_size": attempt.epoch_size, "file": moment.file, "record": moment.record,
+            "batches": moment.batches,
+            "examples": moment.examples,
+            "epoch": moment.epoch,
+            "examples_into_epoch": moment.examples_into_epoch,
+            "batch_size": attempt.batch_size,
+            "epoch_size": attempt.epoch_size,
+            "file": moment.file,
+            "record": moment.record,
         },
-        "reason": moment.reason, "order": attempt.order, "held_elements": attempt.held,
-        "decoded": None if moment.decoded is None else dict(moment.decoded), "disagreement": moment.disagreement,
-        "checkpoint": None if checkpoint is None else {
-            "id": checkpoint.id, "name": checkpoint.name, "step": checkpoint.step,
+        "reason": moment.reason,
+        "order": attempt.order,
+        "held_elements": attempt.held,
+        "decoded": None if moment.decoded is None else dict(moment.decoded),
+        "disagreement": moment.disagreement,
+        "checkpoint": None
+        if checkpoint is None
+        else {
+            "id": checkpoint.id,
+            "name": checkpoint.name,
+            "step": checkpoint.step,
             "steps_before": moment.step - (checkpoint.step or 0),
         },
         "stages": [stage_to_jsonable(stage) for stage in stages],
-    }  # fmt: skip
+    }

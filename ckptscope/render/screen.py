@@ -15,16 +15,23 @@ from rich.text import Text
 from ckptscope.render import words
 
 WIDTH = 80
-VERDICT_STYLE = {"exact": "bold green", "approximate": "bold dark_orange3", "impossible": "bold red"}
+VERDICT_STYLE = {
+    "exact": "bold green",
+    "approximate": "bold dark_orange3",
+    "impossible": "bold red",
+}
 
 
 def console_for(file: IO[str], color: str = "auto", widest: int = WIDTH) -> Console:
-    """A console of at most ``widest`` columns, 80 where it is no terminal; coloured only on terminals.
+    """A console of at most ``widest`` columns, 80 where it is no terminal; coloured only on
+    terminals.
 
     NO_COLOR is honoured.
     """
     forced = {"always": True, "never": False}.get(color)
-    plain = forced is False or (forced is None and (bool(os.environ.get("NO_COLOR")) or not file.isatty()))
+    plain = forced is False or (
+        forced is None and (bool(os.environ.get("NO_COLOR")) or not file.isatty())
+    )
     width = WIDTH
     if file.isatty():
         try:
@@ -81,4 +88,6 @@ def left_out(console: Console, count: int, what: str) -> None:
 
 def shorten(text: str, width: int) -> str:
     """Cut in the middle, where names differ least."""
-    return text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-(width - width // 2) :]}"
+    return (
+        text if len(text) <= width else f"{text[: width // 2 - 1]}…{text[-(width - width // 2) :]}"
+    )

@@ -14,33 +14,17 @@ if TYPE_CHECKING:
     from ckptscope.inspection import Inspection
     from ckptscope.run_history import RunHistory
 
-_VARIABLE_COLUMNS = (
-    "key",
-    "object_path",
-    "full_name",
-    "role",
-    "dtype",
-    "shape",
-    "nbytes",
-    "slot_of",
-    "slot_name",
-    "shard",
-    "crc32c",
+_VARIABLE_COLUMNS = tuple(
+    """
+    key object_path full_name role dtype shape nbytes slot_of slot_name shard crc32c
+    """.split()
 )
 _STATS_COLUMNS = ("min", "max", "mean", "std", "num_zeros", "num_nan", "num_inf")
-_HISTORY_COLUMNS = (
-    "path",
-    "step",
-    "epoch",
-    "batches_consumed",
-    "examples_consumed",
-    "examples_into_epoch",
-    "class",
-    "verdict",
-    "headline",
-    "batches_delta",
-    "alarms",
-    "error",
+_HISTORY_COLUMNS = tuple(
+    """
+    path step epoch batches_consumed examples_consumed examples_into_epoch class verdict
+    headline batches_delta alarms error
+    """.split()
 )
 
 
@@ -64,7 +48,10 @@ def history_csv(history: RunHistory) -> str:
         found = history_row_to_jsonable(row)
         flat = {
             **(found["position"] or {}),
-            **{key: found.get(key) for key in ("path", "verdict", "headline", "batches_delta", "error")},
+            **{
+                key: found.get(key)
+                for key in ("path", "verdict", "headline", "batches_delta", "error")
+            },
             "alarms": " ".join(alarm.code for alarm in row.alarms),
         }
         rows.append([flat.get(column) for column in _HISTORY_COLUMNS])
@@ -85,7 +72,10 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> lis
     lines = [f"| {' | '.join(columns)} |", f"|{'|'.join(' --- ' for _ in columns)}|"]
     for row in rows:
         cells = (
-            "" if value is None else words.printable(str(value)).replace("|", "\\|").replace("\n", " ") for value in row
+            ""
+            if value is None
+            else words.printable(str(value)).replace("|", "\\|").replace("\n", " ")
+            for value in row
         )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -97,23 +87,48 @@ def inspection_markdown(inspection: Inspection, limit: int = 20) -> str:
     lines = [f"### {resume.verdict.upper()}: `{checkpoint.path}`", "", resume.headline, ""]
     lines += [f"- {line}" for line in words.place(resume.position)]
     lines += [
-        f"- not known: {', '.join(fields)}: {reason}" for reason, fields in words.unknown(resume.position).items()
+        f"- not known: {', '.join(fields)}: {reason}"
+        for reason, fields in words.unknown(resume.position).items()
     ]
-    lines += ["", *markdown_table(
-        ("finding", "component", "status", "what", "fix"),
-        ((f.code, f.component, f.status, f.message, f.remedy) for f in resume.findings),
-    ), ""]  # fmt: skip
+    lines += [
+        "",
+        *markdown_table(
+            ("finding", "component", "status", "what", "fix"),
+            ((f.code, f.component, f.status, f.message, f.remedy) for f in resume.findings),
+        ),
+        "",
+    ]
     if resume.conditions:
-        lines += ["Conditions:", "", *(f"- {item.text} ({item.code})" for item in resume.conditions), ""]
-    lines += [*markdown_table(
-        ("role", "variables", "elements", "bytes"),
-        ((g.role, f"{g.num_variables:,}", f"{g.num_elements:,}", words.size(g.nbytes)) for g in inspection.groups),
-    ), ""]  # fmt: skip
+        lines += [
+            "Conditions:",
+            "",
+            *(f"- {item.text} ({item.code})" for item in resume.conditions),
+            "",
+        ]
+    lines += [
+        *markdown_table(
+            ("role", "variables", "elements", "bytes"),
+            (
+                (g.role, f"{g.num_variables:,}", f"{g.num_elements:,}", words.size(g.nbytes))
+                for g in inspection.groups
+            ),
+        ),
+        "",
+    ]
     largest = sorted(inspection.variables, key=lambda variable: -variable.entry.nbytes)
     lines += markdown_table(
         ("variable", "dtype", "shape", "bytes", "role"),
-        ((f"`{v.key}`", v.entry.dtype.name, words.shape(v.entry.shape), words.size(v.entry.nbytes), v.role) for v in largest[:limit]),
-    )  # fmt: skip
+        (
+            (
+                f"`{v.key}`",
+                v.entry.dtype.name,
+                words.shape(v.entry.shape),
+                words.size(v.entry.nbytes),
+                v.role,
+            )
+            for v in largest[:limit]
+        ),
+    )
     if len(largest) > limit:
         lines += ["", f"and {len(largest) - limit:,} more variables"]
     return "\n".join(lines) + "\n"
@@ -127,10 +142,21 @@ def history_markdown(history: RunHistory) -> str:
         numbers = (
             (None,) * 4
             if position is None
-            else (position.step, position.batches_consumed, position.examples_consumed, position.epoch)
+            else (
+                position.step,
+                position.batches_consumed,
+                position.examples_consumed,
+                position.epoch,
+            )
         )
         judged = row.verdict or f"unreadable: {row.error}"
-        rows.append((f"`{row.path}`", *numbers, judged, " ".join(alarm.code for alarm in row.alarms)))
+        rows.append(
+            (f"`{row.path}`", *numbers, judged, " ".join(alarm.code for alarm in row.alarms))
+        )
     columns = ("checkpoint", "step", "batches", "examples", "epoch", "verdict", "alarms")
-    alarms = [f"- **{alarm.code}** at `{row.path}`: {alarm.text}" for row in history.rows for alarm in row.alarms]
+    alarms = [
+        f"- **{alarm.code}** at `{row.path}`: {alarm.text}"
+        for row in history.rows
+        for alarm in row.alarms
+    ]
     return "\n".join([*markdown_table(columns, rows), *([""] if alarms else []), *alarms]) + "\n"

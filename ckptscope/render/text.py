@@ -1,4 +1,6 @@
-"""The human output: verdict and position first, then why, then what is in the checkpoint. At most 80 columns."""
+"""The human output: verdict and position first, then why, then what is in the checkpoint. At
+most 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,26 @@ if TYPE_CHECKING:
     from ckptscope.inspection import Inspection, IteratorInfo, StageInfo
 
 _STATUS_STYLE = {
-    "saved": "green", "not_needed": "green", "missing": "red", "partial": "red", "damaged": "red",
-    "inconsistent": "dark_orange3", "unknown": "dark_orange3",
-}  # fmt: skip
+    "saved": "green",
+    "not_needed": "green",
+    "missing": "red",
+    "partial": "red",
+    "damaged": "red",
+    "inconsistent": "dark_orange3",
+    "unknown": "dark_orange3",
+}
 _COMPONENTS: tuple[Component, ...] = (
-    "files", "weights", "optimizer", "step", "lr_schedule", "iterator", "rng", "loss_scale", "ema", "metrics",
-)  # fmt: skip
+    "files",
+    "weights",
+    "optimizer",
+    "step",
+    "lr_schedule",
+    "iterator",
+    "rng",
+    "loss_scale",
+    "ema",
+    "metrics",
+)
 _MAX_LARGEST = 8
 _MAX_TABLE_ROWS = 12
 _MAX_CONDITIONS = 6
@@ -54,11 +70,19 @@ def _print_all(inspection: Inspection, console: Console, verbosity: int) -> None
 def _print_verdict(inspection: Inspection, console: Console) -> None:
     resume, checkpoint = inspection.resume, inspection.checkpoint
     console.print(
-        Text.assemble((resume.verdict.upper(), VERDICT_STYLE[resume.verdict]), "  ", words.printable(resume.headline))
+        Text.assemble(
+            (resume.verdict.upper(), VERDICT_STYLE[resume.verdict]),
+            "  ",
+            words.printable(resume.headline),
+        )
     )
     console.print()
     step = f"step {checkpoint.step:,}" if checkpoint.step is not None else "step not stored"
-    facts = [step, words.plural(checkpoint.num_variables, "variable"), words.size(checkpoint.nbytes)]
+    facts = [
+        step,
+        words.plural(checkpoint.num_variables, "variable"),
+        words.size(checkpoint.nbytes),
+    ]
     if checkpoint.num_shards > 1:
         facts.append(f"{checkpoint.num_shards} shards")
     if checkpoint.producer:
@@ -75,9 +99,13 @@ def _print_position(inspection: Inspection, console: Console) -> None:
     for source in position.sources:
         if source.file is not None:
             where = (
-                f"record {source.record_index}" if source.record_index is not None else f"byte {source.byte_offset:,}"
+                f"record {source.record_index}"
+                if source.record_index is not None
+                else f"byte {source.byte_offset:,}"
             )
-            item(console, f"{source.op} {source.file}: next read at {where}, reading ahead included")
+            item(
+                console, f"{source.op} {source.file}: next read at {where}, reading ahead included"
+            )
     for reason, fields in words.unknown(position).items():
         item(console, f"not known: {', '.join(fields)}: {reason}")
 
@@ -91,14 +119,21 @@ def _print_findings(inspection: Inspection, console: Console, verbosity: int) ->
             continue
         style = _STATUS_STYLE[finding.status]
         label = finding.status.replace("_", " ")
-        item(console, Text.assemble((f"{finding.code} {finding.component} {label}", style), f": {finding.message}"))
+        item(
+            console,
+            Text.assemble(
+                (f"{finding.code} {finding.component} {label}", style), f": {finding.message}"
+            ),
+        )
         if finding.remedy:
             item(console, Text(f"fix: {finding.remedy}", style="italic"), 4)
     if good:
         saved = {finding.component: finding.status == "saved" for finding in good}
         saved |= {finding.component: True for finding in good if finding.status == "saved"}
         kept = [
-            f"{name.replace('_', ' ')}{'' if saved[name] else ' (not needed)'}" for name in _COMPONENTS if name in saved
+            f"{name.replace('_', ' ')}{'' if saved[name] else ' (not needed)'}"
+            for name in _COMPONENTS
+            if name in saved
         ]
         item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
 
@@ -120,8 +155,16 @@ def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Con
     if iterator.error is not None:
         item(console, f"not decoded: {iterator.error}")
         return
-    state = "exhausted" if iterator.exhausted else "not started" if iterator.started is False else "decoded"
-    where = f"{100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes):.0f} % of the checkpoint"
+    state = (
+        "exhausted"
+        if iterator.exhausted
+        else "not started"
+        if iterator.started is False
+        else "decoded"
+    )
+    where = (
+        f"{100 * iterator.nbytes / max(1, inspection.checkpoint.nbytes):.0f} % of the checkpoint"
+    )
     if iterator.source_file != inspection.checkpoint.path:
         where = f"in {os.path.basename(iterator.source_file)}"
     item(console, f"{state}, {words.size(iterator.nbytes)}, {where}; read from top to bottom:")
@@ -134,17 +177,28 @@ def _print_iterator(inspection: Inspection, iterator: IteratorInfo, console: Con
         for depth, shown in _stage_rows(stage, 0):
             held = f"{shown.held_elements:,}" if shown.held_elements is not None else ""
             nbytes = words.size(shown.nbytes) if shown.nbytes else ""
-            row(table, "  " * depth + shown.title + ("" if shown.known else " (unknown)"), _counts(shown), held, nbytes)
+            row(
+                table,
+                "  " * depth + shown.title + ("" if shown.known else " (unknown)"),
+                _counts(shown),
+                held,
+                nbytes,
+            )
             for element in shown.elements or ():
                 row(table, "", " | ".join(element), "", "")
     console.print(Padding(table, (0, 0, 0, 2)))
-    if iterator.position is not inspection.resume.position and inspection.resume.position.examples_consumed is None:
+    if (
+        iterator.position is not inspection.resume.position
+        and inspection.resume.position.examples_consumed is None
+    ):
         for line in words.place(iterator.position):
             item(console, f"on its own: {line}")
 
 
 def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]:
-    """Sources first, as the user wrote the pipeline; inputs of a stage with several are indented."""
+    """Sources first, as the user wrote the pipeline; inputs of a stage with several are
+    indented.
+    """
     inner = depth + (len(stage.inputs) > 1)
     for child in stage.inputs:
         yield from _stage_rows(child, inner)
@@ -152,11 +206,19 @@ def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]
 
 
 _SHOWN_FIELDS = (
-    ("index", "at {}"), ("next", "next value {}"), ("i", "at {}"), ("offset", "byte {}"), ("current_pos", "byte {}"),
-    ("slices_start_0", "{} handed on"), ("element_index", "{} opened"),
-    ("filtered_elements", "{} passed"), ("num_random_samples", "{} draws"), ("current_index", "row {}"),
-    ("element_id_counter", "{} opened"), ("start_index", "at {}"),
-)  # fmt: skip
+    ("index", "at {}"),
+    ("next", "next value {}"),
+    ("i", "at {}"),
+    ("offset", "byte {}"),
+    ("current_pos", "byte {}"),
+    ("slices_start_0", "{} handed on"),
+    ("element_index", "{} opened"),
+    ("filtered_elements", "{} passed"),
+    ("num_random_samples", "{} draws"),
+    ("current_index", "row {}"),
+    ("element_id_counter", "{} opened"),
+    ("start_index", "at {}"),
+)
 
 
 def _counts(stage: StageInfo) -> str:
@@ -171,7 +233,11 @@ def _counts(stage: StageInfo) -> str:
 
 
 def _print_groups(inspection: Inspection, console: Console) -> None:
-    heading(console, f"Contents: {inspection.parameters[0]:,} parameters ({words.size(inspection.parameters[1])})")
+    heading(
+        console,
+        f"Contents: {inspection.parameters[0]:,} parameters "
+        f"({words.size(inspection.parameters[1])})",
+    )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("role")
     for name in ("variables", "elements", "bytes"):
@@ -187,12 +253,18 @@ def _print_groups(inspection: Inspection, console: Console) -> None:
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def optimizer_rows(inspection: Inspection) -> tuple[list[str], list[tuple[str, dict[str, Variable]]]]:
+def optimizer_rows(
+    inspection: Inspection,
+) -> tuple[list[str], list[tuple[str, dict[str, Variable]]]]:
     """(slot names, (variable, its slots) rows) of the optimizer table."""
     names: dict[str, None] = {}
     rows: dict[str, dict[str, Variable]] = {}
     for variable in inspection.variables:
-        if variable.role == "optimizer_slot" and variable.slot_of is not None and variable.slot_name is not None:
+        if (
+            variable.role == "optimizer_slot"
+            and variable.slot_of is not None
+            and variable.slot_name is not None
+        ):
             names[variable.slot_name] = None
             rows.setdefault(variable.slot_of, {})[variable.slot_name] = variable
     for variable in inspection.variables:
@@ -215,7 +287,9 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
     shown = ordered if verbosity > 0 else ordered[:_MAX_TABLE_ROWS]
     display = _display_names(inspection, {key for key, _ in shown})
     for key, slots in shown:
-        cells = [words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]]
+        cells = [
+            words.shape(slots[name].entry.shape) if name in slots else "-" for name in names[:4]
+        ]
         row(table, shorten(display[key], 50), *cells)
     console.print(Padding(table, (0, 0, 0, 2)))
     left_out(console, len(rows) - len(shown), "variables")
@@ -225,7 +299,9 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
 def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
     """The variables' own names, where they are stored; else their keys without suffix."""
     names = {key: key.partition("/.ATTRIBUTES/")[0] for key in keys}
-    found = (variable for variable in inspection.variables if variable.key in keys and variable.full_name)
+    found = (
+        variable for variable in inspection.variables if variable.key in keys and variable.full_name
+    )
     return names | {variable.key: variable.full_name or "" for variable in found}
 
 
@@ -234,7 +310,9 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
     shown = variables if verbosity > 0 else variables[:_MAX_LARGEST]
     heading(console, "Variables" if verbosity > 0 else "Largest variables")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=40 if not inspection.stats else 26)
+    table.add_column(
+        "key", overflow="ellipsis", no_wrap=True, max_width=40 if not inspection.stats else 26
+    )
     table.add_column("dtype", no_wrap=True)
     table.add_column("shape", no_wrap=True, overflow="ellipsis", max_width=12)
     table.add_column("bytes", justify="right", no_wrap=True)
@@ -245,13 +323,20 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
         table.add_column("role", no_wrap=True, max_width=10, overflow="ellipsis")
     for variable in shown:
         entry = variable.entry
-        name = shorten(variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""), 40 if not inspection.stats else 26)
+        name = shorten(
+            variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""),
+            40 if not inspection.stats else 26,
+        )
         cells = [name, entry.dtype.name, words.shape(entry.shape), words.size(entry.nbytes)]
         stats = inspection.stats.get(variable.key)
         if inspection.stats:
             low, high = (stats or {}).get("min"), (stats or {}).get("max")
             cells.append(f"{low:.3g} .. {high:.3g}" if low is not None and high is not None else "")
-            cells.append(f"{(stats or {}).get('num_nan', 0)}/{(stats or {}).get('num_inf', 0)}" if stats else "")
+            cells.append(
+                f"{(stats or {}).get('num_nan', 0)}/{(stats or {}).get('num_inf', 0)}"
+                if stats
+                else ""
+            )
         else:
             cells.append(variable.role.replace("optimizer_", "").replace("_", " "))
         row(table, *cells)

@@ -32,7 +32,9 @@ def parse_slice(text: str) -> tuple[Any, ...]:
         elif match["index"] is not None:
             parts.append(int(match["index"]))
         else:
-            bounds = [int(match[name]) if match[name] else None for name in ("start", "stop", "step")]
+            bounds = [
+                int(match[name]) if match[name] else None for name in ("start", "stop", "step")
+            ]
             if bounds[2] == 0:
                 raise UsageError(f"--slice {text!r} has a step of 0")
             parts.append(slice(*bounds))
@@ -52,11 +54,15 @@ def take(values: numpy.ndarray[Any, Any], text: str | None) -> numpy.ndarray[Any
     try:
         return numpy.asarray(values[parse_slice(text)])
     except (IndexError, ValueError) as error:
-        raise UsageError(f"--slice {text!r} does not fit shape {tuple(values.shape)}: {error}") from None
+        raise UsageError(
+            f"--slice {text!r} does not fit shape {tuple(values.shape)}: {error}"
+        ) from None
 
 
 def values_to_jsonable(key: str, dtype: str, values: numpy.ndarray[Any, Any]) -> dict[str, Any]:
-    """Key, dtype, shape and nested lists; bytes as text with escapes, complex numbers as [re, im]."""
+    """Key, dtype, shape and nested lists; bytes as text with escapes, complex numbers as [re,
+    im].
+    """
 
     def plain(value: Any) -> Any:
         if isinstance(value, list):
@@ -72,7 +78,12 @@ def values_to_jsonable(key: str, dtype: str, values: numpy.ndarray[Any, Any]) ->
         if values.dtype.kind == "V" or values.dtype.name.startswith(("bfloat", "float8"))
         else values
     )
-    return {"key": key, "dtype": dtype, "shape": list(values.shape), "values": plain(small.tolist())}
+    return {
+        "key": key,
+        "dtype": dtype,
+        "shape": list(values.shape),
+        "values": plain(small.tolist()),
+    }
 
 
 def values_text(values: numpy.ndarray[Any, Any]) -> str:

@@ -20,7 +20,14 @@ def damage_to_jsonable(checkpoint: Checkpoint, damage: Sequence[Damage]) -> dict
         "path": checkpoint.prefix,
         "intact": not any(item.fatal for item in damage),
         "damage": [
-            {"kind": d.kind, "file": d.file, "key": d.key, "offset": d.offset, "problem": d.problem, "fatal": d.fatal}
+            {
+                "kind": d.kind,
+                "file": d.file,
+                "key": d.key,
+                "offset": d.offset,
+                "problem": d.problem,
+                "fatal": d.fatal,
+            }
             for d in damage
         ],
     }
@@ -33,9 +40,17 @@ def damage_text(checkpoint: Checkpoint, damage: Sequence[Damage]) -> str:
         where = os.path.basename(item.file)
         at = f" at byte {item.offset:,}" if item.offset is not None else ""
         entry = checkpoint.entries.get(item.key) if item.key is not None else None
-        what = f" {item.key} ({entry.dtype.name} {words.shape(entry.shape)})" if entry is not None else ""
+        what = (
+            f" {item.key} ({entry.dtype.name} {words.shape(entry.shape)})"
+            if entry is not None
+            else ""
+        )
         lines.append(f"{'damaged' if item.fatal else 'note'}: {where}{at}:{what} {item.problem}")
     fatal = sum(item.fatal for item in damage)
-    counted = f"{words.plural(len(checkpoint.entries), 'variable')}, {words.size(checkpoint.nbytes)}"
-    lines.append(f"{checkpoint.prefix}: {f'{fatal} damaged places' if fatal else 'intact'} ({counted})")
+    counted = (
+        f"{words.plural(len(checkpoint.entries), 'variable')}, {words.size(checkpoint.nbytes)}"
+    )
+    lines.append(
+        f"{checkpoint.prefix}: {f'{fatal} damaged places' if fatal else 'intact'} ({counted})"
+    )
     return "\n".join(lines)

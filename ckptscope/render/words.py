@@ -41,7 +41,10 @@ def place(position: Position) -> list[str]:
         text = f"{plural(position.examples_consumed, 'example')} consumed"
         if position.batches_consumed is not None and position.batch_size is not None:
             text += f", in {plural(position.batches_consumed, 'batch')} of {position.batch_size}"
-        elif position.batches_consumed is not None and position.batches_consumed != position.examples_consumed:
+        elif (
+            position.batches_consumed is not None
+            and position.batches_consumed != position.examples_consumed
+        ):
             text += f", in {plural(position.batches_consumed, 'batch')}"
         lines.append(text)
     elif position.batches_consumed is not None:
@@ -53,7 +56,10 @@ def place(position: Position) -> list[str]:
             text += f" of {position.epoch_size:,}" if position.epoch_size else ""
         lines.append(text)
     elif position.examples_into_epoch is not None:
-        lines.append(f"{plural(position.examples_into_epoch, 'example')} into an epoch whose number is not stored")
+        lines.append(
+            f"{plural(position.examples_into_epoch, 'example')} into an epoch whose number is "
+            "not stored"
+        )
     if position.next_record is not None:
         where = f"record {position.next_record.record_index}"
         lines.append(f"next: {where} of {position.next_record.file or 'the data in memory'}")

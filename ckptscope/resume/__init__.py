@@ -1,1 +1,3 @@
-"""Whether a run resumes exactly from a checkpoint: facts, computed once, and the rules that judge them."""
+"""Whether a run resumes exactly from a checkpoint: facts, computed once, and the rules that
+judge them.
+"""

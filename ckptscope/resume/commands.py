@@ -13,7 +13,8 @@ _COMMANDS: Mapping[Framework, str] = {
     "checkpoint": "checkpoint.restore({prefix})",
     "keras": "checkpoint.restore({prefix})  # weights alone: model.load_weights({prefix})",
     "keras_backup": "model.fit(..., callbacks=[keras.callbacks.BackupAndRestore({directory})])",
-    "estimator": "estimator.train(input_fn)  # model_dir={directory}, whose state file must name this checkpoint as the latest",
+    "estimator": "estimator.train(input_fn)  # model_dir={directory}, whose state file must name this "
+    "checkpoint as the latest",
     "saver": "saver.restore(session, {prefix})",
     "saved_model": "tf.saved_model.load({directory})  # weights alone",
 }
@@ -25,7 +26,9 @@ def resume_command(framework: Framework, prefix: str) -> str:
     if framework in ("saved_model", "keras_backup"):
         # The one holds its bundle in variables/, the other in chief/ or in itself.
         inner = ("variables",) if framework == "saved_model" else ("chief",)
-        directory = os.path.dirname(directory) or "." if os.path.basename(directory) in inner else directory
+        directory = (
+            os.path.dirname(directory) or "." if os.path.basename(directory) in inner else directory
+        )
     return _COMMANDS[framework].format(prefix=_quoted(prefix), directory=_quoted(directory))
 
 

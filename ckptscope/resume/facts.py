@@ -29,17 +29,21 @@ CHECKSUM_LIMIT_NBYTES = 1 << 30
 # Up to so many bytes every buffered element is decoded, too, although no number needs it.
 DECODED_NBYTES = 1 << 23
 # Names of a step counter at the root of a program, most telling first. docs/findings.md lists them.
-STEP_NAMES = (
-    "global_step", "step", "train_step", "training_step", "current_step", "steps", "num_steps", "step_counter",
-    "global_steps", "iteration", "iterations", "iter", "train_counter", "_train_counter", "update_step", "num_updates",
-)  # fmt: skip
+STEP_NAMES = tuple(
+    """
+    global_step step train_step training_step current_step steps num_steps step_counter
+    global_steps iteration iterations iter train_counter _train_counter update_step num_updates
+    """.split()
+)
 # Names of a saved place in the data: the program skips by it itself.
-INDEX_NAMES = (
-    "start_index", "data_index", "data_position", "dataset_index", "dataset_position", "consumed_samples",
-    "consumed_train_samples", "consumed_examples", "examples_seen", "samples_seen", "num_examples_seen", "seen_examples",
-    "next_index", "next_example", "batches_seen", "consumed_batches", "start_batch", "data_offset", "data_step",
-    "record_index", "example_index", "sample_index", "start_example", "start_record",
-)  # fmt: skip
+INDEX_NAMES = tuple(
+    """
+    start_index data_index data_position dataset_index dataset_position consumed_samples
+    consumed_train_samples consumed_examples examples_seen samples_seen num_examples_seen
+    seen_examples next_index next_example batches_seen consumed_batches start_batch data_offset
+    data_step record_index example_index sample_index start_example start_record
+    """.split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ class Facts:
 
     @property
     def counted_otherwise(self) -> int | None:
-        """Batches that the recorder had counted, where they are not those of the step: the run lost its place before.
+        """Batches that the recorder had counted, where they are not those of the step: the run lost
+        its place before.
 
         Which examples it has seen then does not follow from the step.
         """
@@ -120,7 +125,11 @@ class Facts:
             return None
         # Where each epoch has an iterator of its own, the count begins anew with it.
         per_pass = -(-epoch_size // size) if size and epoch_size else None
-        return None if per_pass is not None and counted <= per_pass and (step - counted) % per_pass == 0 else counted
+        return (
+            None
+            if per_pass is not None and counted <= per_pass and (step - counted) % per_pass == 0
+            else counted
+        )
 
     @property
     def pipeline(self) -> GraphPipeline | None:
@@ -137,14 +146,21 @@ class Facts:
     @property
     def candidates(self) -> tuple[IteratorFact, ...]:
         """Iterators that may feed the training: all but exhausted ones beside others."""
-        open_ones = tuple(it for it in self.iterators if it.reading is None or not it.reading.exhausted)
+        open_ones = tuple(
+            it for it in self.iterators if it.reading is None or not it.reading.exhausted
+        )
         return open_ones or self.iterators
 
 
 def gather(
-    location: Location, checkpoint: Checkpoint, hints: Hints, *, verify: bool = False,
-    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES, progress: Callable[[int], None] | None = None,
-) -> Facts:  # fmt: skip
+    location: Location,
+    checkpoint: Checkpoint,
+    hints: Hints,
+    *,
+    verify: bool = False,
+    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
+    progress: Callable[[int], None] | None = None,
+) -> Facts:
     """Compute all facts of an open checkpoint. Reads files, runs nothing, changes nothing.
 
     Args:
@@ -157,7 +173,9 @@ def gather(
     data_nbytes = sum(entry.nbytes for entry in checkpoint.entries.values())
     checksums = verify or data_nbytes <= checksum_limit_nbytes
     damage = list(checkpoint.reader.check(checkpoint.entries, checksums, progress))
-    if checkpoint.graph_problem is not None and not any(item.key == checkpoint.graph_problem.key for item in damage):
+    if checkpoint.graph_problem is not None and not any(
+        item.key == checkpoint.graph_problem.key for item in damage
+    ):
         damage.append(checkpoint.graph_problem)
     counters = _counters(checkpoint, inventory, damage)
     step = _step(checkpoint, inventory, meta, counters)
@@ -174,18 +192,43 @@ def gather(
             iterators.extend(_partner_iterators(partner, filled, files, step, damage))
     training = _training(iterators)
     facts = Facts(
-        location=location, checkpoint=checkpoint, inventory=inventory, damage=tuple(damage), checksums_read=checksums,
-        meta=meta, meta_problem=meta_problem, run_record=record, record_problem=record_problem, framework=_framework(location, checkpoint, meta, partners, counters),
-        step=step, counters=counters, iterators=tuple(iterators), training=training, partners=partners, unfinished_input=unfinished_input(location),
+        location=location,
+        checkpoint=checkpoint,
+        inventory=inventory,
+        damage=tuple(damage),
+        checksums_read=checksums,
+        meta=meta,
+        meta_problem=meta_problem,
+        run_record=record,
+        record_problem=record_problem,
+        framework=_framework(location, checkpoint, meta, partners, counters),
+        step=step,
+        counters=counters,
+        iterators=tuple(iterators),
+        training=training,
+        partners=partners,
+        unfinished_input=unfinished_input(location),
         data_index=_data_index(checkpoint, inventory, counters),
-        plain_layers=tuple(layers_without_variables(checkpoint.graph)) if checkpoint.graph is not None else (),
-        hints=filled, user_hints=hints, position=Position(),
-    )  # fmt: skip
-    return replace(facts, position=resume_position(
-        step=step.value, training=None if training is None else (training.reading, training.agreement),
-        iterators=len(facts.iterators), candidates=len(facts.candidates), damaged=facts.is_damaged,
-        data_index=facts.data_index, starts_at_zero=step.value == 0 and step.source == "own", hints=filled,
-    ))  # fmt: skip
+        plain_layers=tuple(layers_without_variables(checkpoint.graph))
+        if checkpoint.graph is not None
+        else (),
+        hints=filled,
+        user_hints=hints,
+        position=Position(),
+    )
+    return replace(
+        facts,
+        position=resume_position(
+            step=step.value,
+            training=None if training is None else (training.reading, training.agreement),
+            iterators=len(facts.iterators),
+            candidates=len(facts.candidates),
+            damaged=facts.is_damaged,
+            data_index=facts.data_index,
+            starts_at_zero=step.value == 0 and step.source == "own",
+            hints=filled,
+        ),
+    )
 
 
 def _with_record(hints: Hints, record: RunRecord | None) -> Hints:
@@ -205,7 +248,12 @@ def _with_graph(hints: Hints, pipeline: GraphPipeline | None) -> Hints:
     if pipeline is None:
         return hints
     epoch_size = pipeline.epoch_size
-    if pipeline.batch_size and epoch_size and pipeline.drops_remainder and epoch_size % pipeline.batch_size:
+    if (
+        pipeline.batch_size
+        and epoch_size
+        and pipeline.drops_remainder
+        and epoch_size % pipeline.batch_size
+    ):
         epoch_size = None  # where the repeat lies decides
     return replace(
         hints,
@@ -217,7 +265,9 @@ def _with_graph(hints: Hints, pipeline: GraphPipeline | None) -> Hints:
 
 
 def _counters(checkpoint: Checkpoint, inventory: Inventory, damage: list[Damage]) -> dict[str, int]:
-    """Integer scalars by the last part of their object path or name (the whole path where two share one)."""
+    """Integer scalars by the last part of their object path or name (the whole path where two
+    share one).
+    """
     broken = {item.key for item in damage if item.fatal}
     found: dict[str, int] = {}
     for variable in inventory.of_role("counter", "bookkeeping"):
@@ -232,9 +282,15 @@ def _counters(checkpoint: Checkpoint, inventory: Inventory, damage: list[Damage]
 
 
 def _step(
-    checkpoint: Checkpoint, inventory: Inventory, meta: MetaGraph | None, counters: Mapping[str, int]
+    checkpoint: Checkpoint,
+    inventory: Inventory,
+    meta: MetaGraph | None,
+    counters: Mapping[str, int],
 ) -> StepFact:
-    keys = {(variable.object_path or variable.key): variable.key for variable in inventory.of_role("counter")}
+    keys = {
+        (variable.object_path or variable.key): variable.key
+        for variable in inventory.of_role("counter")
+    }
     found: dict[str, int] = {}
     if meta is not None and meta.global_step in counters:
         return StepFact(
@@ -253,23 +309,37 @@ def _step(
     iterations = {
         optimizer.iterations: counters[path]
         for optimizer in inventory.optimizers
-        if optimizer.iterations is not None and (path := _path_of(inventory, optimizer.iterations)) in counters
+        if optimizer.iterations is not None
+        and (path := _path_of(inventory, optimizer.iterations)) in counters
     }
     values = set(iterations.values())
     # A loss-scaling wrapper counts as the optimizer inside it does, or not at all.
     wrapped = {optimizer.path for optimizer in inventory.optimizers if optimizer.wraps}
     if len(values) > 1 and wrapped:
-        values -= {counters.get(f"{path}/_iterations", -1) for path in wrapped} if len(values) > 1 else set()
+        values -= (
+            {counters.get(f"{path}/_iterations", -1) for path in wrapped}
+            if len(values) > 1
+            else set()
+        )
     if len(values) == 1:
         return StepFact(values.pop(), next(iter(iterations)), "optimizer", iterations)
     return StepFact(None, None, "optimizer" if iterations else None, iterations)
 
 
 def _path_of(inventory: Inventory, key: str) -> str:
-    return next((variable.object_path or variable.key for variable in inventory.variables if variable.key == key), key)
+    return next(
+        (
+            variable.object_path or variable.key
+            for variable in inventory.variables
+            if variable.key == key
+        ),
+        key,
+    )
 
 
-def _data_index(checkpoint: Checkpoint, inventory: Inventory, counters: Mapping[str, int]) -> tuple[str, int] | None:
+def _data_index(
+    checkpoint: Checkpoint, inventory: Inventory, counters: Mapping[str, int]
+) -> tuple[str, int] | None:
     del checkpoint, inventory
     for name in INDEX_NAMES:
         if name in counters:
@@ -289,7 +359,14 @@ def _read_iterator(
     """Decode one iterator state; what cannot be decoded becomes an entry with its error."""
     if entry.key in broken:
         return IteratorFact(
-            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stored bytes are damaged"
+            entry.key,
+            file,
+            entry.nbytes,
+            None,
+            None,
+            (),
+            Agreement("unknown"),
+            "its stored bytes are damaged",
         )
     try:
         records = split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key)
@@ -299,20 +376,37 @@ def _read_iterator(
         reading = read_position(tree, hints, files)
         proofs = tuple(prove(tree, hints))
     except CkptscopeError as error:
-        return IteratorFact(entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), str(error))
+        return IteratorFact(
+            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), str(error)
+        )
     except RecursionError:
         return IteratorFact(
-            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), "its stages are nested too deeply"
+            entry.key,
+            file,
+            entry.nbytes,
+            None,
+            None,
+            (),
+            Agreement("unknown"),
+            "its stages are nested too deeply",
         )
     return IteratorFact(
-        entry.key, file, entry.nbytes, tree, reading, proofs, compare(reading, tree, step.value, step.source, hints)
+        entry.key,
+        file,
+        entry.nbytes,
+        tree,
+        reading,
+        proofs,
+        compare(reading, tree, step.value, step.source, hints),
     )
 
 
 def _partner_iterators(
     partner: Partner, hints: Hints, files: DataFiles, step: StepFact, damage: list[Damage]
 ) -> list[IteratorFact]:
-    """Iterator states of an ``input.ckpt-N`` beside the model; its damage counts as the checkpoint's."""
+    """Iterator states of an ``input.ckpt-N`` beside the model; its damage counts as the
+    checkpoint's.
+    """
     location = Location(partner.prefix, "tensor_bundle", "", partner.step)
     try:
         with location.open() as checkpoint:
@@ -320,18 +414,27 @@ def _partner_iterators(
             damage.extend(found)
             broken = {item.key for item in found if item.fatal}
             variants = [entry for entry in checkpoint.entries.values() if entry.dtype is VARIANT]
-            return [_read_iterator(checkpoint, entry, partner.prefix, hints, files, step, broken) for entry in variants]
+            return [
+                _read_iterator(checkpoint, entry, partner.prefix, hints, files, step, broken)
+                for entry in variants
+            ]
     except CkptscopeError as error:
         damage.append(Damage("index", f"{partner.prefix}.index", None, None, str(error)))
         return []
 
 
 def _training(iterators: list[IteratorFact]) -> IteratorFact | None:
-    """The iterator that feeds the training: the only one, or the only unexhausted one in step with the counter."""
+    """The iterator that feeds the training: the only one, or the only unexhausted one in step
+    with the counter.
+    """
     if len(iterators) == 1:
         return iterators[0]
     open_ones = [it for it in iterators if it.reading is None or not it.reading.exhausted]
-    if len(open_ones) == 1 and open_ones[0].agreement.kind not in ("ahead", "behind", "contradicts"):
+    if len(open_ones) == 1 and open_ones[0].agreement.kind not in (
+        "ahead",
+        "behind",
+        "contradicts",
+    ):
         return open_ones[0]
     in_step = [it for it in open_ones if it.agreement.kind == "agrees"]
     return in_step[0] if len(in_step) == 1 else None

@@ -13,14 +13,27 @@ Verdict = Literal["exact", "approximate", "impossible"]
 VERDICTS: tuple[Verdict, ...] = ("impossible", "approximate", "exact")  # worst first
 Status = Literal["saved", "not_needed", "missing", "partial", "inconsistent", "damaged", "unknown"]
 Component = Literal[
-    "files", "weights", "optimizer", "step", "iterator", "rng", "lr_schedule", "loss_scale", "ema", "metrics"
+    "files",
+    "weights",
+    "optimizer",
+    "step",
+    "iterator",
+    "rng",
+    "lr_schedule",
+    "loss_scale",
+    "ema",
+    "metrics",
 ]
 Source = Literal["evidence", "standing"]
 
 
 def worst(verdicts: Iterable[Verdict | None]) -> Verdict:
     """The worst of the forced verdicts; ``exact`` where none is forced."""
-    return min((verdict for verdict in verdicts if verdict is not None), key=VERDICTS.index, default="exact")
+    return min(
+        (verdict for verdict in verdicts if verdict is not None),
+        key=VERDICTS.index,
+        default="exact",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,8 @@ class ConditionRule:
 
     Attributes:
         check: facts to sentences; none means that nothing raised it.
-        source: ``evidence`` where something in the files raised it, ``standing`` where it always holds.
+        source: ``evidence`` where something in the files raised it, ``standing`` where it always
+            holds.
     """
 
     code: str
@@ -123,7 +137,9 @@ _MOST_EPOCHS = 10_000
 
 
 def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRange, ...]:
-    """[start, stop) in examples over all epochs, cut at their boundaries; nothing where those are more than 10,000."""
+    """[start, stop) in examples over all epochs, cut at their boundaries; nothing where those
+    are more than 10,000.
+    """
     if stop <= start or (epoch_size and (stop - start) // epoch_size > _MOST_EPOCHS):
         return ()
     if not epoch_size:
@@ -137,14 +153,18 @@ def epoch_ranges(start: int, stop: int, epoch_size: int | None) -> tuple[EpochRa
     return tuple(pieces)
 
 
-def describe_ranges(ranges: tuple[EpochRange, ...], *, total: int | None = None, in_epochs: bool = True) -> str:
-    """``examples 0..223 of epoch 0`` (inclusive, as people say it); of the stream where epochs are not known.
+def describe_ranges(
+    ranges: tuple[EpochRange, ...], *, total: int | None = None, in_epochs: bool = True
+) -> str:
+    """``examples 0..223 of epoch 0`` (inclusive, as people say it); of the stream where epochs are
+    not known.
 
     Args:
         total: ranges that there are, where only the first ones are given.
     """
     shown = [
-        f"examples {item.start:,}..{item.stop - 1:,} of {f'epoch {item.epoch}' if in_epochs else 'the stream'}"
+        f"examples {item.start:,}..{item.stop - 1:,} of "
+        f"{f'epoch {item.epoch}' if in_epochs else 'the stream'}"
         for item in ranges[:3]
     ]
     rest = (len(ranges) if total is None else total) - 3

@@ -52,12 +52,22 @@ class ResumeReport:
 
 def evaluate(facts: Facts, *, extra_rules: Iterable[Rule] = ()) -> ResumeReport:
     """Judge the facts by all rules."""
-    findings = [_finding(rule, outcome, facts) for rule in (*RULES, *extra_rules) for outcome in rule.check(facts)]
+    findings = [
+        _finding(rule, outcome, facts)
+        for rule in (*RULES, *extra_rules)
+        for outcome in rule.check(facts)
+    ]
     findings.sort(key=lambda finding: (_severity(finding), _ORDER.index(finding.status)))
     verdict = worst(finding.verdict for finding in findings)
-    conditions = tuple(
-        Condition(rule.code, text, rule.source) for rule in CONDITION_RULES for text in rule.check(facts)
-    ) if verdict != "impossible" else ()  # fmt: skip
+    conditions = (
+        tuple(
+            Condition(rule.code, text, rule.source)
+            for rule in CONDITION_RULES
+            for text in rule.check(facts)
+        )
+        if verdict != "impossible"
+        else ()
+    )
     loss = _loss(facts)
     headline = _headline(verdict, findings, facts, loss)
     return ResumeReport(verdict, headline, facts.position, conditions, tuple(findings), loss)
@@ -93,11 +103,24 @@ def _loss(facts: Facts) -> Loss | None:
         if ahead and size and step is not None and facts.counted_otherwise is None:
             return Loss(skipped=epoch_ranges(step * size, (step + ahead) * size, epoch_size))
         return None
-    if step is None or size is None or facts.is_damaged or step == 0 or facts.counted_otherwise is not None:
+    if (
+        step is None
+        or size is None
+        or facts.is_damaged
+        or step == 0
+        or facts.counted_otherwise is not None
+    ):
         return None
-    older = [partner for partner in facts.partners if partner.is_complete and partner.step != facts.location.number]
+    older = [
+        partner
+        for partner in facts.partners
+        if partner.is_complete and partner.step != facts.location.number
+    ]
     if not facts.iterators and older and facts.location.number is not None:
-        nearest = min(older, key=lambda partner: (abs(partner.step - (facts.location.number or 0)), partner.step))
+        nearest = min(
+            older,
+            key=lambda partner: (abs(partner.step - (facts.location.number or 0)), partner.step),
+        )
         if nearest.step < step:
             return Loss(repeated=epoch_ranges(nearest.step * size, step * size, epoch_size))
         return Loss(skipped=epoch_ranges(step * size, nearest.step * size, epoch_size))
@@ -107,13 +130,23 @@ def _loss(facts: Facts) -> Loss | None:
 
 
 _LOST_NAMES = {
-    "weights": "some weights", "optimizer": "the optimizer's state", "iterator": "the place in the data", "step": "the step",
-    "lr_schedule": "the learning-rate schedule", "loss_scale": "the loss scale", "ema": "the averaged weights",
-    "rng": "the random order", "metrics": "the state of metrics",
-}  # fmt: skip
+    "weights": "some weights",
+    "optimizer": "the optimizer's state",
+    "iterator": "the place in the data",
+    "step": "the step",
+    "lr_schedule": "the learning-rate schedule",
+    "loss_scale": "the loss scale",
+    "ema": "the averaged weights",
+    "rng": "the random order",
+    "metrics": "the state of metrics",
+}
 _LOST_WORDS = {
-    "missing": "lost", "partial": "only partly stored", "inconsistent": "out of step", "damaged": "damaged", "unknown": "not proven",
-}  # fmt: skip
+    "missing": "lost",
+    "partial": "only partly stored",
+    "inconsistent": "out of step",
+    "damaged": "damaged",
+    "unknown": "not proven",
+}
 
 
 def _what_is_lost(findings: list[Finding]) -> str:
@@ -125,8 +158,12 @@ def _what_is_lost(findings: list[Finding]) -> str:
         told |= components
         names = [name for component, name in _LOST_NAMES.items() if component in components]
         if names:
-            listed = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
-            phrases.append(f"{listed} {'are' if len(names) > 1 or names == ['some weights'] else 'is'} {words}")
+            listed = (
+                " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+            )
+            phrases.append(
+                f"{listed} {'are' if len(names) > 1 or names == ['some weights'] else 'is'} {words}"
+            )
     return "; ".join(phrases) or findings[0].message
 
 

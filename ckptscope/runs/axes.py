@@ -1,4 +1,6 @@
-"""What can be shown against what: positions of an attempt, a checkpoint or a range in the unit of an axis."""
+"""What can be shown against what: positions of an attempt, a checkpoint or a range in the unit
+of an axis.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class YAxis:
     """One way to tell a position.
 
     Attributes:
-        column: from (examples, epoch, into, size of an epoch) to values; NaN where one is not known.
+        column: from (examples, epoch, into, size of an epoch) to values; NaN where one is not
+            known.
     """
 
     mode: YMode
@@ -55,11 +58,17 @@ def _floats(column: Any) -> Values:
 
 def y_values(found: RecordedAttempt, positions: Positions, axis: YAxis) -> Values:
     """Where an attempt stood after each row."""
-    examples, epoch, into = _floats(positions.examples), _floats(positions.epoch), _floats(positions.into)
+    examples, epoch, into = (
+        _floats(positions.examples),
+        _floats(positions.epoch),
+        _floats(positions.into),
+    )
     return axis.column(examples, epoch, into, delivered_by(found.attempt))
 
 
-def y_of(axis: YAxis, examples: int | None, epoch: int | None, into: int | None, size: int | None) -> float | None:
+def y_of(
+    axis: YAxis, examples: int | None, epoch: int | None, into: int | None, size: int | None
+) -> float | None:
     """One position on the axis; None where it is not known."""
     value = float(axis.column(_one(examples), _one(epoch), _one(into), size)[0])
     return None if np.isnan(value) else value
@@ -70,7 +79,9 @@ def _one(value: int | None) -> Values:
 
 
 def y_of_span(axis: YAxis, span: Span, size: int | None) -> tuple[float, float] | None:
-    """[from, to) of a span of the stream on the axis; None where it lies in several epochs and the axis shows one."""
+    """[from, to) of a span of the stream on the axis; None where it lies in several epochs and
+    the axis shows one.
+    """
     start, stop = span
     if axis.mode == "examples":
         return float(start), float(stop)
@@ -79,7 +90,11 @@ def y_of_span(axis: YAxis, span: Span, size: int | None) -> tuple[float, float] 
     if axis.mode == "epoch":
         return start / size, stop / size
     epoch = start // size
-    return None if (stop - 1) // size != epoch else (float(start - epoch * size), float(stop - epoch * size))
+    return (
+        None
+        if (stop - 1) // size != epoch
+        else (float(start - epoch * size), float(stop - epoch * size))
+    )
 
 
 def x_values(found: RecordedAttempt, mode: XMode) -> Values:
@@ -90,13 +105,18 @@ def x_values(found: RecordedAttempt, mode: XMode) -> Values:
 
 
 def file_ticks(run: Run) -> tuple[tuple[int, str], ...]:
-    """(first example, name) of each data file, where they are read in order; thinned out if there are many."""
+    """(first example, name) of each data file, where they are read in order; thinned out if
+    there are many.
+    """
     attempt = next((found.attempt for found in reversed(run.training) if found.attempt.files), None)
     offsets = [] if attempt is None else file_offsets(attempt)
     if attempt is None or not offsets:
         return ()
     every = -(-len(attempt.files) // _MAX_TICKS)
-    pairs = [(offset, os.path.basename(file.path)) for offset, file in zip(offsets, attempt.files, strict=False)]
+    pairs = [
+        (offset, os.path.basename(file.path))
+        for offset, file in zip(offsets, attempt.files, strict=False)
+    ]
     return tuple(pairs[::every])
 
 

@@ -91,7 +91,9 @@ class _Reads:
     def between(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """Pieces of a part of the stream."""
         found = []
-        for low, high, count in self.pieces[bisect_right(self.pieces, start, key=lambda piece: piece[1]) :]:
+        for low, high, count in self.pieces[
+            bisect_right(self.pieces, start, key=lambda piece: piece[1]) :
+        ]:
             if low >= stop:
                 break
             found.append((max(low, start), min(high, stop), count))
@@ -113,17 +115,29 @@ class _Reads:
         total = sum((last - first) * count for first, last, count in parts)
         status = _status(repeated, unread, sum(last - first for first, last, _ in parts), expected)
         relative = tuple(
-            (first - base - start, last - base - start, count) for first, last, count in parts[:_MAX_PARTS]
+            (first - base - start, last - base - start, count)
+            for first, last, count in parts[:_MAX_PARTS]
         )
         size = None if stop is None else stop - start
-        return Cell(number, epoch, total / expected if expected else None, size, repeated, unread, status, relative)
+        return Cell(
+            number,
+            epoch,
+            total / expected if expected else None,
+            size,
+            repeated,
+            unread,
+            status,
+            relative,
+        )
 
     def epochs(self) -> range:
         """All that a part was read of, and those between."""
         return range(self.pieces[0][0] // self.scale, (self.pieces[-1][1] - 1) // self.scale + 1)
 
     def worst_epochs(self, size: int | None) -> list[int]:
-        """Of very many epochs those with losses, then the newest: inside a piece, and between two, all are alike."""
+        """Of very many epochs those with losses, then the newest: inside a piece, and between
+        two, all are alike.
+        """
         if len(self.epochs()) <= MAX_EPOCHS:
             return list(self.epochs())
         candidates = set()
@@ -136,14 +150,20 @@ class _Reads:
         return sorted(cell.epoch for cell in cells[:MAX_EPOCHS])
 
 
-def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FILES) -> CoverageTable:
+def coverage_table(
+    run: Run, *, reads: Reads = "effective", limit: int = MANY_FILES
+) -> CoverageTable:
     """Coverage of a run.
 
     Args:
         limit: how many files to list.
     """
     training = run.training
-    chain = effective(training) if reads == "effective" else [(found, found.num_rows) for found in training]
+    chain = (
+        effective(training)
+        if reads == "effective"
+        else [(found, found.num_rows) for found in training]
+    )
     reason = _why_nothing(training, chain)
     if reason is not None:
         return CoverageTable(reads, reason, "", (), (), (), 0, 0, False, False)
@@ -152,19 +172,29 @@ def coverage_table(run: Run, *, reads: Reads = "effective", limit: int = MANY_FI
     epochs = known.worst_epochs(offsets[-1])
     cells = [
         known.cell(number, epoch, offsets[number] or 0, offsets[number + 1])
-        for epoch in epochs for number in range(len(files))
-    ]  # fmt: skip
+        for epoch in epochs
+        for number in range(len(files))
+    ]
     many = len(files) > min(MANY_FILES, limit)
     order = (_worst_first(len(files), cells) if many else list(range(len(files))))[:limit]
     listed = set(order)
     return CoverageTable(
-        reads, None, _basis(training, chain), tuple(epochs), tuple((number, files[number]) for number in order),
-        tuple(cell for cell in cells if cell.file in listed), len(files), len(known.epochs()), many,
+        reads,
+        None,
+        _basis(training, chain),
+        tuple(epochs),
+        tuple((number, files[number]) for number in order),
+        tuple(cell for cell in cells if cell.file in listed),
+        len(files),
+        len(known.epochs()),
+        many,
         files[0].path != _WHOLE,
-    )  # fmt: skip
+    )
 
 
-def _why_nothing(training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]) -> str | None:
+def _why_nothing(
+    training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]
+) -> str | None:
     """Why there is nothing to show; None where there is."""
     if not training:
         return "nothing was recorded of this run; checkpoints alone do not tell what was read"
@@ -182,11 +212,14 @@ def _why_nothing(training: Sequence[RecordedAttempt], chain: Sequence[tuple[Reco
     return next((reason for reason in told if reason is not None), "no step was recorded")
 
 
-def _basis(training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]) -> str:
+def _basis(
+    training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAttempt, int]]
+) -> str:
     text = "Counted from the batches of each step."
     if any(found.attempt.order != "fixed" for found in training):
         text = (
-            "An estimate: the order of elements is shuffled, interleaved or not known, so this is how far the run had come "
+            "An estimate: the order of elements is shuffled, interleaved or not known, "
+            "so this is how far the run had come "
             "in the stream, not which elements it had read."
         )
     if any(found.missing or found.problems or found.gaps for found, _ in chain):
@@ -195,7 +228,9 @@ def _basis(training: Sequence[RecordedAttempt], chain: Sequence[tuple[RecordedAt
 
 
 def _files(training: Sequence[RecordedAttempt]) -> tuple[tuple[SourceFile, ...], list[int | None]]:
-    """Files in reading order with the example at which each begins; the data as one where they are not known."""
+    """Files in reading order with the example at which each begins; the data as one where they
+    are not known.
+    """
     last = training[-1].attempt
     attempt = next((found.attempt for found in reversed(training) if found.attempt.files), last)
     offsets = file_offsets(attempt)
@@ -214,7 +249,14 @@ def _reads(chain: Sequence[tuple[RecordedAttempt, int]]) -> _Reads:
     if first.attempt.counting == "epochs":
         begin = None if start.epoch is None else start.epoch * scale
     whole = not any(found.missing or found.problems or found.gaps for found, _ in chain)
-    return _Reads(pieces, scale, delivered_by(last), pieces[0][0] if begin is None else begin, pieces[-1][1], whole)
+    return _Reads(
+        pieces,
+        scale,
+        delivered_by(last),
+        pieces[0][0] if begin is None else begin,
+        pieces[-1][1],
+        whole,
+    )
 
 
 def _status(repeated: int, unread: int, read: int, expected: int | None) -> Status:

@@ -1,4 +1,6 @@
-"""What stands beside the lines of a plot: checkpoints, restarts with their bands, beginnings of epochs."""
+"""What stands beside the lines of a plot: checkpoints, restarts with their bands, beginnings of
+epochs.
+"""
 
 from __future__ import annotations
 
@@ -21,25 +23,33 @@ _MAX_SKIPPED_BANDS = 12
 _MAX_EPOCH_LINES = 60
 
 
-# ---------------------------------------------------------------------------------------------------- checkpoints
+# ------------------------------------------------------------ checkpoints
 
 
 def checkpoint_marks(
     run: Run, traced: Sequence[Traced], axis: YAxis, x: XMode, reads: Reads
 ) -> tuple[CheckpointMark, ...]:
-    """Checkpoints whose place on x is known; those that are gone, of steps that are lost, only among all reads."""
+    """Checkpoints whose place on x is known; those that are gone, of steps that are lost, only
+    among all reads.
+    """
     by_id = {item.found.attempt.id: item for item in traced}
     marks = []
     for row in run.checkpoints:
         item = None if row.saved is None else by_id.get(row.saved.attempt)
-        is_gone = row.id is None and row.saved is not None and (item is None or row.saved.sequence > item.kept)
+        is_gone = (
+            row.id is None
+            and row.saved is not None
+            and (item is None or row.saved.sequence > item.kept)
+        )
         if reads == "effective" and is_gone:
             continue
         at = row.saved_s if x == "time" else row.step if row.step is not None else row.row.number
         if at is not None:
             attempt = row.saved.attempt if row.saved is not None else None
             y = _y_of_checkpoint(row, item, axis)
-            marks.append(CheckpointMark(row.id, float(at), y, row.row.verdict, row.name, attempt, row.step))
+            marks.append(
+                CheckpointMark(row.id, float(at), y, row.row.verdict, row.name, attempt, row.step)
+            )
     return tuple(marks)
 
 
@@ -51,19 +61,29 @@ def _y_of_checkpoint(row: CheckpointRow, item: Traced | None, axis: YAxis) -> fl
     if row.counted is None or item is None:
         return None
     counted = row.counted
-    return y_of(axis, counted.examples, counted.epoch, counted.into, delivered_by(item.found.attempt))
+    return y_of(
+        axis, counted.examples, counted.epoch, counted.into, delivered_by(item.found.attempt)
+    )
 
 
 def _y_of_position(axis: YAxis, position: Position) -> float | None:
-    return y_of(axis, position.examples_consumed, position.epoch, position.examples_into_epoch, position.epoch_size)
+    return y_of(
+        axis,
+        position.examples_consumed,
+        position.epoch,
+        position.examples_into_epoch,
+        position.epoch_size,
+    )
 
 
-# ---------------------------------------------------------------------------------------------------- restarts
+# ------------------------------------------------------------ restarts
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an attempt began: on both axes, and in what is counted (:data:`UNKNOWN` where not known)."""
+    """Where an attempt began: on both axes, and in what is counted (:data:`UNKNOWN` where not
+    known).
+    """
 
     x: float
     y: float
@@ -88,7 +108,9 @@ def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> O
     y = y_of(axis, start.examples, start.epoch, start.into, delivered_by(attempt))
     if step is None or y is None:
         return None
-    examples, epoch, into = (UNKNOWN if value is None else value for value in (start.examples, start.epoch, start.into))
+    examples, epoch, into = (
+        UNKNOWN if value is None else value for value in (start.examples, start.epoch, start.into)
+    )
     at = attempt.started_s if x == "time" else float(step)
     batches = UNKNOWN if attempt.start.batches is None else attempt.start.batches
     return Origin(at, y, step, batches, examples, epoch, into)
@@ -104,9 +126,16 @@ def restart_marks(
         item = by_id[cost.restart.attempt]
         origin = origin_of(item, axis, x, cost.restart.step)
         first = float(item.y[0]) if len(item.y) and np.isfinite(item.y[0]) else None
-        # Of an attempt that was given up as a whole nothing survives; its label tells what it had cost.
-        label = label_of(cost.restart, cost.repeated(reads), cost.num_skipped) if item.rows(reads) else cost.label
-        marks.append(RestartMark(cost, label, _began(item, cost, x), first if origin is None else origin.y))
+        # Of an attempt that was given up as a whole nothing survives; its label tells what it had
+        # cost.
+        label = (
+            label_of(cost.restart, cost.repeated(reads), cost.num_skipped)
+            if item.rows(reads)
+            else cost.label
+        )
+        marks.append(
+            RestartMark(cost, label, _began(item, cost, x), first if origin is None else origin.y)
+        )
     return tuple(marks)
 
 
@@ -117,7 +146,7 @@ def _began(item: Traced, cost: RestartCost, x: XMode) -> float | None:
     return float(step) if step is not None else float(item.x[0]) if len(item.x) else None
 
 
-# ---------------------------------------------------------------------------------------------------- bands
+# ------------------------------------------------------------ bands
 
 
 def bands_of(
@@ -125,7 +154,8 @@ def bands_of(
 ) -> tuple[tuple[Band, ...], list[str]]:
     """What restarts repeated and skipped, and sentences on what cannot be drawn.
 
-    Among effective reads only what survives of it: steps that are lost repeat nothing, and what was read later is not
+    Among effective reads only what survives of it: steps that are lost repeat nothing, and what was
+        read later is not
     missing.
     """
     by_id = {item.found.attempt.id: item for item in traced}
@@ -157,30 +187,38 @@ def _repeated(item: Traced, cost: RestartCost, x: XMode, reads: Reads) -> list[B
     return [Band("repeated", cost.number, "x", start, float(item.x[min(last, rows - 1)]), label)]
 
 
-def _skipped(cost: RestartCost, missing: Sequence[Span], axis: YAxis) -> tuple[list[Band], list[str]]:
+def _skipped(
+    cost: RestartCost, missing: Sequence[Span], axis: YAxis
+) -> tuple[list[Band], list[str]]:
     """The largest pieces first."""
     bands, notes = [], []
     for span in sorted(missing, key=lambda one: one[0] - one[1])[:_MAX_SKIPPED_BANDS]:
         pair = y_of_span(axis, span, cost.restart.epoch_size)
         if pair is not None:
-            bands.append(Band("skipped", cost.number, "y", *pair, f"⇥ {span[1] - span[0]:,} skipped"))
+            bands.append(
+                Band("skipped", cost.number, "y", *pair, f"⇥ {span[1] - span[0]:,} skipped")
+            )
     if len(bands) < min(len(missing), _MAX_SKIPPED_BANDS):
         notes.append(
-            f"restart {cost.number}: what it skipped lies in several epochs; see it against examples or epochs"
+            f"restart {cost.number}: what it skipped lies in several epochs; see it "
+            "against examples or epochs"
         )
     if len(missing) > _MAX_SKIPPED_BANDS:
         notes.append(
-            f"restart {cost.number}: the {_MAX_SKIPPED_BANDS} largest of {len(missing):,} skipped ranges are drawn"
+            f"restart {cost.number}: the {_MAX_SKIPPED_BANDS} largest of {len(missing):,} "
+            "skipped ranges are drawn"
         )
     return bands, notes
 
 
-# ---------------------------------------------------------------------------------------------------- epochs
+# ------------------------------------------------------------ epochs
 
 
 def epoch_lines(traced: Sequence[Traced], x: XMode) -> tuple[tuple[int, float], ...]:
     """Where passes begin, over the steps that survive; every k-th if there are many."""
-    edges = [(item, np.flatnonzero(np.diff(item.positions.epoch[: item.kept])) + 1) for item in traced]
+    edges = [
+        (item, np.flatnonzero(np.diff(item.positions.epoch[: item.kept])) + 1) for item in traced
+    ]
     every = -(-sum(len(rows) for _, rows in edges) // _MAX_EPOCH_LINES) or 1
     found: dict[int, float] = {}
     for item, rows in edges:
@@ -189,8 +227,15 @@ def epoch_lines(traced: Sequence[Traced], x: XMode) -> tuple[tuple[int, float], 
             continue
         place = start_of(item.found).in_epoch
         # A recording that begins within a pass does not know where that pass began.
-        if place is not None and epoch[0] > 0 and (place[0] < epoch[0] or place[1] == 0) and epoch[0] % every == 0:
-            origin = item.found.attempt.started_s if x == "time" else item.found.attempt.restored_step
+        if (
+            place is not None
+            and epoch[0] > 0
+            and (place[0] < epoch[0] or place[1] == 0)
+            and epoch[0] % every == 0
+        ):
+            origin = (
+                item.found.attempt.started_s if x == "time" else item.found.attempt.restored_step
+            )
             found.setdefault(int(epoch[0]), float(item.x[0] if origin is None else origin))
         for row in rows[(epoch[rows] > 0) & (epoch[rows] % every == 0)].tolist():
             found.setdefault(int(epoch[row]), float(item.x[row - 1]))

@@ -1,4 +1,6 @@
-"""A run as it is shown: its checkpoints, recorded or found, beside what was recorded of its steps."""
+"""A run as it is shown: its checkpoints, recorded or found, beside what was recorded of its
+steps.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class CheckpointRow:
         row: as judged now; where it is not there, what was recorded of it.
         saved: what was recorded when it was written.
         attempt_number: of the attempt that wrote it.
-        counted: where the data stood by the recorder's count; None where nothing was recorded of it.
+        counted: where the data stood by the recorder's count; None where nothing was recorded of
+            it.
     """
 
     id: str | None
@@ -81,7 +84,9 @@ class Run:
     @property
     def nbytes(self) -> int:
         """About how much memory it takes."""
-        columns = sum(column.nbytes for found in self.history.attempts for column in found.columns.values())
+        columns = sum(
+            column.nbytes for found in self.history.attempts for column in found.columns.values()
+        )
         return columns + ROW_NBYTES * len(self.checkpoints)
 
     @property

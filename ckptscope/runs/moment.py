@@ -1,4 +1,6 @@
-"""Where the data stood after one step of an attempt, and the pipeline at the newest checkpoint until then."""
+"""Where the data stood after one step of an attempt, and the pipeline at the newest checkpoint
+until then.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Moment:
     Attributes:
         file, record: of the next example, where files are read in order.
         is_effective: the step survives in the last weights; None for an evaluation.
-        decoded: the newest position until then that was read out of an iterator's state, with its ``step``.
+        decoded: the newest position until then that was read out of an iterator's state, with its
+            ``step``.
         checkpoint: the newest one until then that can be opened.
     """
 
@@ -66,11 +69,22 @@ def moment_of(run: Run, attempt: str, step: int) -> Moment:
     at = int(steps[row])
     decoded, disagreement = _decoded(found, at)
     return Moment(
-        found, run.numbers[attempt], at, _seconds(found, row), _known(positions.batches[row]), _known(positions.examples[row]),
-        _known(positions.epoch[row]), _known(positions.into[row]),
-        None if number is None else found.attempt.files[number].path, None if record is None else _known(record[0]),
-        positions.reason, row < kept.get(attempt, 0) if found.attempt.kind == "train" else None, decoded, disagreement, _checkpoint(run, found, at),
-    )  # fmt: skip
+        found,
+        run.numbers[attempt],
+        at,
+        _seconds(found, row),
+        _known(positions.batches[row]),
+        _known(positions.examples[row]),
+        _known(positions.epoch[row]),
+        _known(positions.into[row]),
+        None if number is None else found.attempt.files[number].path,
+        None if record is None else _known(record[0]),
+        positions.reason,
+        row < kept.get(attempt, 0) if found.attempt.kind == "train" else None,
+        decoded,
+        disagreement,
+        _checkpoint(run, found, at),
+    )
 
 
 def _known(value: Any) -> int | None:
@@ -83,13 +97,22 @@ def _seconds(found: RecordedAttempt, row: int) -> float | None:
 
 
 def _decoded(found: RecordedAttempt, step: int) -> tuple[Mapping[str, Any] | None, str | None]:
-    """The newest decoded position, of a checkpoint or of a look between them, and how counting differed."""
-    looks = [(state.get("step"), state.get("decoded"), state.get("disagreement")) for state in found.states]
+    """The newest decoded position, of a checkpoint or of a look between them, and how counting
+    differed.
+    """
+    looks = [
+        (state.get("step"), state.get("decoded"), state.get("disagreement"))
+        for state in found.states
+    ]
     looks += [(saved.step, saved.decoded, saved.disagreement) for saved in found.checkpoints]
     known = [
-        (at, value, told) for at, value, told in looks
-        if isinstance(at, int) and at <= step and value and any(value.get(name) is not None for name in _DECODED)
-    ]  # fmt: skip
+        (at, value, told)
+        for at, value, told in looks
+        if isinstance(at, int)
+        and at <= step
+        and value
+        and any(value.get(name) is not None for name in _DECODED)
+    ]
     if not known:
         return None, None
     at, value, told = max(known, key=lambda item: item[0])
@@ -98,19 +121,30 @@ def _decoded(found: RecordedAttempt, step: int) -> tuple[Mapping[str, Any] | Non
 
 def _checkpoint(run: Run, found: RecordedAttempt, step: int) -> CheckpointRow | None:
     """The newest of this attempt, or of the parts of others that it goes on from."""
-    kept = {item.attempt.id: rows for item, rows in effective(run.history.attempts, found.attempt.id)}
+    kept = {
+        item.attempt.id: rows for item, rows in effective(run.history.attempts, found.attempt.id)
+    }
     known = [
-        row for row in run.checkpoints
-        if row.id is not None and row.step is not None and row.step <= step
+        row
+        for row in run.checkpoints
+        if row.id is not None
+        and row.step is not None
+        and row.step <= step
         and (row.saved is None or row.saved.sequence <= kept.get(row.saved.attempt, -1))
-    ]  # fmt: skip
+    ]
     return max(known, key=lambda row: row.step or 0, default=None)
 
 
 def training_stages(found: Inspection) -> tuple[StageInfo, ...]:
-    """Stages of the iterator that feeds the training; of several the one that agrees with the run's position."""
+    """Stages of the iterator that feeds the training; of several the one that agrees with the
+    run's position.
+    """
     decoded = [iterator for iterator in found.iterators if iterator.decoded]
     consumed = found.resume.position.batches_consumed
-    agreeing = [item for item in decoded if consumed is not None and item.position.batches_consumed == consumed]
+    agreeing = [
+        item
+        for item in decoded
+        if consumed is not None and item.position.batches_consumed == consumed
+    ]
     chosen = agreeing or decoded
     return chosen[0].stages if chosen else ()

@@ -15,11 +15,14 @@ Part = Literal["kept", "lost", "eval"]
 
 @dataclass(frozen=True)
 class Line:
-    """Steps of one attempt; columns have one entry for each point, NaN or :data:`UNKNOWN` where not known.
+    """Steps of one attempt; columns have one entry for each point, NaN or :data:`UNKNOWN` where not
+    known.
 
     Attributes:
-        part: ``kept`` where the steps survive in the last weights, ``lost`` where not, ``eval`` of evaluations.
-        file, record: of the next example, by number in ``PositionPlot.files``; None where files are not read in order.
+        part: ``kept`` where the steps survive in the last weights, ``lost`` where not, ``eval`` of
+            evaluations.
+        file, record: of the next example, by number in ``PositionPlot.files``; None where files are
+            not read in order.
     """
 
     attempt: str

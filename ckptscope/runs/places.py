@@ -1,4 +1,6 @@
-"""Where runs lie below a directory: recordings, and directories with checkpoints. Bounded in depth, number and time."""
+"""Where runs lie below a directory: recordings, and directories with checkpoints. Bounded in
+depth, number and time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class RunPlace:
         directory: absolute.
         recordings: directories with the recorder's event files.
         stores: directories whose checkpoints are the run's.
-        watched: those in which their files really lie: ``variables``, and directories of one step, lie below.
+        watched: those in which their files really lie: ``variables``, and directories of one step,
+            lie below.
     """
 
     name: str
@@ -64,7 +67,9 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
     for here, below, names in os.walk(root):
         count += 1
         depth = 0 if here == root else os.path.relpath(here, root).count(os.sep) + 1
-        below[:] = sorted(name for name in below if not name.startswith(".")) if depth < MAX_DEPTH else []
+        below[:] = (
+            sorted(name for name in below if not name.startswith(".")) if depth < MAX_DEPTH else []
+        )
         if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in names):
             recordings.setdefault(os.path.dirname(here) if here != root else here, []).append(here)
         if "_temp_" not in os.path.basename(here) and (num_stored := _num_stored(names)):
@@ -72,7 +77,10 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
         if first_only and (recordings or singles):
             break
         if count >= MAX_DIRECTORIES or time.monotonic() > deadline:
-            limit = f"the search for runs ended after {count:,} directories; start further down to see the rest"
+            limit = (
+                f"the search for runs ended after {count:,} directories; start further down "
+                "to see the rest"
+            )
             break
     kept = {home: tuple(places) for home, places in recordings.items()}
     return Found(root, kept, _stores(singles, kept, root), count, limit)
@@ -84,11 +92,14 @@ def _num_stored(names: Iterable[str]) -> int:
     return sum(
         is_index(name) or (name.endswith(".meta") and name[: -len(".meta")] in listed)
         for name in listed
-    )  # fmt: skip
+    )
 
 
-def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: str) -> dict[str, tuple[str, ...]]:
-    """The directories that a user would name: above ``variables``, ``chief``, and directories of one step each.
+def _stores(
+    singles: Mapping[str, int], recordings: Mapping[str, object], root: str
+) -> dict[str, tuple[str, ...]]:
+    """The directories that a user would name: above ``variables``, ``chief``, and directories of
+    one step each.
 
     With each those in which the files lie.
     """
@@ -97,12 +108,16 @@ def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: 
         homes.setdefault(_above_inner(here, singles, root), []).append(here)
     # A step directory holds one checkpoint; numbered directories of which some hold more are runs.
     several = {
-        os.path.dirname(home) for home in homes if _is_step(home) and (singles.get(home, 1) > 1 or home in recordings)
+        os.path.dirname(home)
+        for home in homes
+        if _is_step(home) and (singles.get(home, 1) > 1 or home in recordings)
     }
     found: dict[str, tuple[str, ...]] = {}
     for home, holders in homes.items():
         parent = os.path.dirname(home)
-        is_step = _is_step(home) and home != root and parent not in singles and parent not in several
+        is_step = (
+            _is_step(home) and home != root and parent not in singles and parent not in several
+        )
         store = parent if is_step else home
         found[store] = (*found.get(store, ()), *holders)
     return found
@@ -110,7 +125,9 @@ def _stores(singles: Mapping[str, int], recordings: Mapping[str, object], root: 
 
 def _above_inner(here: str, singles: Mapping[str, int], root: str) -> str:
     parent = os.path.dirname(here)
-    is_inner = os.path.basename(here) in ("variables", "chief") and here != root and parent not in singles
+    is_inner = (
+        os.path.basename(here) in ("variables", "chief") and here != root and parent not in singles
+    )
     return parent if is_inner else here
 
 
@@ -118,11 +135,15 @@ def _is_step(home: str) -> bool:
     return bool(STEP_DIRECTORY.match(os.path.basename(home)))
 
 
-def runs_of(found: Found, claims: Mapping[str, str], name: str | None = None) -> tuple[RunPlace, ...]:
-    """Runs out of what was found: a store belongs to the recording that wrote to it, or that lies above it.
+def runs_of(
+    found: Found, claims: Mapping[str, str], name: str | None = None
+) -> tuple[RunPlace, ...]:
+    """Runs out of what was found: a store belongs to the recording that wrote to it, or that lies
+    above it.
 
     Args:
-        claims: directories that recordings say they wrote checkpoints to, with the directory of that run.
+        claims: directories that recordings say they wrote checkpoints to, with the directory of
+            that run.
         name: what runs are named below, as in TensorBoard's ``--logdir_spec``.
     """
     stores: dict[str, list[str]] = {home: [] for home in found.recordings}

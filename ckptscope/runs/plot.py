@@ -35,9 +35,14 @@ _MAX_EPOCH_EDGES = 2000
 
 
 def position_plot(
-    run: Run, *, y: YMode = "examples", x: XMode = "step", reads: Reads = "effective",
-    visible: tuple[float, float] | None = None, points: int = POINTS,
-) -> PositionPlot:  # fmt: skip
+    run: Run,
+    *,
+    y: YMode = "examples",
+    x: XMode = "step",
+    reads: Reads = "effective",
+    visible: tuple[float, float] | None = None,
+    points: int = POINTS,
+) -> PositionPlot:
     """What to draw of a run.
 
     Args:
@@ -46,19 +51,36 @@ def position_plot(
     """
     axis = Y_AXES[y]
     kept = {found.attempt.id: rows for found, rows in effective(run.history.attempts)}
-    traced = [_traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts]
+    traced = [
+        _traced(found, axis, x, kept.get(found.attempt.id, 0)) for found in run.history.attempts
+    ]
     lines = _lines(run, traced, axis, x, reads, visible, points)
     checkpoints = checkpoint_marks(run, traced, axis, x, reads)
-    everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [mark.x for mark in checkpoints]
+    everything = [value for line in lines for value in (line.x.min(), line.x.max())] + [
+        mark.x for mark in checkpoints
+    ]
     shown = [cost for cost in run.costs if reads == "all" or cost.restart.attempt in kept]
     bands, notes = bands_of(traced, shown, axis, x, reads)
     files = next((item.attempt.files for item in reversed(run.training) if item.attempt.files), ())
     return PositionPlot(
-        x, X_LABELS[x], y, axis.label, _reason(traced, checkpoints), file_ticks(run) if y == "record" else (), reads,
-        tuple(file.path for file in files), lines, restart_marks(traced, run.costs, axis, x, reads), bands, epoch_lines(traced, x),
-        checkpoints, (float(min(everything)), float(max(everything))) if everything else None,
-        sum(found.num_rows for found in run.history.attempts), _num_drawn(traced, reads), tuple(notes),
-    )  # fmt: skip
+        x,
+        X_LABELS[x],
+        y,
+        axis.label,
+        _reason(traced, checkpoints),
+        file_ticks(run) if y == "record" else (),
+        reads,
+        tuple(file.path for file in files),
+        lines,
+        restart_marks(traced, run.costs, axis, x, reads),
+        bands,
+        epoch_lines(traced, x),
+        checkpoints,
+        (float(min(everything)), float(max(everything))) if everything else None,
+        sum(found.num_rows for found in run.history.attempts),
+        _num_drawn(traced, reads),
+        tuple(notes),
+    )
 
 
 def _num_drawn(traced: Sequence[Traced], reads: Reads) -> int:
@@ -71,27 +93,44 @@ def _traced(found: RecordedAttempt, axis: YAxis, x: XMode, kept: int) -> Traced:
 
 
 def _reason(traced: Sequence[Traced], checkpoints: Sequence[CheckpointMark]) -> str | None:
-    if any(np.isfinite(item.y).any() for item in traced) or any(mark.y is not None for mark in checkpoints):
+    if any(np.isfinite(item.y).any() for item in traced) or any(
+        mark.y is not None for mark in checkpoints
+    ):
         return None
     told = [item.positions.reason for item in traced if item.positions.reason is not None]
     if told:
         return f"not known: {told[0]}"
-    return "not known: neither the recording nor a checkpoint tells it in this unit" if traced or checkpoints else None
+    return (
+        "not known: neither the recording nor a checkpoint tells it in this unit"
+        if traced or checkpoints
+        else None
+    )
 
 
 def _lines(
-    run: Run, traced: Sequence[Traced], axis: YAxis, x: XMode, reads: Reads,
-    visible: tuple[float, float] | None, points: int,
-) -> tuple[Line, ...]:  # fmt: skip
+    run: Run,
+    traced: Sequence[Traced],
+    axis: YAxis,
+    x: XMode,
+    reads: Reads,
+    visible: tuple[float, float] | None,
+    points: int,
+) -> tuple[Line, ...]:
     parts: list[tuple[Traced, Part, int, int]] = []
     for item in traced:
         if item.found.attempt.kind != "train":
-            parts += [(item, "eval", 0, item.found.num_rows)] if reads == "all" and item.found.num_rows else []
+            parts += (
+                [(item, "eval", 0, item.found.num_rows)]
+                if reads == "all" and item.found.num_rows
+                else []
+            )
             continue
         if item.kept:
             parts.append((item, "kept", 0, item.kept))
         if reads == "all" and item.kept < item.found.num_rows:
-            parts.append((item, "lost", max(0, item.kept - 1), item.found.num_rows))  # from where it parts
+            parts.append(
+                (item, "lost", max(0, item.kept - 1), item.found.num_rows)
+            )  # from where it parts
     spans = [_visible_rows(item.x[first:last], visible) for item, _, first, last in parts]
     in_view = sum(last - first for first, last in spans) or 1
     total = sum(last - first for *_, first, last in parts) or 1
@@ -102,7 +141,9 @@ def _lines(
         keep = _events(item, run.costs)
         keep = keep[(keep >= first) & (keep < last)] - first
         values = np.where(np.isfinite(item.y[first:last]), item.y[first:last], -1)
-        made.append(_line(run, item, part, first + thinned(values, span, share, keep, outside), axis, x))
+        made.append(
+            _line(run, item, part, first + thinned(values, span, share, keep, outside), axis, x)
+        )
     return tuple(made)
 
 
@@ -114,10 +155,17 @@ def _visible_rows(x: Values, visible: tuple[float, float] | None) -> tuple[int, 
 
 
 def _events(item: Traced, costs: Sequence[RestartCost]) -> Rows:
-    """Rows that must be drawn: at checkpoints, where attempts part, at the ends of bands and of passes."""
+    """Rows that must be drawn: at checkpoints, where attempts part, at the ends of bands and of
+    passes.
+    """
     rows = [saved.sequence - 1 for saved in item.found.checkpoints]
     rows += [item.kept - 1, item.kept]
-    rows += [row for cost in costs if cost.restart.attempt == item.found.attempt.id for row in cost.repeat_rows or ()]
+    rows += [
+        row
+        for cost in costs
+        if cost.restart.attempt == item.found.attempt.id
+        for row in cost.repeat_rows or ()
+    ]
     edges = np.flatnonzero(np.diff(item.positions.epoch))
     if len(edges) <= _MAX_EPOCH_EDGES:
         rows += [*edges.tolist(), *(edges + 1).tolist()]
@@ -129,9 +177,13 @@ def _line(run: Run, item: Traced, part: Part, rows: Rows, axis: YAxis, x: XMode)
     attempt, positions = item.found.attempt, item.positions
     number = run.numbers[attempt.id]
     chosen = Positions(
-        positions.step[rows], positions.batches[rows], positions.examples[rows], positions.epoch[rows],
-        positions.into[rows], positions.reason,
-    )  # fmt: skip
+        positions.step[rows],
+        positions.batches[rows],
+        positions.examples[rows],
+        positions.epoch[rows],
+        positions.into[rows],
+        positions.reason,
+    )
     xs, ys = item.x[rows], item.y[rows]
     start = origin_of(item, axis, x) if len(rows) and rows[0] == 0 else None
     if start is not None:
@@ -139,7 +191,10 @@ def _line(run: Run, item: Traced, part: Part, rows: Rows, axis: YAxis, x: XMode)
         xs, ys = np.insert(xs, 0, min(start.x, xs[0])), np.insert(ys, 0, start.y)
         firsts = (start.step, start.batches, start.examples, start.epoch, start.into)
         names = ("step", "batches", "examples", "epoch", "into")
-        known = {name: np.insert(getattr(chosen, name), 0, first) for name, first in zip(names, firsts, strict=True)}
+        known = {
+            name: np.insert(getattr(chosen, name), 0, first)
+            for name, first in zip(names, firsts, strict=True)
+        }
         chosen = Positions(**known, reason=chosen.reason)
     label = attempt_label(item.found, number) + (", lost" if part == "lost" else "")
     file, record = next_records(item.found, chosen.into)
@@ -147,7 +202,9 @@ def _line(run: Run, item: Traced, part: Part, rows: Rows, axis: YAxis, x: XMode)
 
 
 def next_records(found: RecordedAttempt, into: Any) -> tuple[Any, Any]:
-    """(number of the file, record in it) of the next example after ``into`` examples of a pass; None where unknown."""
+    """(number of the file, record in it) of the next example after ``into`` examples of a pass;
+    None where unknown.
+    """
     offsets = file_offsets(found.attempt)
     if not offsets or offsets[-1] < 1 or offsets[-1] != found.attempt.epoch_size:
         return None, None

@@ -44,9 +44,13 @@ class Known:
 
 
 def read_run(
-    place: RunPlace, root: str, known: Known | None = None, *, attempts: tuple[RecordedAttempt, ...] | None = None,
+    place: RunPlace,
+    root: str,
+    known: Known | None = None,
+    *,
+    attempts: tuple[RecordedAttempt, ...] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Run:  # fmt: skip
+) -> Run:
     """Read one run.
 
     Args:
@@ -64,14 +68,23 @@ def read_run(
         found, told = _locations(store, root)
         problems += told
         # Neighbours are compared within a directory: another one may be a copy, or the best ones.
-        for key, row in history_rows(found, Hints(), known=known.rows, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES):
+        for key, row in history_rows(
+            found, Hints(), known=known.rows, checksum_limit_nbytes=CHECKSUM_LIMIT_NBYTES
+        ):
             rows[key] = row
             if progress is not None:
                 progress(1)
     known.rows = rows
     history = RunHistory(place.directory, tuple(rows.values()), attempts, restarts_of(attempts))
     numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}
-    return Run(place, history, _merged(history, numbers, place), numbers, costs_of(history, numbers), tuple(problems))
+    return Run(
+        place,
+        history,
+        _merged(history, numbers, place),
+        numbers,
+        costs_of(history, numbers),
+        tuple(problems),
+    )
 
 
 def read_all(found: Found, *, progress: Callable[[int], None] | None = None) -> Iterator[Run]:
@@ -86,7 +99,8 @@ def read_all(found: Found, *, progress: Callable[[int], None] | None = None) -> 
         if place.recordings:
             known[place.directory] = Known()
             claims |= dict.fromkeys(
-                claimed_by(read_attempts(place, known[place.directory], found.root)), place.directory
+                claimed_by(read_attempts(place, known[place.directory], found.root)),
+                place.directory,
             )
     for place in runs_of(found, claims):
         try:
@@ -102,7 +116,9 @@ def unreadable_run(place: RunPlace, error: Exception) -> Run:
 
 
 def read_attempts(place: RunPlace, known: Known, root: str) -> tuple[RecordedAttempt, ...]:
-    """What was recorded, read again only if an event file changed; files outside of ``root`` are left out."""
+    """What was recorded, read again only if an event file changed; files outside of ``root``
+    are left out.
+    """
     stamp = stamp_of(place.recordings)
     if stamp != known.stamp:
         known.attempts, known.stamp = read_places(place.recordings, within=root), stamp
@@ -110,7 +126,9 @@ def read_attempts(place: RunPlace, known: Known, root: str) -> tuple[RecordedAtt
 
 
 def stamp_of(directories: Sequence[str]) -> tuple[object, ...]:
-    """Names, sizes and times of all files in some directories: what changes when there is something new to read."""
+    """Names, sizes and times of all files in some directories: what changes when there is
+    something new to read.
+    """
     found: list[object] = []
     for directory in directories:
         try:
@@ -122,13 +140,19 @@ def stamp_of(directories: Sequence[str]) -> tuple[object, ...]:
                 status = entry.stat()
             except OSError:
                 continue
-            found.append((entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+            found.append(
+                (entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            )
     return tuple(found)
 
 
 def claimed_by(attempts: Sequence[RecordedAttempt]) -> set[str]:
     """Directories that attempts say they wrote checkpoints to."""
-    return {os.path.realpath(os.path.dirname(saved.path)) for found in attempts for saved in found.checkpoints}
+    return {
+        os.path.realpath(os.path.dirname(saved.path))
+        for found in attempts
+        for saved in found.checkpoints
+    }
 
 
 def _locations(store: str, root: str) -> tuple[list[Location], list[str]]:
@@ -144,16 +168,21 @@ def _locations(store: str, root: str) -> tuple[list[Location], list[str]]:
     problems = []
     if len(kept) < len(found):
         problems.append(
-            f"{store}: not opened, because files are links to outside of the directory that is shown, or no regular ones: "
+            f"{store}: not opened, because files are links to outside of the directory "
+            "that is shown, or no regular ones: "
             f"{len(found) - len(kept):,} of {len(found):,} checkpoints"
         )
     if len(kept) > MAX_CHECKPOINTS:
-        problems.append(f"{len(kept):,} checkpoints are in {store}; the newest {MAX_CHECKPOINTS:,} are shown")
+        problems.append(
+            f"{len(kept):,} checkpoints are in {store}; the newest {MAX_CHECKPOINTS:,} are shown"
+        )
     return kept[-MAX_CHECKPOINTS:], problems
 
 
 def files_inside(root: str) -> Callable[[Location], bool]:
-    """A test whether a checkpoint's files, and the partners beside it, are files below ``root``, links resolved."""
+    """A test whether a checkpoint's files, and the partners beside it, are files below
+    ``root``, links resolved.
+    """
     base = os.path.realpath(root)
     listed: dict[str, dict[str, list[os.DirEntry[str]]]] = {}
 
@@ -162,28 +191,40 @@ def files_inside(root: str) -> Callable[[Location], bool]:
 
     def is_readable(entry: os.DirEntry[str]) -> bool:
         # A pipe or a device would be waited for; what is no link lies where its directory does.
-        return (entry.is_file() or entry.is_dir()) and (not entry.is_symlink() or is_inside(entry.path))
+        return (entry.is_file() or entry.is_dir()) and (
+            not entry.is_symlink() or is_inside(entry.path)
+        )
 
     def inside(location: Location) -> bool:
         directory, stem = os.path.split(location.prefix)
         if directory not in listed:
             listed[directory] = members_of(directory)
         own = [
-            entry for entry in listed[directory].get(stem, ()) if entry.name != stem or location.format == "sliced_v1"
+            entry
+            for entry in listed[directory].get(stem, ())
+            if entry.name != stem or location.format == "sliced_v1"
         ]
-        return is_inside(directory) and all(map(is_readable, (*own, *listed[directory].get("", ()))))
+        return is_inside(directory) and all(
+            map(is_readable, (*own, *listed[directory].get("", ())))
+        )
 
     return inside
 
 
 def identity_of(prefix: str, place: RunPlace) -> str:
-    """An opaque name for a checkpoint, the same in every process and wherever the root is moved to."""
+    """An opaque name for a checkpoint, the same in every process and wherever the root is moved
+    to.
+    """
     relative = os.path.relpath(prefix, place.directory)
     return hashlib.sha256(os.fsencode(f"{place.name}\0{relative}")).hexdigest()[:16]
 
 
-def _merged(history: RunHistory, numbers: Mapping[str, int], place: RunPlace) -> tuple[CheckpointRow, ...]:
-    """Checkpoints found, with what was recorded of each; then those of which only the recording is left."""
+def _merged(
+    history: RunHistory, numbers: Mapping[str, int], place: RunPlace
+) -> tuple[CheckpointRow, ...]:
+    """Checkpoints found, with what was recorded of each; then those of which only the recording
+    is left.
+    """
     every = [saved for found in history.attempts for saved in found.checkpoints]
     newest: dict[str, SavedCheckpoint] = {}
     for saved in sorted(every, key=lambda item: item.wall_time_s):
@@ -199,14 +240,20 @@ def _merged(history: RunHistory, numbers: Mapping[str, int], place: RunPlace) ->
     for saved in every:
         if id(saved) not in used:
             was_replaced = newest[os.path.realpath(saved.path)] is not saved
-            merged.append(_row(None, _recorded_row(saved, was_replaced), "recorded", saved, numbers, counted))
+            merged.append(
+                _row(None, _recorded_row(saved, was_replaced), "recorded", saved, numbers, counted)
+            )
     return tuple(sorted(merged, key=_by_step))
 
 
 def _row(
-    identity: str | None, row: HistoryRow, source: Source, saved: SavedCheckpoint | None, numbers: Mapping[str, int],
+    identity: str | None,
+    row: HistoryRow,
+    source: Source,
+    saved: SavedCheckpoint | None,
+    numbers: Mapping[str, int],
     counted: Mapping[tuple[str, int], Place],
-) -> CheckpointRow:  # fmt: skip
+) -> CheckpointRow:
     if saved is None:
         return CheckpointRow(identity, row, source)
     place = counted.get((saved.attempt, saved.sequence))
@@ -214,7 +261,9 @@ def _row(
 
 
 def _counted(attempts: Sequence[RecordedAttempt]) -> dict[tuple[str, int], Place]:
-    """Where the data stood by the recorder's count, by attempt and rows; positions are computed once for each."""
+    """Where the data stood by the recorder's count, by attempt and rows; positions are computed
+    once for each.
+    """
     found = {}
     for attempt in attempts:
         positions = positions_of(attempt)
@@ -224,12 +273,16 @@ def _counted(attempts: Sequence[RecordedAttempt]) -> dict[tuple[str, int], Place
     return found
 
 
-def _matched(rows: Sequence[HistoryRow], newest: Mapping[str, SavedCheckpoint]) -> dict[str, SavedCheckpoint]:
+def _matched(
+    rows: Sequence[HistoryRow], newest: Mapping[str, SavedCheckpoint]
+) -> dict[str, SavedCheckpoint]:
     """What was recorded of each checkpoint, by its path.
 
-    A directory that was moved keeps names and steps of its checkpoints; where both fit only one of each, they match.
-    """
-    found = {row.path: newest[path] for row in rows if (path := os.path.realpath(row.path)) in newest}
+    A directory that was moved keeps names and steps of its checkpoints; where both fit only one of
+    each, they match."""
+    found = {
+        row.path: newest[path] for row in rows if (path := os.path.realpath(row.path)) in newest
+    }
     used = {id(saved) for saved in found.values()}
     left: dict[tuple[str, int | None], list[SavedCheckpoint]] = {}
     for saved in newest.values():
@@ -238,7 +291,11 @@ def _matched(rows: Sequence[HistoryRow], newest: Mapping[str, SavedCheckpoint]) 
     open_rows: dict[tuple[str, int | None], list[HistoryRow]] = {}
     for row in rows:
         if row.path not in found:
-            step = row.position.step if row.position is not None and row.position.step is not None else row.number
+            step = (
+                row.position.step
+                if row.position is not None and row.position.step is not None
+                else row.number
+            )
             open_rows.setdefault((os.path.basename(row.path), step), []).append(row)
     for key, candidates in open_rows.items():
         if len(candidates) == len(left.get(key, ())) == 1:
@@ -260,11 +317,21 @@ def _recorded_row(saved: SavedCheckpoint, was_replaced: bool) -> HistoryRow:
     reason = saved.problem or "not recorded when the checkpoint was written"
     unknown = [name for name in _RECORDED_FIELDS if not isinstance(decoded.get(name), int)]
     position = Position(
-        step=saved.step, batches_consumed=batches, examples_consumed=examples, epoch=epoch, examples_into_epoch=into,
+        step=saved.step,
+        batches_consumed=batches,
+        examples_consumed=examples,
+        epoch=epoch,
+        examples_into_epoch=into,
         reasons=dict.fromkeys(unknown, reason),
-    )  # fmt: skip
+    )
     gone = "was written again later" if was_replaced else "is not here (any more)"
     return HistoryRow(
-        None, saved.path, saved.step, position, saved.verdict,
-        f"This checkpoint {gone}; what is told of it was recorded when it was written.", None, saved_s=saved.wall_time_s,
-    )  # fmt: skip
+        None,
+        saved.path,
+        saved.step,
+        position,
+        saved.verdict,
+        f"This checkpoint {gone}; what is told of it was recorded when it was written.",
+        None,
+        saved_s=saved.wall_time_s,
+    )

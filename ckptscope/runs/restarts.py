@@ -25,8 +25,10 @@ class RestartCost:
     Attributes:
         number, parent_number: of the attempts.
         num_repeated, num_skipped: examples; None where not known.
-        num_repeated_kept: examples that those of its steps read again which survive in the last weights.
-        repeat_rows: [first, last] rows of the attempt that read again what had been read; None where none did.
+        num_repeated_kept: examples that those of its steps read again which survive in the last
+            weights.
+        repeat_rows: [first, last] rows of the attempt that read again what had been read; None
+            where none did.
         label: a few words, with a symbol.
         text: a sentence.
     """
@@ -52,26 +54,40 @@ def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCo
     attempts = {found.attempt.id: found for found in history.attempts}
     kept = {found.attempt.id: rows for found, rows in effective(history.attempts)}
     return tuple(
-        _cost(restart, attempts[restart.attempt], numbers, kept.get(restart.attempt, 0)) for restart in history.restarts
+        _cost(restart, attempts[restart.attempt], numbers, kept.get(restart.attempt, 0))
+        for restart in history.restarts
     )
 
 
-def _cost(restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int], kept: int) -> RestartCost:
+def _cost(
+    restart: Restart, found: RecordedAttempt, numbers: Mapping[str, int], kept: int
+) -> RestartCost:
     known = restart.reason is None
     repeated = num_examples(restart.repeated_spans) if known else None
     skipped = num_examples(restart.skipped_spans) if known else None
     rows = _rows_within(found, restart)
     steps = found.columns["step"]
-    survived = num_examples(within(spans_of(found, kept), restart.repeated_spans)) if known else None
+    survived = (
+        num_examples(within(spans_of(found, kept), restart.repeated_spans)) if known else None
+    )
     return RestartCost(
-        restart, numbers[restart.attempt], numbers[restart.parent], repeated, skipped, survived, rows,
+        restart,
+        numbers[restart.attempt],
+        numbers[restart.parent],
+        repeated,
+        skipped,
+        survived,
+        rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
-        label_of(restart, repeated, skipped), _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
-    )  # fmt: skip
+        label_of(restart, repeated, skipped),
+        _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
+    )
 
 
 def _rows_within(found: RecordedAttempt, restart: Restart) -> tuple[int, int] | None:
-    """First and last row that read some of what the restart repeated; rows come in the order of the data."""
+    """First and last row that read some of what the restart repeated; rows come in the order of
+    the data.
+    """
     spans = restart.repeated_spans
     if not spans or not found.num_rows:
         return None
@@ -95,7 +111,13 @@ def label_of(restart: Restart, repeated: int | None, skipped: int | None) -> str
         return "loss not known"
     if moved is not None and moved >= 0:
         # It did not go back: what it read again is what an earlier restart had begun to repeat.
-        start = "in place" if moved == 0 else f"⇥ {skipped:,} skipped" if skipped else f"⇥ {moved:,} ahead"
+        start = (
+            "in place"
+            if moved == 0
+            else f"⇥ {skipped:,} skipped"
+            if skipped
+            else f"⇥ {moved:,} ahead"
+        )
         return start + (f", ↺ {repeated:,} read again" if repeated else "")
     parts = [f"↺ {repeated:,} repeated"] if repeated else []
     parts += [f"⇥ {skipped:,} skipped"] if skipped else []
@@ -104,21 +126,37 @@ def label_of(restart: Restart, repeated: int | None, skipped: int | None) -> str
 
 def _text(restart: Restart, parent: int, is_inferred: bool) -> str:
     """What a restart cost, in sentences."""
-    frontier = "" if restart.exact_ranges else " (of the frontier: in what order elements came is not recorded)"
+    frontier = (
+        ""
+        if restart.exact_ranges
+        else " (of the frontier: in what order elements came is not recorded)"
+    )
     text = f"Went on from attempt {parent}" + (", as its steps suggest," if is_inferred else "")
     text += (f" at step {restart.step:,}" if restart.step is not None else "") + _where(restart)
     if restart.dead_steps:
         one = restart.dead_steps == 1
-        text += f"; {restart.dead_steps:,} later step{'' if one else 's'} of it {'is' if one else 'are'} lost"
+        text += (
+            f"; {restart.dead_steps:,} later step{'' if one else 's'} of it "
+            f"{'is' if one else 'are'} lost"
+        )
     if restart.reason is not None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
     if restart.repeated_spans:
-        earlier = ", as an earlier restart made it" if restart.moved is not None and restart.moved >= 0 else ""
+        earlier = (
+            ", as an earlier restart made it"
+            if restart.moved is not None and restart.moved >= 0
+            else ""
+        )
         count = num_examples(restart.repeated_spans)
-        text += f". It read {count:,} examples again{earlier}: {restart.described(restart.repeated_spans)}{frontier}"
+        text += (
+            f". It read {count:,} examples again{earlier}: "
+            f"{restart.described(restart.repeated_spans)}{frontier}"
+        )
     if restart.skipped_spans:
         count = num_examples(restart.skipped_spans)
-        text += f". It skipped {count:,} examples: {restart.described(restart.skipped_spans)}{frontier}"
+        text += (
+            f". It skipped {count:,} examples: {restart.described(restart.skipped_spans)}{frontier}"
+        )
     return f"{text}." if restart.repeated_spans or restart.skipped_spans else f"{text}{frontier}."
 
 
@@ -127,4 +165,7 @@ def _where(restart: Restart) -> str:
         return ""
     if restart.moved == 0:
         return ", where its checkpoint was saved"
-    return f", with its data {abs(restart.moved):,} examples {'ahead of' if restart.moved > 0 else 'behind'} that place"
+    return (
+        f", with its data {abs(restart.moved):,} examples "
+        f"{'ahead of' if restart.moved > 0 else 'behind'} that place"
+    )

@@ -20,8 +20,8 @@ class RunSummary:
     Attributes:
         verdicts: numbers of checkpoints by verdict, ``unreadable`` among them.
         newest_s: time of the newest recorded step or checkpoint (Unix seconds).
-        num_repeated, num_skipped: examples that steps which survive read again, or that none of them read before the
-            furthest one; None where that is not known.
+        num_repeated, num_skipped: examples that steps which survive read again, or that none of
+            them read before the furthest one; None where that is not known.
     """
 
     name: str
@@ -53,16 +53,26 @@ def summary_of(run: Run) -> RunSummary:
     steps += [row.step for row in run.checkpoints if row.step is not None]
     verdicts = Counter({"exact": 0, "approximate": 0, "impossible": 0, "unreadable": 0})
     verdicts.update(
-        row.row.verdict or "unreadable" for row in run.checkpoints if row.source != "recorded" or row.row.verdict
+        row.row.verdict or "unreadable"
+        for row in run.checkpoints
+        if row.source != "recorded" or row.row.verdict
     )
     return RunSummary(
-        name=run.name, directory=run.place.directory, verdicts=dict(verdicts), num_checkpoints=len(run.checkpoints),
+        name=run.name,
+        directory=run.place.directory,
+        verdicts=dict(verdicts),
+        num_checkpoints=len(run.checkpoints),
         attempts=run.history.summaries(),
-        num_steps=sum(found.num_rows for found in attempts), first_step=min(steps, default=None), last_step=max(steps, default=None),
-        newest_s=_newest_s(run), num_missing=sum(found.missing for found in attempts), costs=costs,
-        num_repeated=None if lost is None else lost[0], num_skipped=None if lost is None else lost[1],
+        num_steps=sum(found.num_rows for found in attempts),
+        first_step=min(steps, default=None),
+        last_step=max(steps, default=None),
+        newest_s=_newest_s(run),
+        num_missing=sum(found.missing for found in attempts),
+        costs=costs,
+        num_repeated=None if lost is None else lost[0],
+        num_skipped=None if lost is None else lost[1],
         warnings=_warnings(run),
-    )  # fmt: skip
+    )
 
 
 def _lost(run: Run) -> tuple[int, int] | None:
@@ -81,7 +91,11 @@ def _lost(run: Run) -> tuple[int, int] | None:
 
 def _newest_s(run: Run) -> float | None:
     times = [row.saved_s for row in run.checkpoints if row.saved_s is not None]
-    times += [int(found.columns["wall_time_ms"].max()) / 1000 for found in run.history.attempts if found.num_rows]
+    times += [
+        int(found.columns["wall_time_ms"].max()) / 1000
+        for found in run.history.attempts
+        if found.num_rows
+    ]
     return max(times, default=None)
 
 
@@ -90,8 +104,15 @@ def _warnings(run: Run) -> tuple[str, ...]:
     for found in run.history.attempts:
         name = attempt_label(found, run.numbers[found.attempt.id])
         told += [f"{name}: {problem}" for problem in found.problems]
-        told += [f"{name}: steps {gap.first:,} to {gap.last:,} were not written: {gap.reason}" for gap in found.gaps]
+        told += [
+            f"{name}: steps {gap.first:,} to {gap.last:,} were not written: {gap.reason}"
+            for gap in found.gaps
+        ]
         if found.missing:
             told.append(f"{name}: {found.missing:,} recorded steps could not be read")
-        told += [f"{name}: {saved.disagreement}" for saved in found.checkpoints if saved.disagreement is not None]
+        told += [
+            f"{name}: {saved.disagreement}"
+            for saved in found.checkpoints
+            if saved.disagreement is not None
+        ]
     return tuple(told)

@@ -10,11 +10,14 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def thinned(values: Values, rows: tuple[int, int], most: int, keep: Rows, most_outside: int) -> Rows:
+def thinned(
+    values: Values, rows: tuple[int, int], most: int, keep: Rows, most_outside: int
+) -> Rows:
     """Row numbers to show, in order.
 
-    Each of ``most / 2`` pieces of the visible part gives its least and its greatest value, so that the drawn line
-    covers what the whole one would; the rest of the line is there in ``most_outside`` points.
+    Each of ``most / 2`` pieces of the visible part gives its least and its greatest value, so that
+    the drawn line covers what the whole one would; the rest of the line is there in
+    ``most_outside`` points.
 
     Args:
         rows: [first, last) of the visible part.
@@ -23,10 +26,19 @@ def thinned(values: Values, rows: tuple[int, int], most: int, keep: Rows, most_o
     first = min(max(0, rows[0]), len(values))
     last = min(max(first, rows[1]), len(values))
     pieces = [
-        _extremes(values, 0, first, most_outside // 2), _extremes(values, first, last, most),
-        _extremes(values, last, len(values), most_outside // 2), keep,
-        np.array([row for row in (0, first - 1, first, last - 1, last, len(values) - 1) if 0 <= row < len(values)], np.int64),
-    ]  # fmt: skip
+        _extremes(values, 0, first, most_outside // 2),
+        _extremes(values, first, last, most),
+        _extremes(values, last, len(values), most_outside // 2),
+        keep,
+        np.array(
+            [
+                row
+                for row in (0, first - 1, first, last - 1, last, len(values) - 1)
+                if 0 <= row < len(values)
+            ],
+            np.int64,
+        ),
+    ]
     return np.unique(np.concatenate(pieces))
 
 

@@ -1,1 +1,3 @@
-"""The TensorBoard tab: where the data stood at each step of a run. See http_api.md for its routes."""
+"""The TensorBoard tab: where the data stood at each step of a run. See http_api.md for its
+routes.
+"""

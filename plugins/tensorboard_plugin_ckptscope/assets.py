@@ -16,8 +16,15 @@ _TYPES = {".js": JAVASCRIPT, ".css": "text/css"}
 def modules() -> dict[str, tuple[str, str]]:
     """(content, type) of each file by name; the only ones that are served."""
     own = resources.files("tensorboard_plugin_ckptscope") / "static"
-    files = {**page_files(), **{item.name: item.read_text(encoding="utf-8") for item in own.iterdir()}}
-    return {name: (text, _TYPES[Path(name).suffix]) for name, text in files.items() if Path(name).suffix in _TYPES}
+    files = {
+        **page_files(),
+        **{item.name: item.read_text(encoding="utf-8") for item in own.iterdir()},
+    }
+    return {
+        name: (text, _TYPES[Path(name).suffix])
+        for name, text in files.items()
+        if Path(name).suffix in _TYPES
+    }
 
 
 class Chart:

@@ -1,7 +1,7 @@
 """What TensorBoard imports when it starts.
 
-An entry point that fails to import keeps TensorBoard itself from starting, so this imports nothing else that can.
-"""
+An entry point that fails to import keeps TensorBoard itself from starting, so this imports nothing
+else that can."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ class Loader(base_plugin.TBLoader):
         """Add the flag that names further hosts."""
         group = parser.add_argument_group("ckptscope plugin")
         group.add_argument(
-            "--ckptscope_allowed_hosts", metavar="HOSTS", type=str, default="",
-            help="Comma-separated names under which a proxy serves this TensorBoard. Without it the data position tab "
+            "--ckptscope_allowed_hosts",
+            metavar="HOSTS",
+            type=str,
+            default="",
+            help="Comma-separated names under which a proxy serves this TensorBoard. Without "
+            "it the data position tab "
             "answers only to localhost, as long as TensorBoard is bound to it.",
-        )  # fmt: skip
+        )
 
     def load(self, context: base_plugin.TBContext) -> CkptscopePlugin | None:
         """The plugin; None, and a line in the log, where something that it needs is broken."""
@@ -33,6 +37,8 @@ class Loader(base_plugin.TBLoader):
             from tensorboard_plugin_ckptscope.plugin import CkptscopePlugin
 
             return CkptscopePlugin(context)
-        except Exception as error:  # whatever a broken installation raises must not reach TensorBoard
+        except (
+            Exception
+        ) as error:  # whatever a broken installation raises must not reach TensorBoard
             logging.getLogger(__name__).warning("the ckptscope plugin cannot be loaded: %s", error)
             return None

@@ -42,13 +42,14 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         self._is_active = False
         self._looked_s = -1e9
 
-    # ------------------------------------------------------------------------------------------ asked by TensorBoard
+    # ------------------------------------------------------------------------------------------
+    # asked by TensorBoard
 
     def is_active(self) -> bool:
         """Whether checkpoints were found; TensorBoard itself knows about recordings.
 
-        The page waits for this answer, so it is the one of the last look; a new look is made in the background.
-        """
+        The page waits for this answer, so it is the one of the last look; a new look is made in the
+        background."""
         self._look()
         return self._is_active
 
@@ -58,7 +59,8 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
     def get_plugin_apps(self) -> dict[str, Application]:
         """WSGI applications by path."""
-        # The listing that decides whether the tab is shown comes with the first page; a look begun then would be late.
+        # The listing that decides whether the tab is shown comes with the first page; a look begun
+        # then would be late.
         self._look()
         apps = {"/index.js": self._module, "/static/*": self._module}
         if self._chart.name is not None:
@@ -67,7 +69,8 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         apps["/api/v1/health"] = self._guarded(self._health)
         return apps
 
-    # ------------------------------------------------------------------------------------------ routes
+    # ------------------------------------------------------------------------------------------
+    # routes
 
     @property
     def store(self) -> Any:
@@ -79,19 +82,27 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
                 provider = self._context.data_provider
                 elsewhere = not self.roots or not all(root.is_local for root in self.roots)
-                self._store = Store(self.roots, ProvidedRuns(provider) if provider is not None and elsewhere else None)
+                self._store = Store(
+                    self.roots,
+                    ProvidedRuns(provider) if provider is not None and elsewhere else None,
+                )
             return self._store
 
     @property
     def notes(self) -> list[str]:
         """What a user should know of where runs are looked for."""
         remote = [root.path for root in self.roots if not root.is_local]
-        return [f"Checkpoints below {path} are not looked for: only recordings are read from there." for path in remote]
+        return [
+            f"Checkpoints below {path} are not looked for: only recordings are read from there."
+            for path in remote
+        ]
 
     @property
     def logdir(self) -> str | None:
         """As given."""
-        named = (root.path if root.name is None else f"{root.name}:{root.path}" for root in self.roots)
+        named = (
+            root.path if root.name is None else f"{root.name}:{root.path}" for root in self.roots
+        )
         return ", ".join(named) or None
 
     @property
@@ -101,7 +112,9 @@ class CkptscopePlugin(base_plugin.TBPlugin):
     @property
     def _plotly(self) -> Application:
         def serve(request: Request) -> Response:
-            return self._respond(request, self._chart.compressed(), JAVASCRIPT, encoding="gzip", expires=_ONE_DAY_S)
+            return self._respond(
+                request, self._chart.compressed(), JAVASCRIPT, encoding="gzip", expires=_ONE_DAY_S
+            )
 
         return self._guarded(serve)
 
@@ -109,7 +122,9 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         if self._modules is None:
             self._modules = modules()
         name = request.path.rpartition("/")[2]
-        if name not in self._modules or not request.path.endswith((f"/static/{name}", "/ckptscope/index.js")):
+        if name not in self._modules or not request.path.endswith(
+            (f"/static/{name}", "/ckptscope/index.js")
+        ):
             raise Refused(404, "no such file")
         return self._respond(request, *self._modules[name])
 
@@ -120,18 +135,27 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
         multiplexed = self._context.multiplexer is not None
         value = {
-            **envelope("health"), "tensorboard_version": tensorboard.version.VERSION, "plotly": self._chart.name,
-            "loading": "slow" if multiplexed else "fast", "logdir": self.logdir, "notes": self.notes,
-            "roots": [{"name": root.name, "path": root.path, "is_local": root.is_local} for root in self.roots],
+            **envelope("health"),
+            "tensorboard_version": tensorboard.version.VERSION,
+            "plotly": self._chart.name,
+            "loading": "slow" if multiplexed else "fast",
+            "logdir": self.logdir,
+            "notes": self.notes,
+            "roots": [
+                {"name": root.name, "path": root.path, "is_local": root.is_local}
+                for root in self.roots
+            ],
             "memory_nbytes": self.store.nbytes,
-        }  # fmt: skip
+        }
         return self._respond(request, value)
 
     def _api(self, answer: Answer) -> Application:
         return self._guarded(lambda request: self._respond(request, answer(self, request.args)))
 
     def _guarded(self, handler: Callable[[Request], Response]) -> Application:
-        """A WSGI application that refuses what it must, and turns every error into a JSON object."""
+        """A WSGI application that refuses what it must, and turns every error into a JSON
+        object.
+        """
 
         @Request.application
         def application(request: Request) -> Response:
@@ -150,12 +174,21 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
     def _failed(self, request: Request, status: int, message: str, hint: str | None) -> Response:
         extra = [("Allow", "GET, HEAD")] if status == 405 else []
-        return self._respond(request, {"code": status, "message": message, "hint": hint}, status=status, extra=extra)
+        return self._respond(
+            request, {"code": status, "message": message, "hint": hint}, status=status, extra=extra
+        )
 
     def _respond(
-        self, request: Request, content: Any, kind: str = "application/json", *, status: int = 200,
-        encoding: str | None = None, expires: int = 0, extra: list[tuple[str, str]] | None = None,
-    ) -> Response:  # fmt: skip
+        self,
+        request: Request,
+        content: Any,
+        kind: str = "application/json",
+        *,
+        status: int = 200,
+        encoding: str | None = None,
+        expires: int = 0,
+        extra: list[tuple[str, str]] | None = None,
+    ) -> Response:
         response: Response = http_util.Respond(
             request,
             content,
@@ -167,7 +200,8 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         )
         return response
 
-    # ------------------------------------------------------------------------------------------ activity
+    # ------------------------------------------------------------------------------------------
+    # activity
 
     def _look(self) -> None:
         """Look for anything to show, in the background and not too often."""

@@ -1,7 +1,8 @@
-"""Recordings that TensorBoard's data provider has read: those of remote logdirs and of other data servers.
+"""Recordings that TensorBoard's data provider has read: those of remote logdirs and of other data
+servers.
 
-TensorBoard keeps 100 points of a tag (10 without its data server); the recorder's tags hold less than that.
-"""
+TensorBoard keeps 100 points of a tag (10 without its data server); the recorder's tags hold less
+than that."""
 
 from __future__ import annotations
 
@@ -27,11 +28,17 @@ class ProvidedRuns:
 
     def places(self, without: Set[str]) -> list[RunPlace]:
         """Runs with recordings, apart from those that were found already."""
-        listed = self._provider.list_tensors(self._context(), experiment_id="", plugin_name=PLUGIN_NAME)
+        listed = self._provider.list_tensors(
+            self._context(), experiment_id="", plugin_name=PLUGIN_NAME
+        )
         self._series = {
             _shown(run): (
                 run,
-                tuple(sorted((tag, series.max_step, series.max_wall_time) for tag, series in tags.items())),
+                tuple(
+                    sorted(
+                        (tag, series.max_step, series.max_wall_time) for tag, series in tags.items()
+                    )
+                ),
             )
             for run, tags in listed.items()
         }
@@ -49,9 +56,12 @@ class ProvidedRuns:
         from tensorboard.data.provider import RunTagFilter
 
         found = self._provider.read_tensors(
-            self._context(), experiment_id="", plugin_name=PLUGIN_NAME, downsample=_EVERYTHING,
+            self._context(),
+            experiment_id="",
+            plugin_name=PLUGIN_NAME,
+            downsample=_EVERYTHING,
             run_tag_filter=RunTagFilter(runs=[run]),
-        )  # fmt: skip
+        )
         for tag, points in found.get(run, {}).items():
             for point in points:
                 value = point.numpy.item() if point.numpy.size == 1 else None

@@ -37,7 +37,12 @@ def roots_of(logdir: str | None, flags: Any) -> tuple[Root, ...]:
     for part in str(getattr(flags, "logdir_spec", None) or "").split(","):
         name: str | None = None
         path = part
-        if ":" in part and not _REMOTE.match(part) and not part.startswith("/") and not os.path.splitdrive(part)[0]:
+        if (
+            ":" in part
+            and not _REMOTE.match(part)
+            and not part.startswith("/")
+            and not os.path.splitdrive(part)[0]
+        ):
             name, _, path = part.partition(":")
         if path:
             found.append(Root(name or None, _absolute(path)))
@@ -52,5 +57,9 @@ def anything_below(roots: tuple[Root, ...], max_seconds: float) -> bool:
     """Whether there is a checkpoint or a recording: a look that ends at the first one."""
     from ckptscope.runs.places import search
 
-    looks = (search(root.path, max_seconds=max_seconds, first_only=True) for root in roots if root.is_local)
+    looks = (
+        search(root.path, max_seconds=max_seconds, first_only=True)
+        for root in roots
+        if root.is_local
+    )
     return any(look.recordings or look.stores for look in looks)

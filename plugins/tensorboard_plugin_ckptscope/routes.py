@@ -54,9 +54,12 @@ class Failure:
 
 
 _STATUSES: tuple[tuple[type[CkptscopeError], int, str | None], ...] = (
-    (CheckpointChangedError, 410, "try again in a moment"), (CheckpointNotFoundError, 410, "reload: it was removed"),
-    (UsageError, 400, None), (UnsupportedFormatError, 422, None), (CkptscopeError, 422, "ckptscope verify tells which bytes are damaged"),
-)  # fmt: skip
+    (CheckpointChangedError, 410, "try again in a moment"),
+    (CheckpointNotFoundError, 410, "reload: it was removed"),
+    (UsageError, 400, None),
+    (UnsupportedFormatError, 422, None),
+    (CkptscopeError, 422, "ckptscope verify tells which bytes are damaged"),
+)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -68,7 +71,9 @@ def failure_of(error: Exception) -> Failure:
             return Failure(status, str(error), hint)
     if isinstance(error, OSError):
         return Failure(422, f"cannot be read: {error.strerror or error}")
-    return Failure(500, f"{type(error).__name__}: {error}", "please report this, with TensorBoard's output")
+    return Failure(
+        500, f"{type(error).__name__}: {error}", "please report this, with TensorBoard's output"
+    )
 
 
 def _text(arguments: Arguments, name: str) -> str:
@@ -118,7 +123,9 @@ def _run(tab: Tab, arguments: Arguments) -> Any:
 def _missing(tab: Tab, message: str) -> Refused:
     if tab.store.scan_state().state == "running":
         return Refused(
-            503, f"{message}, or it was not found yet", "runs are still being looked for; try again in a moment"
+            503,
+            f"{message}, or it was not found yet",
+            "runs are still being looked for; try again in a moment",
         )
     return Refused(404, message, "it may have been removed; reload the page")
 
@@ -138,7 +145,9 @@ def overview(tab: Tab, arguments: Arguments) -> Any:
     del arguments
     tab.store.refresh()
     scan = tab.store.scan_state().to_jsonable()
-    return overview_to_jsonable(tab.store.summaries(), logdir=tab.logdir, scan=scan, notes=tab.notes)
+    return overview_to_jsonable(
+        tab.store.summaries(), logdir=tab.logdir, scan=scan, notes=tab.notes
+    )
 
 
 def series(tab: Tab, arguments: Arguments) -> Any:
@@ -149,15 +158,21 @@ def series(tab: Tab, arguments: Arguments) -> Any:
     first, last = _number(arguments, "from"), _number(arguments, "to")
     visible = None
     if first is not None or last is not None:
-        visible = (first if first is not None else float("-inf"), last if last is not None else float("inf"))
+        visible = (
+            first if first is not None else float("-inf"),
+            last if last is not None else float("inf"),
+        )
         if visible[0] > visible[1]:
             raise Refused(400, "from is greater than to")
     run = _run(tab, arguments)
     plot = position_plot(
-        run, y=_choice(arguments, "y", ("examples", "epoch", "record")), x=_choice(arguments, "x", ("step", "time")),
-        reads=_choice(arguments, "reads", ("effective", "all")), visible=visible,
+        run,
+        y=_choice(arguments, "y", ("examples", "epoch", "record")),
+        x=_choice(arguments, "x", ("step", "time")),
+        reads=_choice(arguments, "reads", ("effective", "all")),
+        visible=visible,
         points=_integer(arguments, "n", POINTS, 2, _MOST_POINTS),
-    )  # fmt: skip
+    )
     return plot_to_jsonable(run.name, plot)
 
 
@@ -218,13 +233,20 @@ def state(tab: Tab, arguments: Arguments) -> Any:
     except KeyError:
         raise Refused(404, f"attempt {attempt} has no step up to {step:,}") from None
     try:
-        stages = () if moment.checkpoint is None else training_stages(look(moment.checkpoint.row.path))
+        stages = (
+            () if moment.checkpoint is None else training_stages(look(moment.checkpoint.row.path))
+        )
     except CkptscopeError:  # it was judged unreadable; its row says why
         stages = ()
     return moment_to_jsonable(run.name, moment, stages)
 
 
 ROUTES: dict[str, Answer] = {
-    "overview": overview, "series": series, "coverage": coverage, "checkpoints": checkpoints, "inspect": inspect,
-    "diff": diff, "state": state,
-}  # fmt: skip
+    "overview": overview,
+    "series": series,
+    "coverage": coverage,
+    "checkpoints": checkpoints,
+    "inspect": inspect,
+    "diff": diff,
+    "state": state,
+}

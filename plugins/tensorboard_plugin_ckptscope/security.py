@@ -1,8 +1,7 @@
 """Who may ask, and for what.
 
-TensorBoard checks neither method nor Host. A page elsewhere could thus be rebound to this address (DNS rebinding) and
-read what the tab shows; and every method would reach a handler.
-"""
+TensorBoard checks neither method nor Host. A page elsewhere could thus be rebound to this address
+(DNS rebinding) and read what the tab shows; and every method would reach a handler."""
 
 from __future__ import annotations
 
@@ -14,9 +13,10 @@ from werkzeug.wrappers import Request
 
 # TensorBoard's Respond adds nosniff.
 HEADERS = [
- ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"), ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
-]  # fmt: skip
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),
+]
 METHODS = ("GET", "HEAD")
 # What a Host header never has, and what parsers of addresses disagree about.
 _FOREIGN = frozenset("@/\\?# \t%")
@@ -61,6 +61,13 @@ class Guard:
             return 405, f"{request.method} is not served", "this tab only reads: use GET"
         host = host_of(request.headers.get("Host", ""))
         if self._is_local and not is_loopback(host) and host not in self._allowed:
-            hint = f"start TensorBoard with --ckptscope_allowed_hosts={host} if that is a proxy of yours"
-            return 403, "this TensorBoard serves localhost only, and was asked under another name", hint
+            hint = (
+                f"start TensorBoard with --ckptscope_allowed_hosts={host} if that is a proxy "
+                "of yours"
+            )
+            return (
+                403,
+                "this TensorBoard serves localhost only, and was asked under another name",
+                hint,
+            )
         return None

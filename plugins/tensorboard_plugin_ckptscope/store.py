@@ -1,8 +1,8 @@
 """Runs below the logdir: read by one thread in the background, kept in bounded memory.
 
-Local directories are read by the library itself, as the command line reads them: nothing is thinned out, nothing waits
-for TensorBoard to reload, and damage is told. What is not on this machine comes from TensorBoard's data provider.
-"""
+Local directories are read by the library itself, as the command line reads them: nothing is thinned
+out, nothing waits for TensorBoard to reload, and damage is told. What is not on this machine comes
+from TensorBoard's data provider."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from typing import Any
 from ckptscope.checkpoint.discover import Location
 from ckptscope.runs.model import Run
 from ckptscope.runs.places import Found, RunPlace, runs_of, search
-from ckptscope.runs.reading import Known, claimed_by, files_inside, read_attempts, read_run, stamp_of, unreadable_run
+from ckptscope.runs.reading import (
+    Known,
+    claimed_by,
+    files_inside,
+    read_attempts,
+    read_run,
+    stamp_of,
+    unreadable_run,
+)
 from ckptscope.runs.summary import RunSummary, summary_of
 from tensorboard_plugin_ckptscope.provided import ProvidedRuns
 from tensorboard_plugin_ckptscope.roots import Root
@@ -63,16 +71,22 @@ class ScanState:
     def to_jsonable(self) -> dict[str, Any]:
         """The overview's ``scan``."""
         return {
-            "state": self.state, "text": self.text, "num_directories": self.num_directories,
-            "num_checkpoints": self.num_checkpoints, "num_checkpoints_read": self.num_checkpoints_read,
-        }  # fmt: skip
+            "state": self.state,
+            "text": self.text,
+            "num_directories": self.num_directories,
+            "num_checkpoints": self.num_checkpoints,
+            "num_checkpoints_read": self.num_checkpoints_read,
+        }
 
 
 class Store:
     """All runs. Methods may be called from any thread."""
 
     def __init__(
-        self, roots: tuple[Root, ...], provided: ProvidedRuns | None, memory_nbytes: int = MEMORY_NBYTES
+        self,
+        roots: tuple[Root, ...],
+        provided: ProvidedRuns | None,
+        memory_nbytes: int = MEMORY_NBYTES,
     ) -> None:
         self._roots = [root for root in roots if root.is_local]
         self._provided = provided
@@ -90,14 +104,19 @@ class Store:
         self._limit: str | None = None
         self.trouble: str | None = None
 
-    # ------------------------------------------------------------------------------------------ asked by routes
+    # ------------------------------------------------------------------------------------------
+    # asked by routes
 
     def refresh(self, wait_s: float = FIRST_ANSWER_S) -> None:
-        """Look for what is new, in the background; wait a moment, so that a quick search is in the answer."""
+        """Look for what is new, in the background; wait a moment, so that a quick search is in
+        the answer.
+        """
         with self._lock:
             due = time.monotonic() - self._last_scan_s > self._rescan_s
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="ckptscope-scan", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="ckptscope-scan", daemon=True
+                )
                 self._thread.start()
             if due and self._idle.is_set():
                 self._idle.clear()
@@ -113,14 +132,22 @@ class Store:
         """How far the search is."""
         with self._lock:
             running = not self._idle.is_set()
-            found = sum(entry.summary.num_checkpoints for entry in self._entries.values() if entry.summary is not None)
+            found = sum(
+                entry.summary.num_checkpoints
+                for entry in self._entries.values()
+                if entry.summary is not None
+            )
             unread = sum(entry.summary is None for entry in self._entries.values())
             text = self.trouble or self._limit
             if running:
                 left = f"; {unread:,} runs are not read yet" if unread else ""
-                text = f"Looking for runs and judging checkpoints: {self._read:,} read so far{left}."
+                text = (
+                    f"Looking for runs and judging checkpoints: {self._read:,} read so far{left}."
+                )
             state = "running" if running else "limited" if text else "done"
-            return ScanState(state, text, self._directories, found, min(self._read, found) if running else found)
+            return ScanState(
+                state, text, self._directories, found, min(self._read, found) if running else found
+            )
 
     def run(self, name: str) -> Run:
         """One run with its steps.
@@ -162,7 +189,10 @@ class Store:
         """(prefix, root) of a checkpoint."""
         with self._lock:
             entries = list(self._entries.values())
-        return next(((entry.paths[identity], entry.root) for entry in entries if identity in entry.paths), None)
+        return next(
+            ((entry.paths[identity], entry.root) for entry in entries if identity in entry.paths),
+            None,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -170,7 +200,8 @@ class Store:
         with self._lock:
             return sum(self._recent.values())
 
-    # ------------------------------------------------------------------------------------------ in the thread
+    # ------------------------------------------------------------------------------------------ in
+    # the thread
 
     def _work(self) -> None:
         while True:
@@ -185,7 +216,9 @@ class Store:
                 self.trouble = f"the search for runs failed: {type(error).__name__}: {error}"
             with self._lock:
                 self._last_scan_s = time.monotonic()
-                self._rescan_s = min(max(RESCAN_S, 10 * (self._last_scan_s - begun)), SLOWEST_RESCAN_S)
+                self._rescan_s = min(
+                    max(RESCAN_S, 10 * (self._last_scan_s - begun)), SLOWEST_RESCAN_S
+                )
                 self._idle.set()
 
     def _scan(self) -> None:
@@ -200,13 +233,17 @@ class Store:
                 name = _unused(place.name, places)
                 places[name] = (replace(place, name=name), root.path)
         if self._provided is not None:
-            places.update({place.name: (place, "") for place in self._provided.places(without=set(places))})
+            places.update(
+                {place.name: (place, "") for place in self._provided.places(without=set(places))}
+            )
         with self._lock:
             for gone in set(self._entries) - set(places):
                 del self._entries[gone]
                 self._recent.pop(gone, None)
             for name, (place, base) in places.items():
-                self._entries.setdefault(name, _Entry(place, base, read.pop(place.directory, Known())))
+                self._entries.setdefault(
+                    name, _Entry(place, base, read.pop(place.directory, Known()))
+                )
             entries = [(self._entries[name], place, base) for name, (place, base) in places.items()]
         for entry, place, base in entries:
             with entry.lock:
@@ -252,8 +289,14 @@ class Store:
         entry.stamp = self._stamp(entry)
         try:
             provided = self._provided is not None and not entry.root
-            attempts = self._provided.read(entry.place) if provided and self._provided is not None else None
-            run = read_run(entry.place, entry.root, entry.known, attempts=attempts, progress=self._progress)
+            attempts = (
+                self._provided.read(entry.place)
+                if provided and self._provided is not None
+                else None
+            )
+            run = read_run(
+                entry.place, entry.root, entry.known, attempts=attempts, progress=self._progress
+            )
         except Exception as error:  # the other runs must still be shown
             _log.exception("reading %s", entry.place.directory)
             run = unreadable_run(entry.place, error)
@@ -265,7 +308,9 @@ class Store:
         self._read += count
 
     def _keep(self, name: str, run: Run) -> None:
-        """Remember that a run was used; give up those that were not for longest when memory runs out."""
+        """Remember that a run was used; give up those that were not for longest when memory
+        runs out.
+        """
         with self._lock:
             self._recent[name] = run.nbytes
             self._recent.move_to_end(name)

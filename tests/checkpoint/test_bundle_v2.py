@@ -21,16 +21,20 @@ from ckptscope.errors import (
 from tests import writers
 from tests.writers import Bundle
 
-NUMERIC = (
-    "float32", "float64", "int32", "uint8", "int16", "int8", "int64", "bool", "uint16", "float16", "uint32", "uint64",
-    "complex64", "complex128",
-)  # fmt: skip
+NUMERIC = tuple(
+    """
+    float32 float64 int32 uint8 int16 int8 int64 bool uint16 float16 uint32 uint64 complex64
+    complex128
+    """.split()
+)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 ARRAYS = st.one_of(
     st.sampled_from(NUMERIC).flatmap(lambda name: hnp.arrays(name, SHAPES)),
     SHAPES.flatmap(lambda shape: hnp.arrays(object, shape, elements=st.binary(max_size=200))),
 )
-KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
+KEYS = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=12
+)
 
 
 def same(found, expected):
@@ -50,12 +54,18 @@ def test_round_trip(tmp_path_factory, tensors, block_nbytes, snappy):
     bundle = Bundle(num_shards=3)
     for key, (array, shard) in tensors.items():
         bundle.array(key, array, shard)
-    prefix = bundle.write(tmp_path_factory.mktemp("b") / "ckpt-1", block_nbytes=block_nbytes, snappy=snappy)
+    prefix = bundle.write(
+        tmp_path_factory.mktemp("b") / "ckpt-1", block_nbytes=block_nbytes, snappy=snappy
+    )
     with open_bundle(prefix) as checkpoint:
         assert list(checkpoint) == sorted(tensors, key=str.encode)
         for key, (array, shard) in tensors.items():
             entry = checkpoint.entry(key)
-            assert (entry.shape, entry.shard, entry.num_elements) == (array.shape, shard, math.prod(array.shape))
+            assert (entry.shape, entry.shard, entry.num_elements) == (
+                array.shape,
+                shard,
+                math.prod(array.shape),
+            )
             same(checkpoint[key], array)
             if array.dtype.kind in "iub":
                 assert checkpoint.values(key, 5) == array.reshape(-1)[:5].tolist()
@@ -71,7 +81,8 @@ def test_small_numbers_of_ml_dtypes(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("number", "name", "form"), [(11, "qint8", "int8"), (12, "quint8", "uint8"), (13, "qint32", "int32")]
+    ("number", "name", "form"),
+    [(11, "qint8", "int8"), (12, "quint8", "uint8"), (13, "qint32", "int32")],
 )
 def test_quantized_numbers_read_as_integers(tmp_path, number, name, form):
     array = np.arange(4, dtype=form)
@@ -85,9 +96,14 @@ def partitions(draw):
     """A matrix cut along one axis, and its slices."""
     array = draw(hnp.arrays("float32", hnp.array_shapes(max_dims=3, max_side=6)))
     axis = draw(st.integers(0, array.ndim - 1))
-    cuts = sorted(draw(st.sets(st.integers(1, array.shape[axis]), max_size=4)) | {0, array.shape[axis]})
+    cuts = sorted(
+        draw(st.sets(st.integers(1, array.shape[axis]), max_size=4)) | {0, array.shape[axis]}
+    )
     slices = [
-        tuple((start, stop - start) if dimension == axis else (0, -1) for dimension in range(array.ndim))
+        tuple(
+            (start, stop - start) if dimension == axis else (0, -1)
+            for dimension in range(array.ndim)
+        )
         for start, stop in itertools.pairwise(cuts)
     ]
     return array, slices
@@ -96,14 +112,20 @@ def partitions(draw):
 @given(partition=partitions(), shard=st.integers(0, 1))
 def test_slices_round_trip(tmp_path_factory, partition, shard):
     array, slices = partition
-    prefix = Bundle(num_shards=2).sliced("w/é", array, slices, shard).write(tmp_path_factory.mktemp("b") / "c")
+    prefix = (
+        Bundle(num_shards=2)
+        .sliced("w/é", array, slices, shard)
+        .write(tmp_path_factory.mktemp("b") / "c")
+    )
     with open_bundle(prefix) as checkpoint:
         assert list(checkpoint) == ["w/é"]
         entry = checkpoint.entry("w/é")
         assert [extents.axes for extents, _ in entry.slices] == slices
         assert entry.nbytes == array.nbytes
         same(checkpoint["w/é"], array)
-        assert checkpoint.values("w/é", 3) == array.reshape(-1)[:3].tolist() or np.isnan(array).any()
+        assert (
+            checkpoint.values("w/é", 3) == array.reshape(-1)[:3].tolist() or np.isnan(array).any()
+        )
         assert checkpoint.reader.check(checkpoint.entries, True, None) == []
 
 
@@ -115,14 +137,18 @@ def test_slices_with_long_starts(tmp_path):
 
 
 def test_slice_that_the_index_lacks(tmp_path):
-    bundle = Bundle().sliced("w", np.zeros((4, 2), "float32"), [((0, 2), (0, -1)), ((2, 2), (0, -1))])
+    bundle = Bundle().sliced(
+        "w", np.zeros((4, 2), "float32"), [((0, 2), (0, -1)), ((2, 2), (0, -1))]
+    )
     del bundle.entries[writers.slice_key("w", ((2, 2), (0, -1)))]
     with pytest.raises(CorruptCheckpointError, match="not in the index"):
         open_bundle(bundle.write(tmp_path / "c"))
 
 
 def test_arrays_are_read_only_views(tmp_path):
-    with open_bundle(Bundle().array("w", np.ones(3, "float32")).write(tmp_path / "c")) as checkpoint:
+    with open_bundle(
+        Bundle().array("w", np.ones(3, "float32")).write(tmp_path / "c")
+    ) as checkpoint:
         with pytest.raises(ValueError, match="read-only"):
             checkpoint["w"][0] = 2
         kept = checkpoint["w"]
@@ -130,7 +156,9 @@ def test_arrays_are_read_only_views(tmp_path):
 
 
 def test_unknown_key_names_the_closest(tmp_path):
-    with open_bundle(Bundle().array("dense/kernel", np.ones(1)).write(tmp_path / "c")) as checkpoint:
+    with open_bundle(
+        Bundle().array("dense/kernel", np.ones(1)).write(tmp_path / "c")
+    ) as checkpoint:
         with pytest.raises(TensorNotFoundError, match="dense/kernel") as caught:
             checkpoint["dense/kernal"]
         assert isinstance(caught.value, LookupError)
@@ -139,7 +167,10 @@ def test_unknown_key_names_the_closest(tmp_path):
 @pytest.mark.parametrize("number", [20, 21, 999])
 def test_dtypes_without_numpy_form(tmp_path, number):
     bundle = Bundle().raw(b"w", number, (1,), b"\0\0\0\0\0", writers.masked_crc(b"\0\0\0\0\0"))
-    with open_bundle(bundle.write(tmp_path / "c")) as checkpoint, pytest.raises(UnsupportedFormatError):
+    with (
+        open_bundle(bundle.write(tmp_path / "c")) as checkpoint,
+        pytest.raises(UnsupportedFormatError),
+    ):
         checkpoint["w"]
 
 
@@ -154,17 +185,21 @@ def test_keys_that_are_no_utf8_are_escaped(tmp_path):
         assert checkpoint["w\\xff\\xc3"].tolist() == [1]
 
 
-# ---------------------------------------------------------------------------------------------------- damage
+# ------------------------------------------------------------ damage
 
 
 @pytest.fixture
 def prefix(tmp_path) -> str:
     """Two shards: numbers and a partitioned variable in one, strings and a variant in the other."""
     bundle = Bundle(num_shards=2)
-    bundle.sliced("parts", np.arange(8, dtype="int64").reshape(4, 2), [((0, 2), (0, -1)), ((2, 2), (0, -1))])
+    bundle.sliced(
+        "parts", np.arange(8, dtype="int64").reshape(4, 2), [((0, 2), (0, -1)), ((2, 2), (0, -1))]
+    )
     bundle.array("empty", np.zeros((0, 3), "float32")).array("a", np.arange(6, dtype="float32"))
     bundle.array("text", np.array([b"one", b"", b"three"], object), shard=1)
-    stored, crc = writers.variant_tensor(writers.named_state({"Iterator::Range": {"i": np.int64(3)}}))
+    stored, crc = writers.variant_tensor(
+        writers.named_state({"Iterator::Range": {"i": np.int64(3)}})
+    )
     bundle.raw(b"state", writers.VARIANT, (1,), stored, crc, shard=1)
     return bundle.write(tmp_path / "ckpt-5")
 
@@ -181,7 +216,11 @@ def test_intact(prefix):
 def test_missing_shard(prefix):
     Path(shard_name(prefix, 1, 2)).unlink()
     (damage,) = damage_of(prefix)
-    assert (damage.kind, damage.file, damage.fatal) == ("missing_shard", shard_name(prefix, 1, 2), True)
+    assert (damage.kind, damage.file, damage.fatal) == (
+        "missing_shard",
+        shard_name(prefix, 1, 2),
+        True,
+    )
     assert "2 tensors" in damage.problem
     with open_bundle(prefix) as checkpoint:
         assert checkpoint["a"].tolist() == list(range(6))
@@ -213,15 +252,25 @@ def test_every_flipped_byte_of_the_data(prefix, shard):
     path = Path(shard_name(prefix, shard, 2))
     intact = path.read_bytes()
     with open_bundle(prefix) as checkpoint:
-        parts = [part for entry in checkpoint.entries.values() for part in ([p for _, p in entry.slices] or [entry])]
+        parts = [
+            part
+            for entry in checkpoint.entries.values()
+            for part in ([p for _, p in entry.slices] or [entry])
+        ]
         whole = set(checkpoint)
     for offset in range(len(intact)):
         damaged = bytearray(intact)
         damaged[offset] ^= 0x01
         path.write_bytes(damaged)
         found = damage_of(prefix)
-        (owner,) = (part for part in parts if part.shard == shard and part.offset <= offset < part.offset + part.nbytes)
-        assert [(damage.kind, damage.offset, damage.fatal) for damage in found] == [("checksum", owner.offset, True)]
+        (owner,) = (
+            part
+            for part in parts
+            if part.shard == shard and part.offset <= offset < part.offset + part.nbytes
+        )
+        assert [(damage.kind, damage.offset, damage.fatal) for damage in found] == [
+            ("checksum", owner.offset, True)
+        ]
         if owner.key in whole:
             assert found[0].key == owner.key
 

@@ -5,8 +5,20 @@ import numpy as np
 import pytest
 
 from ckptscope.checkpoint import discover
-from ckptscope.checkpoint.discover import all_in, checkpoints_in, find, number_of, partners_of, read_state_file
-from ckptscope.errors import CheckpointChangedError, CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
+from ckptscope.checkpoint.discover import (
+    all_in,
+    checkpoints_in,
+    find,
+    number_of,
+    partners_of,
+    read_state_file,
+)
+from ckptscope.errors import (
+    CheckpointChangedError,
+    CheckpointNotFoundError,
+    CkptscopeError,
+    UnsupportedFormatError,
+)
 from tests import samples, writers
 
 
@@ -17,7 +29,10 @@ def save(prefix: Path, value: int = 0) -> Path:
 
 
 def state(directory: Path, latest: str, *others: str, name: str = "checkpoint") -> None:
-    lines = [f'model_checkpoint_path: "{latest}"', *(f'all_model_checkpoint_paths: "{other}"' for other in others)]
+    lines = [
+        f'model_checkpoint_path: "{latest}"',
+        *(f'all_model_checkpoint_paths: "{other}"' for other in others),
+    ]
     (directory / name).write_text("\n".join(lines) + "\n")
 
 
@@ -30,7 +45,8 @@ def run(tmp_path) -> Path:
     return tmp_path / "run"
 
 
-# ------------------------------------------------------------------------------------------ forms of PATH
+# ------------------------------------------------------------ forms
+# of PATH
 
 
 @pytest.mark.parametrize(
@@ -131,13 +147,18 @@ def test_state_file_of_the_input_hook():
         ('model_checkpoint_path: "a b"\n', "a b", ()),
         ('model_checkpoint_path: "a\\"b\\\\c"\n', 'a"b\\c', ()),
         (
-            'model_checkpoint_path:"x"\nall_model_checkpoint_paths: "x"\nall_model_checkpoint_paths: "y"\n',
+            'model_checkpoint_path:"x"\nall_model_checkpoint_paths: '
+            '"x"\nall_model_checkpoint_paths: "y"\n',
             "x",
             ("x", "y"),
         ),
         ("", None, ()),
         ("model_checkpoint_path: unquoted", None, ()),
-        ('model_checkpoint_path: "\\303\\251"', "é", ()),  # text protobufs escape each byte of UTF-8
+        (
+            'model_checkpoint_path: "\\303\\251"',
+            "é",
+            (),
+        ),  # text protobufs escape each byte of UTF-8
     ],
 )
 def test_state_file_text(tmp_path, text, latest, every):
@@ -145,7 +166,7 @@ def test_state_file_text(tmp_path, text, latest, every):
     assert read_state_file(str(tmp_path / "checkpoint")) == (latest, every)
 
 
-# ------------------------------------------------------------------------------------------ --step
+# ------------------------------------------------------------ --step
 
 
 @pytest.mark.parametrize(
@@ -187,7 +208,7 @@ def test_at_sign_in_a_name_is_no_step(tmp_path):
     assert find(str(tmp_path / "run@4")).number == 9
 
 
-# ------------------------------------------------------------------------------------------ directories
+# ------------------------------------------------------------ directories
 
 
 def test_saved_model():
@@ -240,7 +261,11 @@ def test_listing_leaves_partners_and_temporary_files_out():
 def test_partners():
     directory = samples.ROOT / "estimator_hook_reused_115"
     partners = partners_of(find(str(directory)))
-    assert [(partner.step, partner.is_complete) for partner in partners] == [(0, True), (7, True), (14, False)]
+    assert [(partner.step, partner.is_complete) for partner in partners] == [
+        (0, True),
+        (7, True),
+        (14, False),
+    ]
     assert "_temp_" in (partners[-1].problem or "")
     assert partners_of(find(str(directory / "input.ckpt-7"))) == []
 
@@ -261,7 +286,8 @@ def test_number_of(name, number):
     assert number_of(name) == number
 
 
-# ------------------------------------------------------------------------------------------ nothing there
+# ------------------------------------------------------------ nothing
+# there
 
 
 @pytest.mark.parametrize(
@@ -333,7 +359,8 @@ def test_all_in_nothing(tmp_path):
         all_in(str(tmp_path))
 
 
-# ------------------------------------------------------------------------------------------ while being written
+# ------------------------------------------------------------ while
+# being written
 
 
 def test_vanished_between_finding_and_opening(run):

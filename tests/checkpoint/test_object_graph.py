@@ -33,14 +33,24 @@ def test_paths_and_keys(tmp_path):
     graph, problem = graph_of(tmp_path, NODES)
     assert problem is None
     assert graph.paths == {
-        0: "", 1: "model", 2: "optimizer", 3: "alias", 4: "optimizer/iter", 5: "alias/.OPTIMIZER_SLOT/optimizer/m",
-    }  # fmt: skip
+        0: "",
+        1: "model",
+        2: "optimizer",
+        3: "alias",
+        4: "optimizer/iter",
+        5: "alias/.OPTIMIZER_SLOT/optimizer/m",
+    }
     node = graph.child(graph.root, "model", "kernel")
     assert node.attributes[0].full_name == "dense/kernel"
     assert graph.node_of_key[KEY.format("model/kernel")] is node
     assert graph.child(graph.root, "model", "bias") is None
-    assert {(parent.node_id, name) for parent, name in graph.edges_to(3)} == {(0, "alias"), (1, "kernel")}
-    assert [(slot.variable, slot.slot_name, slot.node) for slot in graph.nodes[2].slot_variables] == [(3, "m", 5)]
+    assert {(parent.node_id, name) for parent, name in graph.edges_to(3)} == {
+        (0, "alias"),
+        (1, "kernel"),
+    }
+    assert [
+        (slot.variable, slot.slot_name, slot.node) for slot in graph.nodes[2].slot_variables
+    ] == [(3, "m", 5)]
 
 
 def test_cycles_end(tmp_path):
@@ -71,7 +81,13 @@ def test_no_message(message):
         parse_object_graph(message)
 
 
-@given(st.lists(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 5)), max_size=4), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.lists(st.tuples(st.text(max_size=3), st.integers(0, 5)), max_size=4),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_any_graph_has_a_path_for_each_node_it_reaches(children):
     proto = trackable_object_graph_pb2.TrackableObjectGraph()
     for edges in children:
@@ -91,7 +107,13 @@ def test_any_graph_has_a_path_for_each_node_it_reaches(children):
 def test_sample():
     with open_bundle(str(samples.ROOT / "full_221/ckpt-1")) as checkpoint:
         graph = checkpoint.graph
-        assert {name for name, _ in graph.root.children} >= {"model", "optimizer", "step", "iterator", "save_counter"}
+        assert {name for name, _ in graph.root.children} >= {
+            "model",
+            "optimizer",
+            "step",
+            "iterator",
+            "save_counter",
+        }
         named = {attribute.key for node in graph.nodes for attribute in node.attributes}
         # The iterator's saver adds a suffix of its own to the key that the graph names.
         assert {key.replace("/ITERATOR", "/ITERATOR_STATE") for key in named} == set(checkpoint) - {

@@ -18,11 +18,19 @@ def inventory_of(target):
         return take_inventory(checkpoint, meta)
 
 
-KERAS = {"weight": 37, "optimizer_slot": 74, "optimizer_hyper": 1, "counter": 2, "iterator": 27, "bookkeeping": 2}
+KERAS = {
+    "weight": 37,
+    "optimizer_slot": 74,
+    "optimizer_hyper": 1,
+    "counter": 2,
+    "iterator": 27,
+    "bookkeeping": 2,
+}
 SAVER = {"weight": 37, "optimizer_slot": 74, "counter": 1}
 
 
-# The model has 24 + 6 + 6 + 1 = 37 parameters (see the samples' README); that of the Savers 24 + 6 + 6 = 36.
+# The model has 24 + 6 + 6 + 1 = 37 parameters (see the samples' README); that of the Savers 24 + 6
+# + 6 = 36.
 @pytest.mark.parametrize(
     ("target", "elements"),
     [
@@ -37,7 +45,14 @@ SAVER = {"weight": 37, "optimizer_slot": 74, "counter": 1}
         ("model_only_221", {"weight": 37, "bookkeeping": 2}),
         (
             "savedmodel_215",
-            {"weight": 37, "optimizer_slot": 74, "optimizer_hyper": 1, "counter": 1, "metric": 2, "bookkeeping": 1},
+            {
+                "weight": 37,
+                "optimizer_slot": 74,
+                "optimizer_hyper": 1,
+                "counter": 1,
+                "metric": 2,
+                "bookkeeping": 1,
+            },
         ),
         ("saver_noiterator_115", {**SAVER, "weight": 36}),
         ("saver_v1_115", {**SAVER, "weight": 36}),
@@ -83,14 +98,26 @@ def test_slots_belong_to_weights_of_their_shape(target):
         assert owner.entry.shape == slot.entry.shape
         owners.setdefault(owner.key, []).append(slot.slot_name)
     assert len(owners) >= 3
-    assert all(len(set(names)) == len(names) == 2 for names in owners.values())  # Adam keeps two for each
+    assert all(
+        len(set(names)) == len(names) == 2 for names in owners.values()
+    )  # Adam keeps two for each
 
 
 @pytest.mark.parametrize(
     ("target", "slot", "owner", "name"),
     [
-        ("full_221", f"optimizer/_variables/5{VALUE}", f"optimizer/_trainable_variables/1{VALUE}", "velocities"),
-        ("full_215", f"optimizer/_variables/6{VALUE}", f"model/layer_with_weights-1/kernel{VALUE}", "velocities"),
+        (
+            "full_221",
+            f"optimizer/_variables/5{VALUE}",
+            f"optimizer/_trainable_variables/1{VALUE}",
+            "velocities",
+        ),
+        (
+            "full_215",
+            f"optimizer/_variables/6{VALUE}",
+            f"model/layer_with_weights-1/kernel{VALUE}",
+            "velocities",
+        ),
         ("saver_iterator_115", "kernel/Adam_1", "kernel", "Adam_1"),
         ("partitioned_115", "output/Adam", "output", "Adam"),
     ],
@@ -111,9 +138,15 @@ def test_optimizer_of_keras_3():
 
 
 def test_optimizer_inside_a_loss_scale():
-    optimizers = {optimizer.path: optimizer for optimizer in inventory_of("lossscale_215").optimizers}
-    assert f"optimizer/_iterations{VALUE}" in {optimizer.iterations for optimizer in optimizers.values()}
-    scales = {variable.object_path for variable in inventory_of("lossscale_215").of_role("loss_scale")}
+    optimizers = {
+        optimizer.path: optimizer for optimizer in inventory_of("lossscale_215").optimizers
+    }
+    assert f"optimizer/_iterations{VALUE}" in {
+        optimizer.iterations for optimizer in optimizers.values()
+    }
+    scales = {
+        variable.object_path for variable in inventory_of("lossscale_215").of_role("loss_scale")
+    }
     assert scales == {"optimizer/loss_scale/current_loss_scale", "optimizer/loss_scale/good_steps"}
 
 
@@ -132,7 +165,11 @@ def test_optimizer_inside_a_loss_scale():
     ],
 )
 def test_names_without_a_graph(tmp_path, name, array, role):
-    bundle = writers.Bundle().array("dense/kernel", np.zeros((2, 2), "float32")).array(name, np.asarray(array))
+    bundle = (
+        writers.Bundle()
+        .array("dense/kernel", np.zeros((2, 2), "float32"))
+        .array(name, np.asarray(array))
+    )
     with open_bundle(bundle.write(tmp_path / "c")) as checkpoint:
         roles = {variable.key: variable.role for variable in take_inventory(checkpoint).variables}
     assert roles[name] == role
@@ -140,8 +177,14 @@ def test_names_without_a_graph(tmp_path, name, array, role):
 
 def test_slots_of_the_object_graph(tmp_path):
     bundle = writers.Bundle()
-    kernel, slot, step = f"model/kernel{VALUE}", f"model/kernel/.OPTIMIZER_SLOT/opt/m{VALUE}", f"opt/iter{VALUE}"
-    bundle.array(kernel, np.zeros((2, 3), "float32")).array(slot, np.zeros((2, 3), "float32")).array(step, np.array(7))
+    kernel, slot, step = (
+        f"model/kernel{VALUE}",
+        f"model/kernel/.OPTIMIZER_SLOT/opt/m{VALUE}",
+        f"opt/iter{VALUE}",
+    )
+    bundle.array(kernel, np.zeros((2, 3), "float32")).array(
+        slot, np.zeros((2, 3), "float32")
+    ).array(step, np.array(7))
     bundle.graph(
         [
             {"children": {"model": 1, "opt": 2}},
@@ -155,7 +198,11 @@ def test_slots_of_the_object_graph(tmp_path):
     with open_bundle(bundle.write(tmp_path / "c")) as checkpoint:
         inventory = take_inventory(checkpoint)
     found = {variable.key: variable for variable in inventory.variables}
-    assert (found[slot].role, found[slot].slot_of, found[slot].slot_name) == ("optimizer_slot", kernel, "m")
+    assert (found[slot].role, found[slot].slot_of, found[slot].slot_name) == (
+        "optimizer_slot",
+        kernel,
+        "m",
+    )
     assert (found[kernel].role, found[kernel].object_path) == ("weight", "model/kernel")
     assert found[step].role == "counter"
     assert [optimizer.iterations for optimizer in inventory.optimizers] == [step]

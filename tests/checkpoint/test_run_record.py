@@ -1,4 +1,6 @@
-"""Run records: what is written comes back, and whatever is wrong becomes a problem, never a value that is not there."""
+"""Run records: what is written comes back, and whatever is wrong becomes a problem, never a
+value that is not there.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,38 @@ from ckptscope.recording.run_record_writer import write_run_record
 from tests import writers
 
 PIPELINE = GraphPipeline(
-    ops=("BatchDatasetV2", "RangeDataset"), batch_size=4, drops_remainder=False, epoch_size=40, seeds=((1, 2),),
-    range_from_zero=True, nondeterministic=(), random_ops=(), python_ops=(),
-)  # fmt: skip
+    ops=("BatchDatasetV2", "RangeDataset"),
+    batch_size=4,
+    drops_remainder=False,
+    epoch_size=40,
+    seeds=((1, 2),),
+    range_from_zero=True,
+    nondeterministic=(),
+    random_ops=(),
+    python_ops=(),
+)
 
 
 def saved(directory, name: str = "ckpt-5", **changed: object) -> str:
     prefix = (
-        writers.Bundle().array("w", np.ones(3, np.float32)).array("global_step", np.array(5)).write(directory / name)
+        writers.Bundle()
+        .array("w", np.ones(3, np.float32))
+        .array("global_step", np.array(5))
+        .write(directory / name)
     )
     facts = {
-        "attempt": "abc", "step": 5, "wall_time_s": time.time(), "pipeline": PIPELINE, "files": [SourceFile("/x", 3, 2, "f")],
-        "batch_size": 4, "epoch_size": 40, "hosts": 1, "random_layers": [{"name": "d", "class": "Dropout"}],
-        "position": {"counted_batches": 5}, **changed,
-    }  # fmt: skip
+        "attempt": "abc",
+        "step": 5,
+        "wall_time_s": time.time(),
+        "pipeline": PIPELINE,
+        "files": [SourceFile("/x", 3, 2, "f")],
+        "batch_size": 4,
+        "epoch_size": 40,
+        "hosts": 1,
+        "random_layers": [{"name": "d", "class": "Dropout"}],
+        "position": {"counted_batches": 5},
+        **changed,
+    }
     write_run_record(prefix, **facts)
     return prefix
 
@@ -39,7 +59,12 @@ def saved(directory, name: str = "ckpt-5", **changed: object) -> str:
 def test_a_record_comes_back(tmp_path):
     found, problem = read_run_record(saved(tmp_path))
     assert problem is None
-    assert (found.attempt, found.step, found.pipeline, found.counted_batches) == ("abc", 5, PIPELINE, 5)
+    assert (found.attempt, found.step, found.pipeline, found.counted_batches) == (
+        "abc",
+        5,
+        PIPELINE,
+        5,
+    )
     assert found.random_layers == (("d", "Dropout"),)
     assert (found.files[0].path, found.files[0].num_records) == ("/x", 2)
     assert not list(tmp_path.glob("*.tmp"))
@@ -67,8 +92,18 @@ def test_damaged_records_are_a_value_or_a_problem(tmp_path_factory, position, bi
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", "{}", '{"format_version": 1}', '{"format_version": "2.0"}', '{"format_version": "1.0"}', "[" * 10**5]
-)  # fmt: skip
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"format_version": 1}',
+        '{"format_version": "2.0"}',
+        '{"format_version": "1.0"}',
+        "[" * 10**5,
+    ],
+)
 def test_what_is_no_record_says_so(tmp_path, text):
     prefix = saved(tmp_path)
     (tmp_path / "ckpt-5.ckptscope.json").write_text(text)

@@ -16,7 +16,10 @@ ARRAYS = st.sampled_from(("float32", "float64", "int32", "int64", "uint8", "int8
 WHOLE = ((0, -1),) * 3
 
 
-@given(tensors=st.dictionaries(st.text("ab/", min_size=1, max_size=8), ARRAYS, min_size=1), snappy=st.booleans())
+@given(
+    tensors=st.dictionaries(st.text("ab/", min_size=1, max_size=8), ARRAYS, min_size=1),
+    snappy=st.booleans(),
+)
 def test_round_trip(tmp_path_factory, tensors, snappy):
     path = tmp_path_factory.mktemp("v1") / "model.ckpt-3"
     stored = {name: (array, [WHOLE[: array.ndim]]) for name, array in tensors.items()}
@@ -26,7 +29,11 @@ def test_round_trip(tmp_path_factory, tensors, snappy):
         assert (checkpoint.format, checkpoint.style) == ("sliced_v1", "name_based")
         for name, array in tensors.items():
             found = checkpoint[name]
-            assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+            assert (found.dtype, found.shape, found.tobytes()) == (
+                array.dtype,
+                array.shape,
+                array.tobytes(),
+            )
             if array.dtype.kind in "iu":
                 assert checkpoint.values(name, 3) == array.reshape(-1)[:3].tolist()
         assert checkpoint.reader.check(checkpoint.entries, True, None) == []
@@ -96,13 +103,24 @@ def test_listed_but_not_stored(tmp_path):
     ids=["beyond", "too many", "too few axes", "strings", "absurd shape", "variant", "no message"],
 )
 def test_data_that_contradict_the_header(tmp_path, shape, dtype, slice_, tensor):
-    meta = writers.text(1, b"w") + writers.text(2, writers.shape_proto(shape)) + writers.number(3, dtype)
+    meta = (
+        writers.text(1, b"w")
+        + writers.text(2, writers.shape_proto(shape))
+        + writers.number(3, dtype)
+    )
     meta += writers.text(4, writers.slice_proto(slice_))
-    saved = writers.text(1, b"w") + writers.text(2, writers.slice_proto(slice_)) + writers.text(3, tensor)
+    saved = (
+        writers.text(1, b"w")
+        + writers.text(2, writers.slice_proto(slice_))
+        + writers.text(3, tensor)
+    )
     path = Path(tmp_path / "v1")
     path.write_bytes(
         writers.table(
-            {b"": writers.text(1, writers.text(1, meta)), writers.slice_key("w", slice_): writers.text(2, saved)}
+            {
+                b"": writers.text(1, writers.text(1, meta)),
+                writers.slice_key("w", slice_): writers.text(2, saved),
+            }
         )
     )
     with open_sliced(str(path)) as checkpoint, pytest.raises(CkptscopeError):

@@ -1,4 +1,6 @@
-"""Every measure against a plain float64 computation, over dtypes, shapes, NaN patterns, slices and shards."""
+"""Every measure against a plain float64 computation, over dtypes, shapes, NaN patterns, slices
+and shards.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,24 @@ from ckptscope.formats.dtypes import DTYPES
 from tests import writers
 
 DTYPE_OF = {
-    "float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "complex64": 8, "int64": 9, "bool": 10,
-    "bfloat16": 14, "uint16": 17, "complex128": 18, "float16": 19, "uint32": 22, "uint64": 23, "float8_e5m2": 24,
+    "float32": 1,
+    "float64": 2,
+    "int32": 3,
+    "uint8": 4,
+    "int16": 5,
+    "int8": 6,
+    "complex64": 8,
+    "int64": 9,
+    "bool": 10,
+    "bfloat16": 14,
+    "uint16": 17,
+    "complex128": 18,
+    "float16": 19,
+    "uint32": 22,
+    "uint64": 23,
+    "float8_e5m2": 24,
     "float8_e4m3fn": 25,
-}  # fmt: skip
+}
 FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e5m2", "float8_e4m3fn")
 SIZES = (0, 1, 2, 7, 33, 32767, 32768, 32769, 70001)
 MEASURES = ("max_abs", "max_rel", "rel_l2", "cosine")
@@ -43,26 +59,35 @@ def reference(a: np.ndarray, b: np.ndarray) -> dict[str, float | int | None]:
     finite = np.isfinite(x) & np.isfinite(y)
     u, v = x[finite], y[finite]
     found: dict[str, float | int | None] = {
-        "num_elements": a.size, "num_changed": int((raw[0] != raw[1]).any(axis=1).sum()),
-        "num_nan_a": int(np.isnan(x).sum()), "num_nan_b": int(np.isnan(y).sum()),
-        "num_inf_a": int(np.isinf(x).sum()), "num_inf_b": int(np.isinf(y).sum()),
+        "num_elements": a.size,
+        "num_changed": int((raw[0] != raw[1]).any(axis=1).sum()),
+        "num_nan_a": int(np.isnan(x).sum()),
+        "num_nan_b": int(np.isnan(y).sum()),
+        "num_inf_a": int(np.isinf(x).sum()),
+        "num_inf_b": int(np.isinf(y).sum()),
         **dict.fromkeys(MEASURES),
-    }  # fmt: skip
+    }
     if u.size:
         with np.errstate(all="ignore"):
             distance, larger = np.abs(v - u), np.maximum(np.abs(u), np.abs(v))
             found["max_abs"] = float(distance.max())
-            found["max_rel"] = float(np.where(larger > 0, distance / np.where(larger > 0, larger, 1), 0).max())
+            found["max_rel"] = float(
+                np.where(larger > 0, distance / np.where(larger > 0, larger, 1), 0).max()
+            )
             norm_a, norm_b = np.linalg.norm(u), np.linalg.norm(v)
             found["rel_l2"] = float(np.linalg.norm(v - u) / norm_a) if norm_a else None
             found["cosine"] = None
             if norm_a and norm_b:
                 product = np.vdot(u, v)
-                found["cosine"] = float(abs(product) if a.dtype.kind == "c" else product) / float(norm_a * norm_b)
+                found["cosine"] = float(abs(product) if a.dtype.kind == "c" else product) / float(
+                    norm_a * norm_b
+                )
     return found
 
 
-def measured(a: np.ndarray, b: np.ndarray, rule: Rule | None = None, total: int | None = None) -> dict[str, object]:
+def measured(
+    a: np.ndarray, b: np.ndarray, rule: Rule | None = None, total: int | None = None
+) -> dict[str, object]:
     """Through a kernel, in pieces as they are read."""
     dtype = DTYPES[DTYPE_OF[a.dtype.name]]
     kernel = kernels.kernel_for(dtype, dtype, a.size if total is None else total, rule or Rule())
@@ -79,7 +104,9 @@ def assert_close(found: dict[str, object], expected: dict[str, object], rtol: fl
         if value is None or isinstance(value, int):
             assert found[name] == value, name
         else:
-            assert found[name] == pytest.approx(value, rel=rtol, abs=1e-300 if name != "cosine" else rtol), name
+            assert found[name] == pytest.approx(
+                value, rel=rtol, abs=1e-300 if name != "cosine" else rtol
+            ), name
 
 
 def values(name: str, size: int, random: np.random.Generator, scale: float = 1.0) -> np.ndarray:
@@ -105,18 +132,23 @@ def spoilt(array: np.ndarray, random: np.random.Generator, share: float) -> np.n
     return array
 
 
-# ---------------------------------------------------------------------------------------------------- all dtypes
+# ------------------------------------------------------------ all dtypes
 
 
 @settings(max_examples=150)
 @given(
-    name=st.sampled_from(sorted(DTYPE_OF)), size=st.sampled_from(SIZES), seed=st.integers(0, 2**32 - 1),
-    share=st.sampled_from((0.0, 0.0, 0.01, 0.5, 1.0)), alike=st.sampled_from((0.0, 0.5, 0.999, 1.0)),
-)  # fmt: skip
+    name=st.sampled_from(sorted(DTYPE_OF)),
+    size=st.sampled_from(SIZES),
+    seed=st.integers(0, 2**32 - 1),
+    share=st.sampled_from((0.0, 0.0, 0.01, 0.5, 1.0)),
+    alike=st.sampled_from((0.0, 0.5, 0.999, 1.0)),
+)
 def test_every_measure_equals_plain_float64(name, size, seed, share, alike):
     random = np.random.default_rng(seed)
     a = spoilt(values(name, size, random), random, share)
-    b = np.where(random.random(size) < alike, a, spoilt(values(name, size, random), random, share)).astype(a.dtype)
+    b = np.where(
+        random.random(size) < alike, a, spoilt(values(name, size, random), random, share)
+    ).astype(a.dtype)
     with np.errstate(all="ignore"):
         assert_close(measured(a, b), reference(a, b))
 
@@ -135,20 +167,46 @@ def test_special_patterns(name, kind):
     }[kind]
     found = measured(a, b)
     assert found["num_changed"] == {"signs of zero": 9, "tiny": 9}.get(kind, 0)
-    if name != "float64" or kind != "tiny":  # the square of the smallest float64 is 0 in plain arithmetic
+    if (
+        name != "float64" or kind != "tiny"
+    ):  # the square of the smallest float64 is 0 in plain arithmetic
         assert_close(found, reference(a, b))
 
 
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        ([1e200, 1.0], [2e200, 1.0], {"max_abs": 1e200, "max_rel": 0.5, "rel_l2": 1.0, "cosine": 1.0}),
-        ([1e-200, 0.0], [2e-200, 0.0], {"max_abs": 1e-200, "max_rel": 0.5, "rel_l2": 1.0, "cosine": 1.0}),
+        (
+            [1e200, 1.0],
+            [2e200, 1.0],
+            {"max_abs": 1e200, "max_rel": 0.5, "rel_l2": 1.0, "cosine": 1.0},
+        ),
+        (
+            [1e-200, 0.0],
+            [2e-200, 0.0],
+            {"max_abs": 1e-200, "max_rel": 0.5, "rel_l2": 1.0, "cosine": 1.0},
+        ),
         ([5e-324], [1e-323], {"max_abs": 5e-324, "max_rel": 0.5, "rel_l2": 1.0, "cosine": 1.0}),
-        ([1.7e308], [-1.7e308], {"max_abs": math.inf, "max_rel": 2.0, "rel_l2": 2.0, "cosine": -1.0}),
-        ([1.7e308, 3.0], [-1.7e308, 4.0], {"max_abs": math.inf, "max_rel": 2.0, "rel_l2": 2.0, "cosine": -1.0}),
-        ([1e300, 1e-300], [1e300, 2e-300], {"max_abs": 1e-300, "max_rel": 0.5, "rel_l2": 0.0, "cosine": 1.0}),
-        ([3e-180, 4e-180], [3e150, 4e150], {"max_abs": 4e150, "max_rel": 1.0, "rel_l2": math.inf, "cosine": 1.0}),
+        (
+            [1.7e308],
+            [-1.7e308],
+            {"max_abs": math.inf, "max_rel": 2.0, "rel_l2": 2.0, "cosine": -1.0},
+        ),
+        (
+            [1.7e308, 3.0],
+            [-1.7e308, 4.0],
+            {"max_abs": math.inf, "max_rel": 2.0, "rel_l2": 2.0, "cosine": -1.0},
+        ),
+        (
+            [1e300, 1e-300],
+            [1e300, 2e-300],
+            {"max_abs": 1e-300, "max_rel": 0.5, "rel_l2": 0.0, "cosine": 1.0},
+        ),
+        (
+            [3e-180, 4e-180],
+            [3e150, 4e150],
+            {"max_abs": 4e150, "max_rel": 1.0, "rel_l2": math.inf, "cosine": 1.0},
+        ),
     ],
 )
 def test_neither_overflow_nor_underflow_spoils_a_number(a, b, expected):
@@ -178,15 +236,19 @@ def test_complex_counts_by_its_modulus():
     assert found["max_rel"] == pytest.approx(math.sqrt(2))
 
 
-# ---------------------------------------------------------------------------------------------------- rules
+# ------------------------------------------------------------ rules
 
 
 @settings(max_examples=60)
 @given(
-    name=st.sampled_from(("float32", "float16", "bfloat16", "float64", "int32", "complex64", "float8_e5m2", "bool")),
-    seed=st.integers(0, 2**32 - 1), rtol=st.sampled_from((None, 0.0, 1e-3, 0.5)), atol=st.sampled_from((None, 0.0, 0.1, 10)),
+    name=st.sampled_from(
+        ("float32", "float16", "bfloat16", "float64", "int32", "complex64", "float8_e5m2", "bool")
+    ),
+    seed=st.integers(0, 2**32 - 1),
+    rtol=st.sampled_from((None, 0.0, 1e-3, 0.5)),
+    atol=st.sampled_from((None, 0.0, 0.1, 10)),
     equal_nan=st.sampled_from((None, True, False)),
-)  # fmt: skip
+)
 def test_tolerances_are_those_of_numpy(name, seed, rtol, atol, equal_nan):
     if rtol is None and atol is None and equal_nan is None:
         return
@@ -194,7 +256,11 @@ def test_tolerances_are_those_of_numpy(name, seed, rtol, atol, equal_nan):
     a = spoilt(values(name, 500, random), random, 0.05)
     with np.errstate(all="ignore"):
         near = (wide(a) * (1 + 1e-3 * random.standard_normal(500))).astype(a.dtype)
-        b = np.where(random.random(500) < 0.3, a, values(name, 500, random) if name in ("bool", "int32") else near)
+        b = np.where(
+            random.random(500) < 0.3,
+            a,
+            values(name, 500, random) if name in ("bool", "int32") else near,
+        )
         b = b.astype(a.dtype)
     found = measured(a, b, Rule(rtol, atol, equal_nan))
     with np.errstate(all="ignore"):
@@ -202,7 +268,7 @@ def test_tolerances_are_those_of_numpy(name, seed, rtol, atol, equal_nan):
         assert_close(found, {**reference(a, b), "num_changed": int((~same).sum())})
 
 
-# ---------------------------------------------------------------------------------------------------- large tensors
+# ------------------------------------------------------------ large tensors
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
@@ -229,23 +295,32 @@ def test_large_tensors_are_right_to_six_digits(name, scale, spoil):
 def test_the_fast_way_is_taken_for_large_tensors_only():
     dtype = DTYPES[1]
     kinds = [
-        type(kernels.kernel_for(dtype, dtype, n, Rule())) for n in (kernels.FAST_ELEMENTS, kernels.FAST_ELEMENTS + 1)
+        type(kernels.kernel_for(dtype, dtype, n, Rule()))
+        for n in (kernels.FAST_ELEMENTS, kernels.FAST_ELEMENTS + 1)
     ]
     assert kinds == [kernels._ExactKernel, kernels._FastKernel]
 
 
-# ---------------------------------------------------------------------------------------------------- whole files
+# ------------------------------------------------------------ whole files
 
 
-SLICES = [[(0, 3), (0, -1)], [(3, 5), (0, -1)]], [[(0, -1), (0, 2)], [(0, -1), (2, 5)]], [
-    [(0, 5), (0, 4)], [(5, 3), (0, 4)], [(0, 5), (4, 3)], [(5, 3), (4, 3)],
-]  # fmt: skip
+SLICES = (
+    [[(0, 3), (0, -1)], [(3, 5), (0, -1)]],
+    [[(0, -1), (0, 2)], [(0, -1), (2, 5)]],
+    [
+        [(0, 5), (0, 4)],
+        [(5, 3), (0, 4)],
+        [(0, 5), (4, 3)],
+        [(5, 3), (4, 3)],
+    ],
+)
 
 
 def _stats(a: str, b: str) -> dict[str, dict[str, object]]:
     found = cs.diff(a, b).collect()
     return {
-        change.key: {n: getattr(change.stats, n) for n in change.stats.__dataclass_fields__} for change in found.changes
+        change.key: {n: getattr(change.stats, n) for n in change.stats.__dataclass_fields__}
+        for change in found.changes
     }
 
 
@@ -269,15 +344,17 @@ def test_partitioned_variables_compare_as_one(tmp_path, axes_a, axes_b, name):
 
 @settings(max_examples=25)
 @given(
-    names=st.lists(st.sampled_from(sorted(DTYPE_OF)), min_size=1, max_size=4), seed=st.integers(0, 2**32 - 1),
+    names=st.lists(st.sampled_from(sorted(DTYPE_OF)), min_size=1, max_size=4),
+    seed=st.integers(0, 2**32 - 1),
     shape=st.sampled_from(((), (1,), (3, 4), (2, 0), (5, 1, 3), (300_001,))),
-)  # fmt: skip
+)
 def test_files_give_what_arrays_give(tmp_path_factory, names, seed, shape):
     random, directory = np.random.default_rng(seed), tmp_path_factory.mktemp("pair")
     count = math.prod(shape)
     arrays = {
         side: {
-            f"v{n}": spoilt(values(name, count, random), random, 0.01).reshape(shape) for n, name in enumerate(names)
+            f"v{n}": spoilt(values(name, count, random), random, 0.01).reshape(shape)
+            for n, name in enumerate(names)
         }
         for side in "ab"
     }
@@ -298,8 +375,22 @@ def test_files_give_what_arrays_give(tmp_path_factory, names, seed, shape):
 
 
 def test_strings_are_counted_and_other_dtypes_measured(tmp_path):
-    a = writers.Bundle().array("s", np.array([b"x", b"", b"abc"], object)).array("d", np.arange(4, dtype=np.float32))
-    b = writers.Bundle().array("s", np.array([b"x", b"y", b"abd"], object)).array("d", np.arange(4, dtype=np.float64))
-    changes = {change.key: change for change in cs.diff(a.write(tmp_path / "a"), b.write(tmp_path / "b"))}
+    a = (
+        writers.Bundle()
+        .array("s", np.array([b"x", b"", b"abc"], object))
+        .array("d", np.arange(4, dtype=np.float32))
+    )
+    b = (
+        writers.Bundle()
+        .array("s", np.array([b"x", b"y", b"abd"], object))
+        .array("d", np.arange(4, dtype=np.float64))
+    )
+    changes = {
+        change.key: change for change in cs.diff(a.write(tmp_path / "a"), b.write(tmp_path / "b"))
+    }
     assert (changes["s"].stats.num_changed, changes["s"].stats.max_abs) == (2, None)
-    assert (changes["d"].kind, changes["d"].old_dtype, changes["d"].stats.num_changed) == ("dtype", "float32", 0)
+    assert (changes["d"].kind, changes["d"].old_dtype, changes["d"].stats.num_changed) == (
+        "dtype",
+        "float32",
+        0,
+    )

@@ -30,77 +30,150 @@ def variable(
     return Variable(name + SUFFIX, name, full_name, entry, role, owner, slot[1] if slot else None)
 
 
-def slots(owner: str, first: int, content: int, names: tuple[str, ...] = ("m", "v")) -> list[Variable]:
+def slots(
+    owner: str, first: int, content: int, names: tuple[str, ...] = ("m", "v")
+) -> list[Variable]:
     """Slots as Keras keeps them: numbered, whoever they belong to."""
     return [
-        variable(f"optimizer/_variables/{first + n}", content + n, slot=(owner, name)) for n, name in enumerate(names)
+        variable(f"optimizer/_variables/{first + n}", content + n, slot=(owner, name))
+        for n, name in enumerate(names)
     ]
 
 
-def pairs(a: list[Variable], b: list[Variable], names: Names | None = None, across: bool = False) -> set[object]:
+def pairs(
+    a: list[Variable], b: list[Variable], names: Names | None = None, across: bool = False
+) -> set[object]:
     found = pair_variables(
-        a, b, names or Names(), across_styles=across, same_bytes=lambda x, y: x.entry.crc32c == y.entry.crc32c
+        a,
+        b,
+        names or Names(),
+        across_styles=across,
+        same_bytes=lambda x, y: x.entry.crc32c == y.entry.crc32c,
     )
     return {
-        (name_of(pair.a.key) if pair.a else None, name_of(pair.b.key) if pair.b else None, pair.score) for pair in found
+        (
+            name_of(pair.a.key) if pair.a else None,
+            name_of(pair.b.key) if pair.b else None,
+            pair.score,
+        )
+        for pair in found
     }
 
 
 TABLE = {
     "the same keys": (
-        [variable("x", 1), variable("y", 2)], [variable("x", 3), variable("y", 2)], {("x", "x", None), ("y", "y", None)},
+        [variable("x", 1), variable("y", 2)],
+        [variable("x", 3), variable("y", 2)],
+        {("x", "x", None), ("y", "y", None)},
     ),
     "added and removed": (
-        [variable("x", 1), variable("gone/entirely", 2, (2,))], [variable("x", 1), variable("brand/new", 3, (3,))],
+        [variable("x", 1), variable("gone/entirely", 2, (2,))],
+        [variable("x", 1), variable("brand/new", 3, (3,))],
         {("x", "x", None), ("gone/entirely", None, None), (None, "brand/new", None)},
     ),
-    "renamed, by content": ([variable("old/kernel", 7)], [variable("zzz/w", 7)], {("old/kernel", "zzz/w", 100)}),
+    "renamed, by content": (
+        [variable("old/kernel", 7)],
+        [variable("zzz/w", 7)],
+        {("old/kernel", "zzz/w", 100)},
+    ),
     "renamed and changed, by likeness": (
-        [variable("model/dense/kernel", 1)], [variable("model/dense_a/kernel", 2)],
+        [variable("model/dense/kernel", 1)],
+        [variable("model/dense_a/kernel", 2)],
         {("model/dense/kernel", "model/dense_a/kernel", 95)},
     ),
-    "not alike enough": ([variable("abc", 1)], [variable("xyz", 2)], {("abc", None, None), (None, "xyz", None)}),
+    "not alike enough": (
+        [variable("abc", 1)],
+        [variable("xyz", 2)],
+        {("abc", None, None), (None, "xyz", None)},
+    ),
     "another shape is no rename": (
-        [variable("dense/kernel", 1)], [variable("dense_a/kernel", 1, (5,))],
+        [variable("dense/kernel", 1)],
+        [variable("dense_a/kernel", 1, (5,))],
         {("dense/kernel", None, None), (None, "dense_a/kernel", None)},
     ),
     "of equal tensors the most alike": (
-        [variable("a/bias", 0), variable("b/bias", 0)], [variable("a2/bias", 0), variable("b2/bias", 0)],
+        [variable("a/bias", 0), variable("b/bias", 0)],
+        [variable("a2/bias", 0), variable("b2/bias", 0)],
         {("a/bias", "a2/bias", 100), ("b/bias", "b2/bias", 100)},
     ),
     "one of many equal tensors is no proof": (
-        [variable("abc", 0)], [variable("xyz", 0), variable("uvw", 0)],
+        [variable("abc", 0)],
+        [variable("xyz", 0), variable("uvw", 0)],
         {("abc", None, None), (None, "xyz", None), (None, "uvw", None)},
     ),
     "a single number is no proof": (
-        [variable("abc", 0, ())], [variable("xyz", 0, ())], {("abc", None, None), (None, "xyz", None)},
+        [variable("abc", 0, ())],
+        [variable("xyz", 0, ())],
+        {("abc", None, None), (None, "xyz", None)},
     ),
     "slots follow a renamed variable": (
-        [variable("old", 1), *slots("old", 2, 10)], [variable("new", 1), *slots("new", 2, 20)],
-        {("old", "new", 100), ("optimizer/_variables/2", "optimizer/_variables/2", None),
-         ("optimizer/_variables/3", "optimizer/_variables/3", None)},
+        [variable("old", 1), *slots("old", 2, 10)],
+        [variable("new", 1), *slots("new", 2, 20)],
+        {
+            ("old", "new", 100),
+            ("optimizer/_variables/2", "optimizer/_variables/2", None),
+            ("optimizer/_variables/3", "optimizer/_variables/3", None),
+        },
     ),
     "slots whose numbers shift": (
         [variable("b", 1), *slots("b", 2, 10)],
         [variable("a", 9, (2,)), variable("b", 1), *slots("a", 2, 30), *slots("b", 4, 10)],
-        {(None, "a", None), ("b", "b", None), (None, "optimizer/_variables/2", None), (None, "optimizer/_variables/3", None),
-         ("optimizer/_variables/2", "optimizer/_variables/4", None), ("optimizer/_variables/3", "optimizer/_variables/5", None)},
+        {
+            (None, "a", None),
+            ("b", "b", None),
+            (None, "optimizer/_variables/2", None),
+            (None, "optimizer/_variables/3", None),
+            ("optimizer/_variables/2", "optimizer/_variables/4", None),
+            ("optimizer/_variables/3", "optimizer/_variables/5", None),
+        },
     ),
     "slots of different variables under one key": (
-        [variable("a", 1), *slots("a", 2, 10, ("m",))], [variable("b", 2, (3,)), *slots("b", 2, 20, ("m",))],
-        {("a", None, None), (None, "b", None), ("optimizer/_variables/2", None, None), (None, "optimizer/_variables/2", None)},
+        [variable("a", 1), *slots("a", 2, 10, ("m",))],
+        [variable("b", 2, (3,)), *slots("b", 2, 20, ("m",))],
+        {
+            ("a", None, None),
+            (None, "b", None),
+            ("optimizer/_variables/2", None, None),
+            (None, "optimizer/_variables/2", None),
+        },
     ),
     "releases call slots differently": (
-        [variable("w", 1), variable("w/Adam", 2, slot=("w", "Adam")), variable("w/Adam_1", 3, slot=("w", "Adam_1"))],
+        [
+            variable("w", 1),
+            variable("w/Adam", 2, slot=("w", "Adam")),
+            variable("w/Adam_1", 3, slot=("w", "Adam_1")),
+        ],
         [variable("w", 1), *slots("w", 2, 5)],
-        {("w", "w", None), ("w/Adam", "optimizer/_variables/2", None), ("w/Adam_1", "optimizer/_variables/3", None)},
+        {
+            ("w", "w", None),
+            ("w/Adam", "optimizer/_variables/2", None),
+            ("w/Adam_1", "optimizer/_variables/3", None),
+        },
     ),
     "two optimizers with slots of one name": (
-        [variable("w", 1), *(variable(f"w/.OPTIMIZER_SLOT/{o}/m", n, slot=("w", "m")) for n, o in enumerate(("gen", "dis")))],
-        [variable("w", 1), *(variable(f"w/.OPTIMIZER_SLOT/{o}/m", n, slot=("w", "m")) for n, o in enumerate(("gen", "dis")))],
-        {("w", "w", None), *((f"w/.OPTIMIZER_SLOT/{o}/m", f"w/.OPTIMIZER_SLOT/{o}/m", None) for o in ("gen", "dis"))},
+        [
+            variable("w", 1),
+            *(
+                variable(f"w/.OPTIMIZER_SLOT/{o}/m", n, slot=("w", "m"))
+                for n, o in enumerate(("gen", "dis"))
+            ),
+        ],
+        [
+            variable("w", 1),
+            *(
+                variable(f"w/.OPTIMIZER_SLOT/{o}/m", n, slot=("w", "m"))
+                for n, o in enumerate(("gen", "dis"))
+            ),
+        ],
+        {
+            ("w", "w", None),
+            *(
+                (f"w/.OPTIMIZER_SLOT/{o}/m", f"w/.OPTIMIZER_SLOT/{o}/m", None)
+                for o in ("gen", "dis")
+            ),
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TABLE)

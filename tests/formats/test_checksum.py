@@ -25,7 +25,9 @@ def test_known_vectors(data, crc):
 
 def test_mask_literals():
     assert mask(0) == 0xA282EAD8
-    assert masked_crc32c(b"123456789") == 0xC78AB0E5  # (0xE3069283 rotated: 0x250DC60D) + 0xA282EAD8
+    assert (
+        masked_crc32c(b"123456789") == 0xC78AB0E5
+    )  # (0xE3069283 rotated: 0x250DC60D) + 0xA282EAD8
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -43,7 +43,9 @@ def test_varint_too_long():
         read_varint(b"\x80" * 10 + b"\x01", 0)
 
 
-@pytest.mark.parametrize(("raw", "value"), [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, -(2**63)), (2**64 - 1, -1)])
+@pytest.mark.parametrize(
+    ("raw", "value"), [(0, 0), (2**63 - 1, 2**63 - 1), (2**63, -(2**63)), (2**64 - 1, -1)]
+)
 def test_signed64(raw, value):
     assert signed64(raw) == value
 
@@ -98,5 +100,9 @@ def test_any_bytes_end(data):
 def test_reading_completes_errors():
     with pytest.raises(TruncatedError) as caught, reading("a/b.index", "header", 100):
         list(wire_fields(b"\x08\x01\x0a\x05abc"))
-    assert (caught.value.path, caught.value.structure, caught.value.offset) == ("a/b.index", "header", 102)
+    assert (caught.value.path, caught.value.structure, caught.value.offset) == (
+        "a/b.index",
+        "header",
+        102,
+    )
     assert str(caught.value).startswith("a/b.index: header at byte 102: ")

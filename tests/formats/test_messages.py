@@ -80,7 +80,13 @@ def test_bundle_entry_round_trip(dtype, shape, shard, offset, nbytes, crc, slice
     data += b"\x35" + crc.to_bytes(4, "little")
     data += b"".join(writers.text(7, writers.slice_proto(axes)) for axes in slices)
     entry = parse_bundle_entry(data)
-    assert (entry.dtype, entry.shape, entry.shard, entry.offset, entry.nbytes) == (dtype, shape, shard, offset, nbytes)
+    assert (entry.dtype, entry.shape, entry.shard, entry.offset, entry.nbytes) == (
+        dtype,
+        shape,
+        shard,
+        offset,
+        nbytes,
+    )
     assert (entry.crc32c, entry.slices) == (crc, tuple(map(Extents, slices)))
 
 
@@ -160,7 +166,9 @@ def test_names_are_escaped_apart(one, other):
 
 
 def test_sliced_header():
-    meta = writers.text(1, b"w") + writers.text(2, writers.shape_proto((4, 6))) + writers.number(3, 1)
+    meta = (
+        writers.text(1, b"w") + writers.text(2, writers.shape_proto((4, 6))) + writers.number(3, 1)
+    )
     meta += writers.text(4, writers.slice_proto(((0, 2), (0, -1))))
     (tensor,), producer = parse_sliced_header(
         writers.text(1, writers.text(1, meta) + writers.text(2, writers.number(1, 38)))
@@ -170,16 +178,26 @@ def test_sliced_header():
 
 
 def test_saved_slice():
-    saved = writers.text(1, b"w") + writers.text(2, writers.slice_proto(((2, 2),))) + writers.text(3, b"tensor")
+    saved = (
+        writers.text(1, b"w")
+        + writers.text(2, writers.slice_proto(((2, 2),)))
+        + writers.text(3, b"tensor")
+    )
     assert parse_saved_slice(writers.text(2, saved)) == ("w", Extents(((2, 2),)), b"tensor")
     assert parse_saved_slice(writers.text(1, b"")) is None
 
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_compressed_element(packed):
-    sizes = writers.text(4, b"\x03\x80\x01") if packed else writers.number(4, 3) + writers.number(4, 128)
+    sizes = (
+        writers.text(4, b"\x03\x80\x01")
+        if packed
+        else writers.number(4, 3) + writers.number(4, 128)
+    )
     component = writers.number(1, 7) + writers.text(2, writers.shape_proto((2,))) + sizes
-    element = parse_compressed_element(writers.text(1, b"data") + writers.text(2, component) + writers.number(3, 1))
+    element = parse_compressed_element(
+        writers.text(1, b"data") + writers.text(2, component) + writers.number(3, 1)
+    )
     assert (element.data, element.version) == (b"data", 1)
     assert [(c.dtype, c.shape, c.nbytes) for c in element.components] == [(7, (2,), (3, 128))]
 

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptscope.errors import ChecksumMismatchError, CorruptCheckpointError, MalformedMessageError, TruncatedError
+from ckptscope.errors import (
+    ChecksumMismatchError,
+    CorruptCheckpointError,
+    MalformedMessageError,
+    TruncatedError,
+)
 from ckptscope.formats.sstable import Table, snappy_decompress
 from tests import writers
 
@@ -23,7 +28,9 @@ def test_round_trip(entries, block_nbytes, snappy):
 @given(ENTRIES, st.booleans())
 def test_blocks_are_read_on_their_own(entries, snappy):
     table = Table(memoryview(writers.table(entries, 64, snappy)), "t")
-    assert [item for handle in table.handles for item in table.entries(handle)] == sorted(entries.items())
+    assert [item for handle in table.handles for item in table.entries(handle)] == sorted(
+        entries.items()
+    )
     if len(entries) > 1 and sum(len(key) + len(value) for key, value in entries.items()) > 400:
         assert len(table.handles) > 1
 
@@ -95,7 +102,9 @@ def one_block(contents):
         (9).to_bytes(4, "little"),  # nine restart points in no bytes
         b"\x05\x01\x00a" + bytes(4) + (1).to_bytes(4, "little"),  # shares five bytes with nothing
         b"\x00\x7f\x00a" + bytes(4) + (1).to_bytes(4, "little"),  # key past the end
-        b"\x00\x01\xff\xff\xff\xff\x0fa" + bytes(4) + (1).to_bytes(4, "little"),  # value past the end
+        b"\x00\x01\xff\xff\xff\xff\x0fa"
+        + bytes(4)
+        + (1).to_bytes(4, "little"),  # value past the end
         b"\x00" + bytes(4) + (1).to_bytes(4, "little"),  # ends inside the lengths
         b"\x80" + bytes(4) + (1).to_bytes(4, "little"),
     ],
@@ -110,7 +119,9 @@ def test_malformed_index_block_with_right_checksum(contents):
 @given(st.binary(max_size=60))
 def test_any_block_contents_end(contents):
     data = one_block(contents)
-    footer = (b"\x00\x00\x00" + writers.varint(len(contents))).ljust(40, b"\x00") + writers.MAGIC.to_bytes(8, "little")
+    footer = (b"\x00\x00\x00" + writers.varint(len(contents))).ljust(
+        40, b"\x00"
+    ) + writers.MAGIC.to_bytes(8, "little")
     with contextlib.suppress(CorruptCheckpointError):
         list(Table(data + footer, "t"))
 

@@ -17,19 +17,10 @@ from ckptscope.formats.tensor_proto import (
 )
 from tests import writers
 
-NUMERIC = (
-    "float32",
-    "float64",
-    "int32",
-    "uint8",
-    "int16",
-    "int8",
-    "int64",
-    "bool",
-    "uint16",
-    "float16",
-    "uint32",
-    "uint64",
+NUMERIC = tuple(
+    """
+    float32 float64 int32 uint8 int16 int8 int64 bool uint16 float16 uint32 uint64
+    """.split()
 )
 
 
@@ -40,14 +31,20 @@ def proto(dtype, shape, **fields):
     return found
 
 
-@given(st.sampled_from(NUMERIC).flatmap(lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=0, min_side=0))))
+@given(
+    st.sampled_from(NUMERIC).flatmap(
+        lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=0, min_side=0))
+    )
+)
 def test_content_round_trip(array):
     message = parse_tensor_proto(writers.tensor_proto(array))
     assert shape_of(message) == array.shape
     np.testing.assert_array_equal(tensor_array(message), array)
     assert tensor_array(message).dtype == array.dtype
     assert np.array_equal(
-        np.array(tensor_values(message), array.dtype).reshape(array.shape), array, equal_nan=array.dtype.kind == "f"
+        np.array(tensor_values(message), array.dtype).reshape(array.shape),
+        array,
+        equal_nan=array.dtype.kind == "f",
     )
 
 
@@ -139,7 +136,9 @@ def test_any_bytes_end(data):
         pass
 
 
-@pytest.mark.parametrize(("content", "count"), [(b"", 1), (b"\x05ab", 1), (b"\x80", 1), (b"\x01a", 3)])
+@pytest.mark.parametrize(
+    ("content", "count"), [(b"", 1), (b"\x05ab", 1), (b"\x80", 1), (b"\x01a", 3)]
+)
 def test_strings_that_do_not_fit(content, count):
     with pytest.raises(CkptscopeError):
         split_strings(content, count)

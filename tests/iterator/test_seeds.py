@@ -26,7 +26,8 @@ def test_draws_of_tensorflow(seeds, expected):
     assert draws(*seeds, 0, len(expected)) == expected
 
 
-# Known answers of the generator's authors (Random123, kat_vectors): counter, key, output of philox4x32-10.
+# Known answers of the generator's authors (Random123, kat_vectors): counter, key, output of
+# philox4x32-10.
 @pytest.mark.parametrize(
     ("counter", "key", "output"),
     [
@@ -109,7 +110,9 @@ def test_pair_of_a_given_global_seed():
 
 @pytest.mark.parametrize("global_seed", [0, 1, 42, 1234, 2047])
 def test_replay_finds_global_seeds(global_seed):
-    """Where only the global seed is set, eager TensorFlow draws op seeds from Python's generator."""
+    """Where only the global seed is set, eager TensorFlow draws op seeds from Python's
+    generator.
+    """
     import random
 
     op_seed = random.Random(global_seed).randint(0, 2**31 - 1)
@@ -127,7 +130,11 @@ def test_large_seed_is_found_when_given():
     assert proof_of(stages, shuffle_seed=123_456_789).status == "proven"
     assert proof_of(stages, shuffle_seed=5).status == "given_mismatch"
     assert (
-        proof_of(shuffle(*replayed((99_999, 123_456_789), 6)), global_seed=99_999, shuffle_seed=123_456_789).status
+        proof_of(
+            shuffle(*replayed((99_999, 123_456_789), 6)),
+            global_seed=99_999,
+            shuffle_seed=123_456_789,
+        ).status
         == "proven"
     )
 
@@ -145,7 +152,9 @@ def test_stored_seeds(seed, seed2, status):
 
 
 def test_single_pass_needs_no_seed():
-    assert proof_of(shuffle(3_000_000_001, 3_000_000_002, 2, repeated=False)).status == "current_pass"
+    assert (
+        proof_of(shuffle(3_000_000_001, 3_000_000_002, 2, repeated=False)).status == "current_pass"
+    )
     assert proof_of(shuffle(3_000_000_001, 3_000_000_002, 4, repeated=False)).status == "unproven"
 
 

@@ -13,14 +13,21 @@ from tests import writers
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3)
 VALUES = st.one_of(
-    st.sampled_from(("int64", "float32", "bool", "uint8", "int32")).flatmap(lambda name: hnp.arrays(name, SHAPES)),
+    st.sampled_from(("int64", "float32", "bool", "uint8", "int32")).flatmap(
+        lambda name: hnp.arrays(name, SHAPES)
+    ),
     SHAPES.flatmap(lambda shape: hnp.arrays(object, shape, elements=st.binary(max_size=10))),
 )
 KEY = st.sampled_from(("index", "seed", "seed2", "buffer[0]", "status.code", "exhausted"))
 NAMES = st.sampled_from(
-    ("Iterator::Root::Prefetch", "Iterator::Root::Prefetch::BatchV2", "Iterator::Root::Prefetch::0",
-     "Iterator::Root::Prefetch::BatchV2::TensorSlice", "Iterator::Root::Prefetch::BatchV2::Shuffle:buffer::3")
-)  # fmt: skip
+    (
+        "Iterator::Root::Prefetch",
+        "Iterator::Root::Prefetch::BatchV2",
+        "Iterator::Root::Prefetch::0",
+        "Iterator::Root::Prefetch::BatchV2::TensorSlice",
+        "Iterator::Root::Prefetch::BatchV2::Shuffle:buffer::3",
+    )
+)
 STATES = st.dictionaries(NAMES, st.dictionaries(KEY, VALUES, min_size=1, max_size=4), min_size=1)
 
 
@@ -44,7 +51,8 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(
-    ("write", "encoding"), [(writers.named_state, "named"), (writers.compressed_state, "compressed")]
+    ("write", "encoding"),
+    [(writers.named_state, "named"), (writers.compressed_state, "compressed")],
 )
 @given(state=STATES)
 def test_round_trip(write, encoding, state):
@@ -55,11 +63,15 @@ def test_round_trip(write, encoding, state):
         assert record.keys == tuple(held)
         for tensor, array in zip(record.tensors, held.values(), strict=True):
             same(plain(tensor), expected(np.asarray(array)))
-        assert [(item.name, item.key) for item in items_of(record)] == [(record.name, key) for key in held]
+        assert [(item.name, item.key) for item in items_of(record)] == [
+            (record.name, key) for key in held
+        ]
 
 
 # TF 1.15 numbers the slots of buffers in the key, never in the name.
-TF1_STATES = STATES.map(lambda state: {name: held for name, held in state.items() if ":buffer" not in name})
+TF1_STATES = STATES.map(
+    lambda state: {name: held for name, held in state.items() if ":buffer" not in name}
+)
 
 
 @given(TF1_STATES.filter(lambda state: sum(map(len, state.values())) > 1))
@@ -68,7 +80,9 @@ def test_single_variant_of_tf1_round_trip(state):
     assert found.encoding == "single"
     (record,) = found.records
     flat = [(name, key, array) for name, held in state.items() for key, array in held.items()]
-    assert [(item.name, item.key) for item in items_of(record)] == [(name, key) for name, key, _ in flat]
+    assert [(item.name, item.key) for item in items_of(record)] == [
+        (name, key) for name, key, _ in flat
+    ]
     for tensor, (_, _, array) in zip(record.tensors, flat, strict=True):
         same(plain(tensor), expected(np.asarray(array)))
 
@@ -81,7 +95,11 @@ HASH = "0123456789abcdef" * 2
     [
         ("Iterator::Root::Range", "i", ("Iterator::Root::Range", "i", False)),
         (f"{HASH}|Iterator::Root::Range", "i", ("Iterator::Root::Range", "i", True)),
-        ("Iterator::Root::Range", f"{HASH}|Iterator::Root::Range:i", ("Iterator::Root::Range", "i", True)),
+        (
+            "Iterator::Root::Range",
+            f"{HASH}|Iterator::Root::Range:i",
+            ("Iterator::Root::Range", "i", True),
+        ),
         ("Iterator::Root::Range", "Iterator::Root::Range:i", ("Iterator::Root::Range", "i", False)),
     ],
 )
@@ -91,7 +109,9 @@ def test_names_of_old_style(name, key, item):
     assert (found.name, found.key, found.hashed) == item
 
 
-@pytest.mark.parametrize("write", [writers.named_state, writers.compressed_state, writers.single_state])
+@pytest.mark.parametrize(
+    "write", [writers.named_state, writers.compressed_state, writers.single_state]
+)
 def test_stages_nest_as_their_names_do(write):
     root = "Iterator::Root::Prefetch"
     state = {
@@ -102,7 +122,13 @@ def test_stages_nest_as_their_names_do(write):
     }
     tree = build_tree(read(write(state)))
     assert tree.is_legacy == (write is writers.single_state)
-    assert [stage.op for stage in tree.root.walk()] == ["Prefetch", "BatchV2", "Zip", "Range", "TensorSlice"]
+    assert [stage.op for stage in tree.root.walk()] == [
+        "Prefetch",
+        "BatchV2",
+        "Zip",
+        "Range",
+        "TensorSlice",
+    ]
     zipped = tree.root.child.child
     assert [number for number, _ in zipped.inputs] == [0, 1]
     assert zipped.inputs[1][1].integer("index") == 4
@@ -128,7 +154,9 @@ def test_no_state(stored, count):
 
 
 def test_more_keys_than_tensors():
-    body = writers.text(1, b"tensorflow::Iterator") + writers.text(2, b"Iterator::Root::Range@@i@@j")
+    body = writers.text(1, b"tensorflow::Iterator") + writers.text(
+        2, b"Iterator::Root::Range@@i@@j"
+    )
     (record,) = read([body + writers.text(3, writers.tensor_proto(np.int64(1)))]).records
     with pytest.raises(CkptscopeError, match="1 tensors for 2 keys"):
         record.tensors  # noqa: B018

@@ -1,8 +1,9 @@
-"""Runs that are really trained, stopped and restarted in TensorFlow, with the truth: every example that was delivered.
+"""Runs that are really trained, stopped and restarted in TensorFlow, with the truth: every example
+that was delivered.
 
-An example is told from another by its id and by how often the id had come before since the data was started: in a second
-epoch it is another one, after a restart that lost the place it is the same again.
-"""
+An example is told from another by its id and by how often the id had come before since the data was
+started: in a second epoch it is another one, after a restart that lost the place it is the same
+again."""
 
 from __future__ import annotations
 
@@ -53,7 +54,11 @@ class Life:
             seen[number] += 1
         batch = tuple(examples)
         life = replace(self, stream=self.stream + batch, batches=self.batches + 1)
-        return replace(life, trained=life.trained + batch) if trained else replace(life, skipped=(*life.skipped, batch))
+        return (
+            replace(life, trained=life.trained + batch)
+            if trained
+            else replace(life, skipped=(*life.skipped, batch))
+        )
 
     def started_over(self) -> Life:
         return replace(self, stream=(), batches=0, losses=self.losses + bool(self.stream))
@@ -75,24 +80,41 @@ Build = Callable[[Lab], Any]
 
 
 class Run:
-    """A program with a weight, an optimizer, a step counter and an iterator, and everything that it ever did.
+    """A program with a weight, an optimizer, a step counter and an iterator, and everything that it
+    ever did.
 
     Args:
         epoch_size: examples of one pass.
         per_step: batches for each step.
         own_step: it keeps a step counter of its own, else only the optimizer's.
-        loop: examples after which the data ends and a new iterator is made; 0: it has no end, or the run ends with it.
+        loop: examples after which the data ends and a new iterator is made; 0: it has no end, or
+            the run ends with it.
         evaluation: another pipeline, whose iterator is saved along.
         keeps: what the checkpoint holds besides weight and optimizer.
     """
 
     def __init__(
-        self, lab: Lab, directory: str, build: Build, *, epoch_size: int = 22, per_step: int = 1, own_step: bool = True,
-        loop: int = 0, evaluation: Build | None = None, keeps: tuple[str, ...] = ("step", "iterator", "evaluation"),
-        every: int = 4, index_unit: int = 4,
-    ) -> None:  # fmt: skip
+        self,
+        lab: Lab,
+        directory: str,
+        build: Build,
+        *,
+        epoch_size: int = 22,
+        per_step: int = 1,
+        own_step: bool = True,
+        loop: int = 0,
+        evaluation: Build | None = None,
+        keeps: tuple[str, ...] = ("step", "iterator", "evaluation"),
+        every: int = 4,
+        index_unit: int = 4,
+    ) -> None:
         self.lab, self.tf, self.directory, self.build = lab, lab.tf, directory, build
-        self.epoch_size, self.per_step, self.loop, self.evaluation = epoch_size, per_step, loop, evaluation
+        self.epoch_size, self.per_step, self.loop, self.evaluation = (
+            epoch_size,
+            per_step,
+            loop,
+            evaluation,
+        )
         self.keeps = keeps if own_step else tuple(name for name in keeps if name != "step")
         self.every, self.rate, self.index_unit = every, 0.1, index_unit
         self.saves: list[Saved] = []
@@ -118,11 +140,13 @@ class Run:
             "start_index": self.start_index,
         }
         return {
-            "weight": self.weight, "optimizer": self.optimizer,
+            "weight": self.weight,
+            "optimizer": self.optimizer,
             **{name: kept[name] for name in self.keeps if kept[name] is not None},
-        }  # fmt: skip
+        }
 
-    # ------------------------------------------------------------------------------------------ restarts
+    # ------------------------------------------------------------------------------------------
+    # restarts
 
     def resume(self, at: int = -1, build: Build | None = None) -> None:
         """A new process restores a checkpoint, all of it."""
@@ -139,21 +163,28 @@ class Run:
         objects = self._objects()
         if lost:
             objects.pop("iterator", None)
-            between_passes = self.loop and saved.has_iterator and len(saved.life.stream) % self.loop == 0
+            between_passes = (
+                self.loop and saved.has_iterator and len(saved.life.stream) % self.loop == 0
+            )
             self.life = self.life if between_passes else self.life.started_over()
         self.tf.train.Checkpoint(**objects).restore(saved.path).expect_partial()
         self.step.assign(saved.step)
         self.optimizer.learning_rate.assign(self.rate)
 
     def seek(self) -> None:
-        """A new process restores the last checkpoint and goes to the place that ``start_index`` names."""
+        """A new process restores the last checkpoint and goes to the place that ``start_index``
+        names.
+        """
         self.lose()
         for _ in range(int(self.start_index) // self.index_unit):
             next(self.iterator)
         before = self.saves[-1].life
-        self.life = replace(self.life, stream=before.stream, batches=before.batches, losses=before.losses)
+        self.life = replace(
+            self.life, stream=before.stream, batches=before.batches, losses=before.losses
+        )
 
-    # ------------------------------------------------------------------------------------------ training
+    # ------------------------------------------------------------------------------------------
+    # training
 
     def _take(self, trained: bool) -> bool:
         batch = next(self.iterator, None)
@@ -164,7 +195,8 @@ class Run:
             return False
         values = np.atleast_1d(batch.numpy()).tolist()
         self.life = self.life.delivered(
-            [int(value.split()[0]) if isinstance(value, bytes) else value for value in values], trained
+            [int(value.split()[0]) if isinstance(value, bytes) else value for value in values],
+            trained,
         )
         return True
 
@@ -192,12 +224,14 @@ class Run:
         time.sleep(0.01)  # for what is read ahead
         number = len(self.saves) + 1
         self.life = replace(self.life, saves=(*self.life.saves, number))
-        path = self.tf.train.Checkpoint(**self._objects()).write(os.path.join(self.directory, f"ckpt-{number}"))
+        path = self.tf.train.Checkpoint(**self._objects()).write(
+            os.path.join(self.directory, f"ckpt-{number}")
+        )
         kept = "iterator" in self.keeps
         self.saves.append(Saved(path, number, int(self.step), self.life, self.weight.numpy(), kept))
 
 
-# ---------------------------------------------------------------------------------------------------- the law
+# ------------------------------------------------------------ the law
 
 
 @dataclass(frozen=True)
@@ -219,13 +253,18 @@ def told_of(run: Run, **hints: int) -> tuple[list[Told], list[str]]:
         found = cs.diff(a.path, b.path, **hints).collect()
         told.append(Told(a, b, found, tuple(alarm.code for alarm in found.summary.alarms)))
         problems = [*_unlike_history(found, row), *_untrue(run, told[-1])]
-        wrong += [f"{a.number} at step {a.step}, {b.number} at step {b.step}: {text}" for text in problems]
+        wrong += [
+            f"{a.number} at step {a.step}, {b.number} at step {b.step}: {text}" for text in problems
+        ]
     return told, wrong
 
 
 def _unlike_history(found: cs.CheckpointDiff, row: Any) -> Iterator[str]:
     if row.batches_moved != found.summary.batches_delta:
-        yield f"the history moves by {row.batches_moved} batches, diff by {found.summary.batches_delta}"
+        yield (
+            f"the history moves by {row.batches_moved} batches, diff by "
+            f"{found.summary.batches_delta}"
+        )
     if row.alarms != tuple(alarm for alarm in found.summary.alarms if alarm.code != "NAN_NEW"):
         yield f"the history raises {[alarm.code for alarm in row.alarms]}"
 
@@ -257,7 +296,9 @@ def _untrue_alarms(run: Run, told: Told) -> Iterator[str]:
     for alarm in told.found.summary.alarms:
         if alarm.code in DATA_ALARMS and not (lost or skipped):
             yield f"false alarm: {alarm.code} {alarm.text}"
-        if alarm.code == "VERDICT_FELL" and not (lost or skipped or told.a.has_iterator > told.b.has_iterator):
+        if alarm.code == "VERDICT_FELL" and not (
+            lost or skipped or told.a.has_iterator > told.b.has_iterator
+        ):
             yield f"false alarm: {alarm.text}"
         if alarm.code == "PIPELINE_CHANGED" and old.changes == new.changes:
             yield f"false alarm: {alarm.text}"
@@ -270,17 +311,24 @@ def _untrue_alarms(run: Run, told: Told) -> Iterator[str]:
                 yield f"{alarm.text}; it was {len(skipped)}"
         if alarm.code == "DATA_REPEATED":
             places = [
-                item.epoch * run.epoch_size + at for item in alarm.repeated for at in range(item.start, item.stop)
+                item.epoch * run.epoch_size + at
+                for item in alarm.repeated
+                for at in range(item.start, item.stop)
             ]
-            if not repeated or (alarm.repeated and Counter(new.stream[at] for at in places) != Counter(repeated)):
+            if not repeated or (
+                alarm.repeated and Counter(new.stream[at] for at in places) != Counter(repeated)
+            ):
                 yield f"{alarm.text}; it was {sorted(repeated)}"
 
 
-def _untrue_numbers(run: Run, old: Life, new: Life, found: cs.CheckpointDiff, sign: int) -> Iterator[str]:
+def _untrue_numbers(
+    run: Run, old: Life, new: Life, found: cs.CheckpointDiff, sign: int
+) -> Iterator[str]:
     truth = {
         "batches_delta": new.batches - old.batches,
         "examples_delta": len(new.stream) - len(old.stream),
-        "epochs_delta": max(0, len(new.stream) - 1) // run.epoch_size - max(0, len(old.stream) - 1) // run.epoch_size,
+        "epochs_delta": max(0, len(new.stream) - 1) // run.epoch_size
+        - max(0, len(old.stream) - 1) // run.epoch_size,
     }
     iterators = [item for item in found.iterators if item.key.startswith("iterator")]
     for teller in (found.summary, *iterators):

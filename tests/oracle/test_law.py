@@ -1,4 +1,5 @@
-"""The law: what is read from an iterator's state is what TensorFlow counted, or None with a reason; never a wrong number.
+"""The law: what is read from an iterator's state is what TensorFlow counted, or None with a reason;
+never a wrong number.
 
 The rows are in :mod:`tests.oracle.pipelines`.
 """
@@ -34,7 +35,7 @@ MOST = 80  # elements of an endless pipeline
 READ_AHEAD_SECONDS = 0.005  # before each save, so that buffers are full: the harder case
 
 
-# ---------------------------------------------------------------------------------------------------- truth
+# ------------------------------------------------------------ truth
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Oracle:
         self.lab.scratch = scratch
         dataset = case.build(self.lab)
         if not case.tuned:
-            dataset = self.lab.with_options(dataset, experimental_optimization__inject_prefetch=False)
+            dataset = self.lab.with_options(
+                dataset, experimental_optimization__inject_prefetch=False
+            )
         return iter(dataset)
 
     def _checkpoint(self, iterator: Any, step: int) -> Any:
@@ -118,7 +121,9 @@ class Oracle:
         )
 
     def _saves(self, case: Case) -> dict[int, Save]:
-        """By count. Each is saved from one running iterator; from one of its own if the pipeline writes files."""
+        """By count. Each is saved from one running iterator; from one of its own if the
+        pipeline writes files.
+        """
         counts = sorted((*case.counts, *case.edges), key=lambda count: (count == END, count))
         if case.writes:
             whole = take(self._iterator(case, self._new_directory()), MOST)
@@ -136,18 +141,24 @@ class Oracle:
             if count == END:
                 assert next(iterator, None) is None
             time.sleep(READ_AHEAD_SECONDS)
-            prefix = self._checkpoint(iterator, len(elements)).write(os.path.join(self._new_directory(), "ckpt"))
+            prefix = self._checkpoint(iterator, len(elements)).write(
+                os.path.join(self._new_directory(), "ckpt")
+            )
             prefixes.append((count, len(elements), prefix))
         if whole is None:
             whole = elements + take(iterator, MOST - len(elements))
         assert whole[: len(elements)] == elements
-        return {count: Save(prefix, whole[:taken], whole[taken:], scratch) for count, taken, prefix in prefixes}
+        return {
+            count: Save(prefix, whole[:taken], whole[taken:], scratch)
+            for count, taken, prefix in prefixes
+        }
 
     def restored(self, case: Case, save: Save) -> list[Any]:
         """What a new iterator gives after restoring."""
         iterator = self._iterator(case, save.scratch)
         self._checkpoint(iterator, -1).read(save.prefix).expect_partial()
-        # A mixture that has lost an input never answers at its end when it was restored (TensorFlow): do not ask it to.
+        # A mixture that has lost an input never answers at its end when it was restored
+        # (TensorFlow): do not ask it to.
         return take(iterator, len(save.rest) if case.mixed else MOST - save.count)
 
     def _inspect(self, prefix: str, case: Case, sizes: bool) -> ckptscope.Inspection:
@@ -183,7 +194,7 @@ def table(reason: str = "") -> list[Any]:
     return [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES]
 
 
-# ---------------------------------------------------------------------------------------------------- the law
+# ------------------------------------------------------------ the law
 
 
 def problems(position: Any, expected: dict[str, int | None], case: Case) -> list[str]:
@@ -214,7 +225,10 @@ def test_never_a_wrong_number(case: Case, oracle: Oracle) -> None:
             assert iterator.decoded, iterator.error
             assert inspection.resume.position.step == save.count
             told = f"after {save.count}, {'given' if sizes else 'without'} sizes"
-            for name, position in (("iterator", iterator.position), ("run", inspection.resume.position)):
+            for name, position in (
+                ("iterator", iterator.position),
+                ("run", inspection.resume.position),
+            ):
                 wrong += [f"{told}, {name}: {text}" for text in problems(position, expected, case)]
             if iterator.exhausted and save.rest:
                 wrong.append(f"{told}: exhausted, but {len(save.rest)} elements follow")
@@ -228,7 +242,10 @@ def test_known_where_it_must_be(case: Case, oracle: Oracle) -> None:
     for count in case.counts:
         save = oracle.saves(case)[count]
         inspection = oracle.inspect(save.prefix, case, True)
-        for name, position in (("iterator", inspection.iterators[0].position), ("run", inspection.resume.position)):
+        for name, position in (
+            ("iterator", inspection.iterators[0].position),
+            ("run", inspection.resume.position),
+        ):
             unknown += [
                 f"after {count}, {name}: {field}: {position.reasons[field]}"
                 for field in case.known
@@ -240,15 +257,21 @@ def test_known_where_it_must_be(case: Case, oracle: Oracle) -> None:
 @pytest.mark.tf
 @pytest.mark.parametrize("case", table("misjudged"))
 def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
-    """The truth itself; and where nothing is said against the data, it continues exactly, later passes included."""
+    """The truth itself; and where nothing is said against the data, it continues exactly, later
+    passes included.
+    """
     for count in (*case.counts[-2:], *case.edges[-1:]):
         save = oracle.saves(case)[count]
         restored = oracle.restored(case, save)
         report = oracle.inspect(save.prefix, case, True).resume
         doubts = [
-            finding.code for finding in report.findings if finding.component in ("iterator", "rng") and finding.verdict
+            finding.code
+            for finding in report.findings
+            if finding.component in ("iterator", "rng") and finding.verdict
         ]
-        doubts += [condition.code for condition in report.conditions if condition.code == "COND118"]  # between passes
+        doubts += [
+            condition.code for condition in report.conditions if condition.code == "COND118"
+        ]  # between passes
         same = len(save.rest)
         if case.seeded is not None and case.epoch_size and doubts:  # to the end of this pass
             into = truth(case, save.before)["examples_into_epoch"] or 0
@@ -260,7 +283,11 @@ def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
 @pytest.mark.tf
 @pytest.mark.parametrize("case", table())
 def test_seeds(case: Case, oracle: Oracle) -> None:
-    found = {proof.status for save in oracle.saves(case).values() for proof in prove(tree_of(save.prefix), Hints())}
+    found = {
+        proof.status
+        for save in oracle.saves(case).values()
+        for proof in prove(tree_of(save.prefix), Hints())
+    }
     assert bool(found) == (case.seeded is not None)
     if case.seeded:
         assert found <= {"proven", "whole"}
@@ -271,7 +298,11 @@ def test_seeds(case: Case, oracle: Oracle) -> None:
 @pytest.mark.tf
 @pytest.mark.parametrize("case", table())
 def test_the_case_shows_its_stages(case: Case, oracle: Oracle) -> None:
-    shown = {stage.op for save in oracle.saves(case).values() for stage in root_of(tree_of(save.prefix)).walk()}
+    shown = {
+        stage.op
+        for save in oracle.saves(case).values()
+        for stage in root_of(tree_of(save.prefix)).walk()
+    }
     assert set(case.ops.split()) <= shown
     assert shown <= set(OPS)
 
@@ -296,17 +327,22 @@ def test_names_of_cases_are_unique() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-# ---------------------------------------------------------------------------------------------------- old releases
+# ------------------------------------------------------------ old releases
 
 
 @cache
 def manifest() -> dict[str, dict[str, Any]]:
-    return {sample["name"]: sample for sample in json.loads((SAMPLES / "manifest.json").read_text())["samples"]}
+    return {
+        sample["name"]: sample
+        for sample in json.loads((SAMPLES / "manifest.json").read_text())["samples"]
+    }
 
 
 # Samples of old releases, and the fields that must be known for the run.
 OLD: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("saver_iterator_115", "sharded_115", "partitioned_115", "estimator_hook_115"), ALL),
+    **dict.fromkeys(
+        ("saver_iterator_115", "sharded_115", "partitioned_115", "estimator_hook_115"), ALL
+    ),
     **dict.fromkeys(("full_24", "full_28", "full_211"), ALL),
     "textline_211": ("examples_into_epoch",),
 }
@@ -318,7 +354,9 @@ def test_old_encodings(name: str) -> None:
     expected = sample["truth"]["position"]
     size = expected["dataset_size"]
     for given in ({}, {"batch_size": expected["batch_size"], "epoch_size": size}):
-        inspection = ckptscope.inspect(str(SAMPLES / sample["target"]), data_root=str(SAMPLES), **given)
+        inspection = ckptscope.inspect(
+            str(SAMPLES / sample["target"]), data_root=str(SAMPLES), **given
+        )
         (iterator,) = inspection.iterators
         assert iterator.decoded, iterator.error
         assert inspection.resume.position.step == expected["step"]
@@ -327,7 +365,9 @@ def test_old_encodings(name: str) -> None:
             assert position.batch_size in (None, expected["batch_size"])
             assert position.epoch_size in (None, size)
         if given:
-            assert [field for field in OLD[name] if getattr(inspection.resume.position, field) is None] == []
+            assert [
+                field for field in OLD[name] if getattr(inspection.resume.position, field) is None
+            ] == []
 
 
 def test_old_samples_cover_all_encodings() -> None:
@@ -336,15 +376,10 @@ def test_old_samples_cover_all_encodings() -> None:
     assert {tree_of(sample_prefix(name)).encoding for name in OLD} == {"single", "named"}
 
 
-SEEDED = (
-    "saver_iterator_115",
-    "full_24",
-    "full_28",
-    "full_211",
-    "full_215",
-    "full_221",
-    "unstarted_221",
-    "manager_run_221",
+SEEDED = tuple(
+    """
+    saver_iterator_115 full_24 full_28 full_211 full_215 full_221 unstarted_221 manager_run_221
+    """.split()
 )
 
 
@@ -362,7 +397,7 @@ def test_an_unseeded_sample_is_not_proven() -> None:
     assert proof.status == "given_mismatch"
 
 
-# ---------------------------------------------------------------------------------------------------- unknown stages
+# ------------------------------------------------------------ unknown stages
 
 
 def root_of(tree: IteratorTree) -> Any:
@@ -382,7 +417,9 @@ def tree_of(prefix: str) -> IteratorTree:
 
 def sample_prefix(name: str) -> str:
     """The file of a sample that holds the iterator."""
-    inspection = ckptscope.inspect(str(SAMPLES / manifest()[name]["target"]), data_root=str(SAMPLES))
+    inspection = ckptscope.inspect(
+        str(SAMPLES / manifest()[name]["target"]), data_root=str(SAMPLES)
+    )
     return inspection.iterators[0].source_file
 
 
@@ -402,7 +439,9 @@ def ops_of(name: str) -> list[str]:
     return sorted({stage.op for stage in root_of(tree_of(sample_prefix(name))).walk()})
 
 
-@pytest.mark.parametrize("name", ["saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221"])
+@pytest.mark.parametrize(
+    "name", ["saver_iterator_115", "full_24", "full_28", "full_211", "full_215", "full_221"]
+)
 def test_an_unknown_stage_makes_the_verdict_approximate(name: str) -> None:
     location = find(str(SAMPLES / manifest()[name]["target"]), None)
     hints = Hints(batch_size=4, epoch_size=40, data_root=str(SAMPLES))
@@ -414,11 +453,14 @@ def test_an_unknown_stage_makes_the_verdict_approximate(name: str) -> None:
         for op in ops_of(name):
             tree = build_tree(renamed(records, op))
             reading = read_position(tree, hints, DataFiles(hints.data_root))
-            changed = replace(facts.training, tree=tree, reading=reading, proofs=tuple(prove(tree, hints)))
+            changed = replace(
+                facts.training, tree=tree, reading=reading, proofs=tuple(prove(tree, hints))
+            )
             report = evaluate(replace(facts, iterators=(changed,), training=changed))
             assert report.verdict == "approximate", op
             assert any(
-                finding.code == "DATA009" and "FromTheFuture" in finding.message for finding in report.findings
+                finding.code == "DATA009" and "FromTheFuture" in finding.message
+                for finding in report.findings
             ), op
             never_wrong(reading.position, name)
 
@@ -433,6 +475,8 @@ def never_wrong(position: Any, name: str) -> None:
 
 def test_a_renamed_root_tells_nothing() -> None:
     records = renamed(records_of(sample_prefix("full_221")), "Prefetch")
-    position = read_position(build_tree(records), Hints(batch_size=4, epoch_size=40), DataFiles(None)).position
+    position = read_position(
+        build_tree(records), Hints(batch_size=4, epoch_size=40), DataFiles(None)
+    ).position
     assert [getattr(position, field) for field in ALL] == [None] * len(ALL)
     assert "FromTheFuture" in position.reasons["examples_consumed"]

@@ -48,7 +48,8 @@ def test_keys_dtypes_shapes_values(tf, target):
             if entry.dtype.code is not None:
                 flat = np.asarray(expected).reshape(-1)[:5]
                 assert np.array_equal(
-                    np.array(checkpoint.values(key, 5)).reshape(-1), flat.astype(np.array(flat.tolist()).dtype)
+                    np.array(checkpoint.values(key, 5)).reshape(-1),
+                    flat.astype(np.array(flat.tolist()).dtype),
                 )
         assert checkpoint.reader.check(checkpoint.entries, True, None) == []
 
@@ -60,11 +61,26 @@ def test_samples_cover_the_formats():
             kinds.update((checkpoint.format, checkpoint.style, f"{checkpoint.num_shards} shards"))
             kinds.update(entry.dtype.name for entry in checkpoint.entries.values())
             kinds.update("slices" for entry in checkpoint.entries.values() if entry.slices)
-            kinds.update("empty" for entry in checkpoint.entries.values() if not math.prod(entry.shape))
+            kinds.update(
+                "empty" for entry in checkpoint.entries.values() if not math.prod(entry.shape)
+            )
     assert kinds >= {
-        "tensor_bundle", "sliced_v1", "object_based", "name_based", "3 shards", "slices", "empty", "string", "variant",
-        "bfloat16", "qint8", "complex64", "bool", "uint64", "float8_e5m2",
-    }  # fmt: skip
+        "tensor_bundle",
+        "sliced_v1",
+        "object_based",
+        "name_based",
+        "3 shards",
+        "slices",
+        "empty",
+        "string",
+        "variant",
+        "bfloat16",
+        "qint8",
+        "complex64",
+        "bool",
+        "uint64",
+        "float8_e5m2",
+    }
 
 
 @pytest.mark.parametrize(
@@ -77,10 +93,17 @@ def test_samples_cover_the_formats():
 )
 def test_slice_keys_of_tensorflow(tf, tmp_path, shape, slice_text, axes):
     """TensorFlow writes two slices of one variable; both are found under the keys that it made."""
-    lengths = [size if length < 0 else length for size, (_, length) in zip(shape, axes, strict=True)]
+    lengths = [
+        size if length < 0 else length for size, (_, length) in zip(shape, axes, strict=True)
+    ]
     values = np.arange(math.prod(lengths), dtype="int32").reshape(lengths)
     prefix = str(tmp_path / "c")
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=["w"], shape_and_slices=[slice_text], tensors=[tf.constant(values)])
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=["w"],
+        shape_and_slices=[slice_text],
+        tensors=[tf.constant(values)],
+    )
     with open_bundle(prefix) as checkpoint:
         entry = checkpoint.entry("w")
         assert entry.shape == shape
@@ -103,7 +126,12 @@ def test_slice_keys_of_tensorflow(tf, tmp_path, shape, slice_text, axes):
 )
 def test_tensorflow_reads_what_the_writer_writes(tf, tmp_path, array):
     """The tests' writer is no invention: TensorFlow accepts its files, checksums included."""
-    prefix = writers.Bundle(num_shards=2).array("other", np.ones(2)).array("w", array, shard=1).write(tmp_path / "c")
+    prefix = (
+        writers.Bundle(num_shards=2)
+        .array("other", np.ones(2))
+        .array("w", array, shard=1)
+        .write(tmp_path / "c")
+    )
     found = tf.train.load_checkpoint(prefix).get_tensor("w")
     assert np.asarray(found, array.dtype).tolist() == array.tolist()
 
@@ -119,7 +147,9 @@ def test_tensorflow_reads_slices_of_the_writer(tf, tmp_path):
 def test_tensorflow_reads_v1_files_of_the_writer(tf, tmp_path, snappy):
     array = np.arange(12, dtype="float32").reshape(6, 2)
     path = tmp_path / "v1"
-    path.write_bytes(writers.sliced_v1({"w": (array, [((0, 2), (0, -1)), ((2, 4), (0, -1))])}, snappy))
+    path.write_bytes(
+        writers.sliced_v1({"w": (array, [((0, 2), (0, -1)), ((2, 4), (0, -1))])}, snappy)
+    )
     found = tf.raw_ops.Restore(file_pattern=str(path), tensor_name="w", dt=tf.float32)
     np.testing.assert_array_equal(found, array)
 
@@ -135,10 +165,14 @@ def test_damage_that_tensorflow_refuses_is_found(tf, tmp_path, offset):
     with pytest.raises(Exception, match=r"[Cc]hecksum|corrupt|OUT_OF_RANGE|mismatch"):
         tf.train.load_checkpoint(prefix).get_tensor("w")
     with open_bundle(prefix) as checkpoint:
-        assert any(damage.fatal for damage in checkpoint.reader.check(checkpoint.entries, True, None))
+        assert any(
+            damage.fatal for damage in checkpoint.reader.check(checkpoint.entries, True, None)
+        )
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float8_e5m2", "float8_e4m3fn", "float16", "int4", "uint4"])
+@pytest.mark.parametrize(
+    "name", ["bfloat16", "float8_e5m2", "float8_e4m3fn", "float16", "int4", "uint4"]
+)
 def test_small_dtypes_by_bytes(tf, tmp_path, name):
     dtype = getattr(tf, name, None) or getattr(tf.dtypes.experimental, name)
     tensor = tf.constant(np.array([0, 1, 2, 3]).astype(dtype.as_numpy_dtype), dtype)

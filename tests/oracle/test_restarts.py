@@ -1,8 +1,8 @@
-"""Runs that TensorFlow really made, stopped and restarted: alarms where the place was lost, silence where it was kept.
+"""Runs that TensorFlow really made, stopped and restarted: alarms where the place was lost, silence
+where it was kept.
 
-Each drill trains in one process, which does not matter: a restart makes new iterators and restores what it restores.
-Ids are logged, so what was trained on twice is known.
-"""
+Each drill trains in one process, which does not matter: a restart makes new iterators and restores
+what it restores. Ids are logged, so what was trained on twice is known."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ SIZE, BATCH = 80, 4
 
 @dataclass(frozen=True)
 class Drill:
-    """Steps of each attempt, and whether its iterator is restored; the alarms that the later checkpoints raise.
+    """Steps of each attempt, and whether its iterator is restored; the alarms that the later
+    checkpoints raise.
 
-    ``attempts``: (last step, place is restored) of each process; ``per_step``: batches that a step takes; ``skip``: batches
+    ``attempts``: (last step, place is restored) of each process; ``per_step``: batches that a step
+        takes; ``skip``: batches
     taken at the start of the last attempt without a step.
     """
 
@@ -56,10 +58,19 @@ DRILLS = {
     "short last batch, kept": Drill("short", KEPT, ()),
     "short last batch, lost": Drill("short", LOST, BACK),
     "two batches for each step, kept": Drill("repeat", KEPT, (), per_step=2),
-    "lost at each save": Drill("repeat", ((4, False), (8, False), (12, False)), ("DATA_STALLED", "DATA_REPEATED"), ranges=False),
-    "batches skipped": Drill("repeat", ((8, False), (12, True)), ("DATA_RATE", "DATA_SKIPPED"), skip=3),
-    "a loop over epochs, kept": Drill("finite", ((8, False), (25, True)), (), save_every=5, loop=True),
-}  # fmt: skip
+    "lost at each save": Drill(
+        "repeat",
+        ((4, False), (8, False), (12, False)),
+        ("DATA_STALLED", "DATA_REPEATED"),
+        ranges=False,
+    ),
+    "batches skipped": Drill(
+        "repeat", ((8, False), (12, True)), ("DATA_RATE", "DATA_SKIPPED"), skip=3
+    ),
+    "a loop over epochs, kept": Drill(
+        "finite", ((8, False), (25, True)), (), save_every=5, loop=True
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +103,9 @@ def pipelines(files: list[str]) -> dict[str, Callable[[], object]]:
         "seeded": lambda: data.range(SIZE).shuffle(16, seed=5).repeat().batch(BATCH).prefetch(2),
         "unseeded": lambda: data.range(SIZE).shuffle(16).repeat().batch(BATCH),
         "files": lambda: tf.data.TFRecordDataset(files).map(number).repeat().batch(BATCH),
-        "interleaved": lambda: opened(data.from_tensor_slices(files)).map(number).repeat().batch(BATCH),
+        "interleaved": lambda: (
+            opened(data.from_tensor_slices(files)).map(number).repeat().batch(BATCH)
+        ),
         "short": lambda: data.range(SIZE - 2).batch(BATCH).repeat(),
     }
 
@@ -122,7 +135,9 @@ def train(drill: Drill, directory: Path, files: list[str]) -> list[tuple[int, li
             weight.assign_add(1.0 + float(step))
             step.assign_add(1)
             if int(step) % drill.save_every == 0:
-                time.sleep(0.02)  # what waits in the prefetch buffer shows that the pass has not ended
+                time.sleep(
+                    0.02
+                )  # what waits in the prefetch buffer shows that the pass has not ended
                 manager.save(checkpoint_number=step)
     return log
 
@@ -146,7 +161,9 @@ def test_alarms_tell_what_happened(name, files, tmp_path):
         if alarm.repeated:
             assert told_ids(alarm.repeated, log) == trained_twice(log, step)
     if not drill.alarms and told.examples_delta is not None:
-        assert told.examples_delta == sum(len(ids) for at, ids in log if step < at <= rows[-1].checkpoint.step)
+        assert told.examples_delta == sum(
+            len(ids) for at, ids in log if step < at <= rows[-1].checkpoint.step
+        )
 
 
 def told_ids(ranges, log) -> list[int]:
@@ -158,7 +175,9 @@ def told_ids(ranges, log) -> list[int]:
 
 
 def trained_twice(log, step: int) -> list[int]:
-    """Ids of the first pass that were trained on up to that step and again after it, for runs within one epoch."""
+    """Ids of the first pass that were trained on up to that step and again after it, for runs
+    within one epoch.
+    """
     before = [identity for at, ids in log if at <= step for identity in ids]
     after = [identity for at, ids in log if at > step for identity in ids]
     return sorted(set(before) & set(after))

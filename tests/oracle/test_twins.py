@@ -1,7 +1,8 @@
-"""Twins: programs whose checkpoints alone cannot be told apart, judged with the run record beside them.
+"""Twins: programs whose checkpoints alone cannot be told apart, judged with the run record beside
+them.
 
-Each is really trained, saved, trained on as the reference, and really resumed by new objects; what it then trains on and
-what its layers give is compared. ``exact`` may be said only where both agree.
+Each is really trained, saved, trained on as the reference, and really resumed by new objects; what
+it then trains on and what its layers give is compared. ``exact`` may be said only where both agree.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ SIZE, BATCH, STEPS, COMPARED = 120, 4, 5, 15
 class Twin:
     """A pipeline, a layer, and whether resuming gives the same again.
 
-    ``pipeline``: from numbers to numbers; ``layer``: of the model; ``tracked``: the layer's seeds are saved, too.
+    ``pipeline``: from numbers to numbers; ``layer``: of the model; ``tracked``: the layer's seeds
+        are saved, too.
     """
 
     exact: bool
@@ -44,7 +46,9 @@ def tf() -> Any:
 
 
 def slowly(x: Any) -> Any:
-    """Takes a different time for each element and each time, so that races really end differently."""
+    """Takes a different time for each element and each time, so that races really end
+    differently.
+    """
     t = tf()
 
     def wait(value: Any) -> Any:
@@ -65,10 +69,17 @@ def stateless(x: Any) -> Any:
 def opened(deterministic: bool) -> Callable[[Any], Any]:
     def pipeline(data: Any) -> Any:
         def inner(x: Any) -> Any:
-            return tf().data.Dataset.range(40).map(lambda i: slowly(x * 100 + tf().cast(i, tf().float32)))
+            return (
+                tf()
+                .data.Dataset.range(40)
+                .map(lambda i: slowly(x * 100 + tf().cast(i, tf().float32)))
+            )
 
-        # A prefetch between it and the batch: TensorFlow fuses the two into one stage that keeps the order.
-        return data.interleave(inner, cycle_length=3, num_parallel_calls=3, deterministic=deterministic).prefetch(1)
+        # A prefetch between it and the batch: TensorFlow fuses the two into one stage that keeps
+        # the order.
+        return data.interleave(
+            inner, cycle_length=3, num_parallel_calls=3, deterministic=deterministic
+        ).prefetch(1)
 
     return pipeline
 
@@ -76,10 +87,22 @@ def opened(deterministic: bool) -> Callable[[Any], Any]:
 TWINS = {
     "seeded shuffle": Twin(True, lambda d: d.take(24).shuffle(8, seed=3).repeat()),
     "unseeded shuffle": Twin(False, lambda d: d.take(24).shuffle(8).repeat()),
-    "parallel map in order": Twin(True, lambda d: d.map(slowly, num_parallel_calls=4, deterministic=True).prefetch(1)),
-    "parallel map out of order": Twin(False, lambda d: d.map(slowly, num_parallel_calls=4, deterministic=False).prefetch(1)),
-    "options keep the order": Twin(True, lambda d: d.map(slowly, num_parallel_calls=4).prefetch(1), options={"deterministic": True}),
-    "options give up the order": Twin(False, lambda d: d.map(slowly, num_parallel_calls=4).prefetch(1), options={"deterministic": False}),
+    "parallel map in order": Twin(
+        True, lambda d: d.map(slowly, num_parallel_calls=4, deterministic=True).prefetch(1)
+    ),
+    "parallel map out of order": Twin(
+        False, lambda d: d.map(slowly, num_parallel_calls=4, deterministic=False).prefetch(1)
+    ),
+    "options keep the order": Twin(
+        True,
+        lambda d: d.map(slowly, num_parallel_calls=4).prefetch(1),
+        options={"deterministic": True},
+    ),
+    "options give up the order": Twin(
+        False,
+        lambda d: d.map(slowly, num_parallel_calls=4).prefetch(1),
+        options={"deterministic": False},
+    ),
     "interleave in order": Twin(True, opened(True)),
     "interleave out of order": Twin(False, opened(False)),
     "pure map": Twin(True, lambda d: d.map(lambda x: x * 2)),
@@ -88,7 +111,9 @@ TWINS = {
     "random map below a batch": Twin(False, lambda d: d.map(random).map(lambda x: x + 1)),
     "pure filter": Twin(True, lambda d: d.filter(lambda x: x != 50)),
     "random filter": Twin(False, lambda d: d.filter(lambda x: tf().random.uniform([]) < 0.85)),
-    "random flat_map": Twin(False, lambda d: d.flat_map(lambda x: tf().data.Dataset.from_tensors(random(x)))),
+    "random flat_map": Twin(
+        False, lambda d: d.flat_map(lambda x: tf().data.Dataset.from_tensors(random(x)))
+    ),
     "pure flat_map": Twin(True, lambda d: d.flat_map(lambda x: tf().data.Dataset.from_tensors(x))),
     "Flatten": Twin(True, layer="Flatten"),
     "Dropout": Twin(False, layer="Dropout"),
@@ -99,10 +124,15 @@ TWINS = {
     "Activation": Twin(True, layer="Activation"),
     "file as it was": Twin(True),
     "file changed": Twin(False, touches_file=True),
-}  # fmt: skip
+}
 LAYERS: dict[str, tuple[Any, ...]] = {
-    "Flatten": (), "Dropout": (0.5,), "LeakyReLU": (), "AlphaDropout": (0.5,), "GaussianNoise": (0.5,), "Activation": ("relu",),
-}  # fmt: skip
+    "Flatten": (),
+    "Dropout": (0.5,),
+    "LeakyReLU": (),
+    "AlphaDropout": (0.5,),
+    "GaussianNoise": (0.5,),
+    "Activation": ("relu",),
+}
 
 
 class Program:
@@ -112,7 +142,9 @@ class Program:
         import keras
 
         t = tf()
-        numbers = t.data.TFRecordDataset([str(file)]).map(lambda text: t.strings.to_number(text, t.float32))
+        numbers = t.data.TFRecordDataset([str(file)]).map(
+            lambda text: t.strings.to_number(text, t.float32)
+        )
         self.dataset = twin.pipeline(numbers).batch(BATCH)
         options = t.data.Options()
         options.experimental_external_state_policy = t.data.experimental.ExternalStatePolicy.IGNORE
@@ -123,7 +155,9 @@ class Program:
         for name, value in (twin.options or {}).items():
             setattr(options, name, value)
         self.dataset = self.dataset.with_options(options)
-        layers = [] if twin.layer is None else [getattr(keras.layers, twin.layer)(*LAYERS[twin.layer])]
+        layers = (
+            [] if twin.layer is None else [getattr(keras.layers, twin.layer)(*LAYERS[twin.layer])]
+        )
         self.model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
         self.optimizer = keras.optimizers.SGD(1e-3)
         self.optimizer.build(self.model.trainable_variables)
@@ -131,7 +165,11 @@ class Program:
         self.iterator = iter(self.dataset)
         seeds = {"seed_generator": layers[0].seed_generator.state} if twin.tracked else {}
         self.checkpoint = t.train.Checkpoint(
-            model=self.model, optimizer=self.optimizer, step=self.step, iterator=self.iterator, **seeds
+            model=self.model,
+            optimizer=self.optimizer,
+            step=self.step,
+            iterator=self.iterator,
+            **seeds,
         )
 
     def train(self, steps: int = COMPARED) -> list[tuple[list[float], float]]:
@@ -143,7 +181,9 @@ class Program:
                 features = t.tile(t.reshape(batch, [-1, 1]), [1, 3]) / 60.0 + 0.5
                 loss = t.reduce_mean(self.model(features, training=True) ** 2)
             variables = self.model.trainable_variables
-            self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            self.optimizer.apply_gradients(
+                zip(tape.gradient(loss, variables), variables, strict=True)
+            )
             self.step.assign_add(1)
             log.append((batch.numpy().tolist(), float(loss)))
         return log
@@ -165,7 +205,11 @@ def test_a_record_tells_twins_apart(name, tmp_path):
     write(file)
     first = Program(twin, file)
     with cs.record(
-        str(tmp_path / "log"), dataset=first.dataset, iterator=first.iterator, model=first.model, flush_interval_s=0.05
+        str(tmp_path / "log"),
+        dataset=first.dataset,
+        iterator=first.iterator,
+        model=first.model,
+        flush_interval_s=0.05,
     ) as recorder:
         first.train(STEPS)
         prefix = first.checkpoint.write(str(tmp_path / "ckpt-5"))
@@ -180,11 +224,15 @@ def test_a_record_tells_twins_apart(name, tmp_path):
     second.checkpoint.restore(prefix).expect_partial()
     resumed = second.train()
     judged = cs.inspect(prefix).resume
-    assert (resumed == reference) is twin.exact, "the program is not the twin that it is meant to be"
+    assert (resumed == reference) is twin.exact, (
+        "the program is not the twin that it is meant to be"
+    )
     assert judged.verdict == ("exact" if twin.exact else "approximate"), (alone, judged.headline)
     assert any(finding.code == "FILE009" for finding in judged.findings)
     if twin.exact:
-        evidence = {condition.code for condition in judged.conditions if condition.source == "evidence"}
+        evidence = {
+            condition.code for condition in judged.conditions if condition.source == "evidence"
+        }
         assert not evidence & {"COND101", "COND102"}
 
 
@@ -194,7 +242,11 @@ def test_a_record_of_another_checkpoint_is_refused(tmp_path):
     program = Program(TWINS["pure map"], file)
     with cs.record(str(tmp_path / "log"), dataset=program.dataset, model=program.model) as recorder:
         program.train(STEPS)
-        prefixes = [program.checkpoint.write(str(tmp_path / f"ckpt-{n}")) for n in (1, 2) if program.train(1)]
+        prefixes = [
+            program.checkpoint.write(str(tmp_path / f"ckpt-{n}"))
+            for n in (1, 2)
+            if program.train(1)
+        ]
         recorder.saved(prefixes[0], 5)
         assert recorder.flush()
     Path(f"{prefixes[0]}.ckptscope.json").rename(f"{prefixes[1]}.ckptscope.json")

@@ -23,10 +23,12 @@ SIZE = (1400, 1000)
 UNKNOWN = "\N{EN DASH}"
 FRAME = 'iframe[src*="name=ckptscope"]'
 _NAMES = {"browser": ("chromium", "chromium-browser", "google-chrome"), "driver": ("chromedriver",)}
-_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+_FLAGS = tuple(
+    """
+    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync
+    """.split()
+)
 _SETTLED = """
     const details = document.getElementById('details');
     return ['ready', 'empty', 'error'].includes(document.documentElement.dataset.state) &&
@@ -54,7 +56,9 @@ _PLOT = """
 
 
 def executable(kind: str) -> str:
-    """Where the browser or its driver is; tests are skipped without one, but not where they must run."""
+    """Where the browser or its driver is; tests are skipped without one, but not where they
+    must run.
+    """
     found = next((path for name in _NAMES[kind] if (path := shutil.which(name))), None)
     if found is not None:
         return found
@@ -75,7 +79,12 @@ def chromium(*flags: str) -> Iterator[Page]:
         options = webdriver.ChromeOptions()
         options.binary_location = binary
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        for flag in (*_FLAGS, *flags, f"--user-data-dir={profile}", "--window-size={},{}".format(*SIZE)):
+        for flag in (
+            *_FLAGS,
+            *flags,
+            f"--user-data-dir={profile}",
+            "--window-size={},{}".format(*SIZE),
+        ):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(path))
         try:
@@ -85,19 +94,27 @@ def chromium(*flags: str) -> Iterator[Page]:
 
 
 class Page:
-    """What a test does with the page and reads from it; within the tab's frame unless it says otherwise."""
+    """What a test does with the page and reads from it; within the tab's frame unless it says
+    otherwise.
+    """
 
     def __init__(self, driver: Any, profile: Path) -> None:
         self.driver, self.profile = driver, profile
 
     # Where it is
 
-    def open(self, server: Server, *, theme: str = "light", state: str = "ready", **keys: Any) -> None:
+    def open(
+        self, server: Server, *, theme: str = "light", state: str = "ready", **keys: Any
+    ) -> None:
         """The tab, freshly loaded, by a link with these keys."""
         self.driver.switch_to.default_content()
-        # A page of the same origin: the theme is stored before TensorBoard reads it, and the next address is loaded anew.
+        # A page of the same origin: the theme is stored before TensorBoard reads it, and the next
+        # address is loaded anew.
         self.driver.get(f"{server.url}data/plugin/ckptscope/api/v1/health")
-        self.js("localStorage.setItem('_tb_global_settings', arguments[0])", json.dumps({"theme": theme}))
+        self.js(
+            "localStorage.setItem('_tb_global_settings', arguments[0])",
+            json.dumps({"theme": theme}),
+        )
         self.driver.get(
             f"{server.url}#ckptscope{''.join(f'&p.ckptscope.{key}={quote(str(value), safe=str())}' for key, value in keys.items())}"
         )
@@ -134,7 +151,9 @@ class Page:
         deadline = time.monotonic() + limit_s
         while not (value := found()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {limit_s:g} s for {what}; on the page:\n{self.text('body')}")
+                raise AssertionError(
+                    f"waited {limit_s:g} s for {what}; on the page:\n{self.text('body')}"
+                )
             time.sleep(0.02)
         return value
 
@@ -151,7 +170,9 @@ class Page:
     def texts(self, selector: str) -> list[str]:
         """Text of each, folded or not."""
         return self.js(
-            "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent.trim())", selector
+            "return [...document.querySelectorAll(arguments[0])].map((one) => "
+            "one.textContent.trim())",
+            selector,
         )
 
     def table(self, section: str) -> list[dict[str, str]]:
@@ -211,14 +232,23 @@ class Page:
         """By TensorBoard's own menu."""
         with self.outside():
             self.one("app-header-dark-mode-toggle button").click()
-            self.wait(lambda: self.all(f".mat-mdc-menu-panel button[title*='{name}']"), "the menu")[0].click()
-        self.wait(lambda: self.js("return document.documentElement.dataset.theme") == name, f"the {name} theme")
+            self.wait(lambda: self.all(f".mat-mdc-menu-panel button[title*='{name}']"), "the menu")[
+                0
+            ].click()
+        self.wait(
+            lambda: self.js("return document.documentElement.dataset.theme") == name,
+            f"the {name} theme",
+        )
         self.settled()
 
     def errors(self) -> list[str]:
         """What the console says of our own pages, since it was asked last."""
         found = [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        return [entry["message"] for entry in found if "ckptscope" in entry["message"] or "file://" in entry["message"]]
+        return [
+            entry["message"]
+            for entry in found
+            if "ckptscope" in entry["message"] or "file://" in entry["message"]
+        ]
 
 
 def shown(value: Any) -> str:
@@ -248,11 +278,22 @@ def shows_the_answers(page: Page, running: Server, run: str, reads: str = "effec
     """Lines, marks and tables are those of the routes."""
     series = running.api(f"series?run={run}&reads={reads}&n=2000")
     rows = running.api(f"checkpoints?run={run}")
-    drawn = [(line["meta"]["attempt"], line["meta"]["part"], line["customdata"], line["y"]) for line in page.lines()]
-    assert drawn == [(line["attempt"], line["part"], line["step"], line["y"]) for line in series["lines"]]
-    assert page.trace("restarts")["customdata"] == [restart["number"] for restart in series["restarts"]]
-    assert [row["text"] for row in page.table("restarts")] == [restart["text"] for restart in rows["restarts"]]
-    assert [row["step"] for row in page.table("checkpoints")] == [shown(row["step"]) for row in rows["history"]]
+    drawn = [
+        (line["meta"]["attempt"], line["meta"]["part"], line["customdata"], line["y"])
+        for line in page.lines()
+    ]
+    assert drawn == [
+        (line["attempt"], line["part"], line["step"], line["y"]) for line in series["lines"]
+    ]
+    assert page.trace("restarts")["customdata"] == [
+        restart["number"] for restart in series["restarts"]
+    ]
+    assert [row["text"] for row in page.table("restarts")] == [
+        restart["text"] for restart in rows["restarts"]
+    ]
+    assert [row["step"] for row in page.table("checkpoints")] == [
+        shown(row["step"]) for row in rows["history"]
+    ]
     return len(drawn) > 1
 
 

@@ -15,7 +15,16 @@ from werkzeug.test import Client, TestResponse
 
 from tests import samples
 from tests.plugin.browser import chromium
-from tests.plugin.made_runs import HTML, SAMPLES, corrupted, evaluated, many_files, marked_up, million, preempted
+from tests.plugin.made_runs import (
+    HTML,
+    SAMPLES,
+    corrupted,
+    evaluated,
+    many_files,
+    marked_up,
+    million,
+    preempted,
+)
 from tests.plugin.servers import tensorboard
 
 MOUNT = "/data/plugin/ckptscope"
@@ -24,7 +33,14 @@ Made = Callable[..., "Tab"]
 
 def flags(**given: Any) -> argparse.Namespace:
     return argparse.Namespace(
-        **{"logdir": "", "logdir_spec": "", "host": None, "bind_all": False, "ckptscope_allowed_hosts": "", **given}
+        **{
+            "logdir": "",
+            "logdir_spec": "",
+            "host": None,
+            "bind_all": False,
+            "ckptscope_allowed_hosts": "",
+            **given,
+        }
     )
 
 
@@ -33,7 +49,9 @@ class Tab:
 
     def __init__(self, logdir: Path | str, provider: Any = None, **given: Any) -> None:
         told = flags(**{"logdir": str(logdir), **given})
-        self.plugin = CkptscopePlugin(base_plugin.TBContext(logdir=told.logdir, flags=told, data_provider=provider))
+        self.plugin = CkptscopePlugin(
+            base_plugin.TBContext(logdir=told.logdir, flags=told, data_provider=provider)
+        )
         self.apps = self.plugin.get_plugin_apps()
         self.client = Client(self._mounted)
 
@@ -48,7 +66,9 @@ class Tab:
         return [b""]
 
     def get(self, route: str, **parameters: Any) -> TestResponse:
-        return self.client.get(f"{MOUNT}/{route}", query_string=parameters, headers={"Host": "localhost:6006"})
+        return self.client.get(
+            f"{MOUNT}/{route}", query_string=parameters, headers={"Host": "localhost:6006"}
+        )
 
     def api(self, route: str, **parameters: Any) -> Any:
         response = self.get(f"api/v1/{route}", **parameters)
@@ -70,7 +90,7 @@ def tab() -> Made:
     return Tab
 
 
-# ---------------------------------------------------------------------------------------------------- real browsers
+# ------------------------------------------------------------ real browsers
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +109,9 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory) -> Path:
-    """Real checkpoints, a recording with restarts, one with a damaged file, and names that are markup."""
+    """Real checkpoints, a recording with restarts, one with a damaged file, and names that are
+    markup.
+    """
     directory = tmp_path_factory.mktemp("browser") / "logs"
     for name in SAMPLES:
         samples.copy(name, directory)

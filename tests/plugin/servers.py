@@ -17,9 +17,15 @@ from typing import Any
 
 _READY = re.compile(r"(http://\S+:(\d+)\S*) \(Press CTRL")
 START_S = 90.0
-# TensorBoard imports TensorFlow where it is installed, which takes half a minute; it is told that there is none.
-WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorboard.compat.notf'] = type(sys)('notf'); from tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; run_main()"
-WITH_TENSORFLOW = "import sys; from tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; run_main()"
+# TensorBoard imports TensorFlow where it is installed, which takes half a minute; it is told that
+# there is none.
+WITHOUT_TENSORFLOW = (
+    "import sys; sys.modules['tensorboard.compat.notf'] = type(sys)('notf'); from "
+    "tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; run_main()"
+)
+WITH_TENSORFLOW = (
+    "import sys; from tensorboard.main import run_main; sys.argv[0] = 'tensorboard'; run_main()"
+)
 
 
 class Server:
@@ -28,8 +34,12 @@ class Server:
     def __init__(self, url: str, port: int, log: Path) -> None:
         self.url, self.port, self.log = url, port, log
 
-    def request(self, path: str, *, method: str = "GET", host: str | None = None) -> tuple[int, dict[str, str], bytes]:
-        asked = urllib.request.Request(self.url + path, method=method, headers={"Host": host} if host else {})
+    def request(
+        self, path: str, *, method: str = "GET", host: str | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        asked = urllib.request.Request(
+            self.url + path, method=method, headers={"Host": host} if host else {}
+        )
         try:
             with urllib.request.urlopen(asked, timeout=60) as response:
                 return response.status, dict(response.headers), response.read()
@@ -59,13 +69,29 @@ def tensorboard(
     """TensorBoard on a port of its own, stopped at the end."""
     with open(log, "wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, "--port", "0", "--host", "localhost", "--reload_interval", "1", *arguments],
-            stdout=file, stderr=subprocess.STDOUT, cwd=cwd, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                code,
+                "--port",
+                "0",
+                "--host",
+                "localhost",
+                "--reload_interval",
+                "1",
+                *arguments,
+            ],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+        )
     try:
         deadline = time.monotonic() + START_S
         while (ready := _READY.search(log.read_text(errors="replace"))) is None:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text(
+                errors="replace"
+            )
             time.sleep(0.05)
         yield Server(ready[1].rstrip("/") + "/", int(ready[2]), log)
     finally:

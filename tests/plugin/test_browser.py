@@ -1,4 +1,6 @@
-"""The tab in a real browser, of a real TensorBoard process: what it shows is what the command line prints."""
+"""The tab in a real browser, of a real TensorBoard process: what it shows is what the command
+line prints.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,36 @@ from typing import Any
 import pytest
 
 from tests import samples
-from tests.plugin.browser import UNKNOWN, Page, chromium, printed, reload_until, shown, shows_the_answers, signed
+from tests.plugin.browser import (
+    UNKNOWN,
+    Page,
+    chromium,
+    printed,
+    reload_until,
+    shown,
+    shows_the_answers,
+    signed,
+)
 from tests.plugin.made_runs import HTML, MILLION, RESTARTS, SAMPLES
 from tests.plugin.servers import WITHOUT_TENSORFLOW, tensorboard
 from tests.runs.made import record
 
 POSITION = {
-    "class": "class", "step": "step", "epoch": "epoch", "examples_into_epoch": "examples into it", "examples_consumed": "examples",
-    "batches_consumed": "batches", "batch_size": "batch size", "epoch_size": "epoch size",
-}  # fmt: skip
-WORDS = {"exact": "● exact", "approximate": "◆ approximate", "impossible": "✖ cannot resume", None: "□ unknown"}
+    "class": "class",
+    "step": "step",
+    "epoch": "epoch",
+    "examples_into_epoch": "examples into it",
+    "examples_consumed": "examples",
+    "batches_consumed": "batches",
+    "batch_size": "batch size",
+    "epoch_size": "epoch size",
+}
+WORDS = {
+    "exact": "● exact",
+    "approximate": "◆ approximate",
+    "impossible": "✖ cannot resume",
+    None: "□ unknown",
+}
 PAPER = {"light": "#FFFFFF", "dark": "#303030"}
 # Finding the package fails, as it does where it is not installed.
 WITHOUT_PLOTLY = (
@@ -40,7 +62,9 @@ def test_both_loading_modes_and_themes(page, logs, tmp_path, fast, theme):
         assert shows_the_answers(page, running, "preempted", "all")
         assert page.js("return document.documentElement.dataset.theme") == theme
         assert page.layout("paper_bgcolor") == PAPER[theme]
-        assert rgb(page.js("return getComputedStyle(document.body).backgroundColor")) == PAPER[theme]
+        assert (
+            rgb(page.js("return getComputedStyle(document.body).backgroundColor")) == PAPER[theme]
+        )
 
 
 def rgb(colour: str) -> str:
@@ -49,17 +73,23 @@ def rgb(colour: str) -> str:
 
 def test_the_theme_changes_while_it_is_open(page, server):
     page.open(server, run="preempted")
-    before = {line["line"]["color"] for line in page.lines()} | {page.trace("exact")["marker"]["color"]}
+    before = {line["line"]["color"] for line in page.lines()} | {
+        page.trace("exact")["marker"]["color"]
+    }
     page.theme("dark")
     page.wait(lambda: page.layout("paper_bgcolor") == PAPER["dark"], "a dark plot")
-    after = {line["line"]["color"] for line in page.lines()} | {page.trace("exact")["marker"]["color"]}
+    after = {line["line"]["color"] for line in page.lines()} | {
+        page.trace("exact")["marker"]["color"]
+    }
     assert before.isdisjoint(after) and len(before) == len(after)
     page.theme("light")
     page.wait(lambda: page.layout("paper_bgcolor") == PAPER["light"], "a light plot")
 
 
 def test_path_prefix(page, logs, tmp_path):
-    with tensorboard(tmp_path / "log", "--logdir", str(logs), "--path_prefix", "/foo/bar") as running:
+    with tensorboard(
+        tmp_path / "log", "--logdir", str(logs), "--path_prefix", "/foo/bar"
+    ) as running:
         running.settled()
         page.open(running, run="preempted")
         assert shows_the_answers(page, running, "preempted")
@@ -67,7 +97,9 @@ def test_path_prefix(page, logs, tmp_path):
 
 
 def test_several_log_directories(page, logs, tmp_path):
-    with tensorboard(tmp_path / "log", "--logdir_spec", f"a:{logs / 'preempted'},b:{logs / SAMPLES[0]}") as running:
+    with tensorboard(
+        tmp_path / "log", "--logdir_spec", f"a:{logs / 'preempted'},b:{logs / SAMPLES[0]}"
+    ) as running:
         running.settled()
         page.open(running, run="b")
         assert sorted(page.texts("select#run option")) == ["a", "b"]
@@ -83,7 +115,9 @@ def test_several_log_directories(page, logs, tmp_path):
 def test_every_number_is_that_of_the_command_line(page, server, logs, name):
     page.open(server, run=name)
     history = printed("inspect", logs / name, "--all")["history"]
-    assert [compared(row) for row in page.table("checkpoints")] == [expected_row(row) for row in history]
+    assert [compared(row) for row in page.table("checkpoints")] == [
+        expected_row(row) for row in history
+    ]
     has_own = any("*" in text for row in page.table("checkpoints") for text in row.values())
     assert [text[0] for text in page.texts("#checkpoints .footnotes p")] == ["*"] * has_own
     assert has_own == (name == "manager_run_lost_221")
@@ -103,11 +137,18 @@ def expected_row(row: dict[str, Any]) -> dict[str, str]:
     following, is_own = position["next_record"], False
     if following is None:
         following, is_own = own.get("next_record"), True
-    record = UNKNOWN if following is None else f"{Path(following['file']).name} @ {shown(following['record_index'])}"
+    record = (
+        UNKNOWN
+        if following is None
+        else f"{Path(following['file']).name} @ {shown(following['record_index'])}"
+    )
     return {
-        "step": shown(position["step"]), "verdict": WORDS[row["verdict"]], "examples": known(position, own, "examples_consumed"),
-        "epoch": known(position, own, "epoch"), "file": record + ("*" if following and is_own else ""),
-    }  # fmt: skip
+        "step": shown(position["step"]),
+        "verdict": WORDS[row["verdict"]],
+        "examples": known(position, own, "examples_consumed"),
+        "epoch": known(position, own, "epoch"),
+        "file": record + ("*" if following and is_own else ""),
+    }
 
 
 def known(position: dict[str, Any], own: dict[str, Any], key: str) -> str:
@@ -125,20 +166,36 @@ def assert_details(page: Page, answer: dict[str, Any], own: dict[str, Any]) -> N
         key: known(position, own, key) for key in POSITION
     }
     for source in position["sources"]:
-        read = source["record_index"] if source["record_index"] is not None else source["elements_read"]
-        assert facts[Path(source["file"]).name if source["file"] else source["op"]] == f"{shown(read)} read"
+        read = (
+            source["record_index"]
+            if source["record_index"] is not None
+            else source["elements_read"]
+        )
+        assert (
+            facts[Path(source["file"]).name if source["file"] else source["op"]]
+            == f"{shown(read)} read"
+        )
     reasons = page.texts("#details .reasons li")
     for reason in set(position["reasons"].values()):
         assert sum(reason in text for text in reasons) == 1
     found = page.texts("#details ul.findings > li > code")
-    assert sorted(found) == sorted(item["code"] for item in [*resume["findings"], *resume["conditions"]])
+    assert sorted(found) == sorted(
+        item["code"] for item in [*resume["findings"], *resume["conditions"]]
+    )
     said = "\n".join(page.texts("#details ul.findings > li"))
-    assert all(finding["message"] in said and (finding["remedy"] or "") in said for finding in resume["findings"])
-    assert stages_shown(page) == [line for iterator in answer["iterators"] for line in stage_lines(iterator["stages"])]
+    assert all(
+        finding["message"] in said and (finding["remedy"] or "") in said
+        for finding in resume["findings"]
+    )
+    assert stages_shown(page) == [
+        line for iterator in answer["iterators"] for line in stage_lines(iterator["stages"])
+    ]
     file = page.facts("File")
     assert (file["path"], file["variables"], file["written by"]) == (
-        checkpoint["path"], shown(checkpoint["num_variables"]), checkpoint["producer"],
-    )  # fmt: skip
+        checkpoint["path"],
+        shown(checkpoint["num_variables"]),
+        checkpoint["producer"],
+    )
     loss = page.facts("If it is resumed") or {}
     assert loss == {
         label: f"examples {ranges(resume['loss'][key])}"
@@ -151,7 +208,9 @@ def ranges(found: Any) -> str:
     """As the command line writes them: both ends are in."""
     if isinstance(found[0], int):
         return f"{found[0]:,}..{found[1] - 1:,}"
-    return ", ".join(f"{part['from']:,}..{part['to'] - 1:,} of epoch {part['epoch']}" for part in found)
+    return ", ".join(
+        f"{part['from']:,}..{part['to'] - 1:,} of epoch {part['epoch']}" for part in found
+    )
 
 
 def stages_shown(page: Page) -> list[tuple[str, dict[str, str]]]:
@@ -170,7 +229,10 @@ def stage_lines(stages: list[dict[str, Any]]) -> list[tuple[str, dict[str, str]]
         held = "" if stage["held_elements"] is None else f" holds {shown(stage['held_elements'])}"
         unknown = "" if stage["known"] else " not known"
         lines.append(
-            (f"{stage['title']}{unknown}{held}", {key: shown(value) for key, value in stage["fields"].items()})
+            (
+                f"{stage['title']}{unknown}{held}",
+                {key: shown(value) for key, value in stage["fields"].items()},
+            )
         )
         lines.extend(stage_lines(stage["inputs"]))
     return lines
@@ -182,7 +244,9 @@ def stage_lines(stages: list[dict[str, Any]]) -> list[tuple[str, dict[str, str]]
 )
 def test_a_comparison_is_that_of_the_command_line(page, server, logs, name, first, second):
     history = printed("inspect", logs / name, "--all")["history"]
-    summary = printed("diff", history[min(first, second)]["path"], history[max(first, second)]["path"])["summary"]
+    summary = printed(
+        "diff", history[min(first, second)]["path"], history[max(first, second)]["path"]
+    )["summary"]
     page.open(server, run=name)
     page.row(first).click()
     page.settled()
@@ -195,13 +259,17 @@ def test_a_comparison_is_that_of_the_command_line(page, server, logs, name, firs
         ("epochs", "epochs_delta"),
     ):
         assert between[label] == (
-            signed(summary[key]) if summary[key] is not None else reasons.get(key.removesuffix("_delta"), UNKNOWN)
+            signed(summary[key])
+            if summary[key] is not None
+            else reasons.get(key.removesuffix("_delta"), UNKNOWN)
         )
     assert between["steps"] == signed(summary["step_delta"]) != UNKNOWN
     alarms = [f"{alarm['code']} {alarm['text']}" for alarm in summary["alarms"]]
     # Those of the comparison come first; those of the checkpoint itself are in the folded part.
     assert page.texts("#details .body > ul.alarms li") == alarms
-    assert page.texts("#details .head > .headline .verdict") == [WORDS[verdict] for verdict in summary["verdicts"]]
+    assert page.texts("#details .head > .headline .verdict") == [
+        WORDS[verdict] for verdict in summary["verdicts"]
+    ]
     page.click("[data-key='stop comparing']")
     assert page.facts("Between them") is None and page.facts("Position")["step"] == page.chosen()[0]
 
@@ -217,9 +285,19 @@ def test_a_million_steps_and_twenty_restarts_in_ten_seconds(long):
         assert shows_the_answers(page, long, "long")
         marks, rows = page.trace("restarts"), page.table("restarts")
         assert marks["customdata"] == list(range(2, RESTARTS + 2))
-        assert page.js("return document.querySelectorAll('#plot .scatterlayer .trace').length") >= RESTARTS
-        said = " ".join([*page.js("return document.getElementById('plot').layout.annotations.map((one) => one.text)"),
-                         *page.texts("#restarts td")])  # fmt: skip
+        assert (
+            page.js("return document.querySelectorAll('#plot .scatterlayer .trace').length")
+            >= RESTARTS
+        )
+        said = " ".join(
+            [
+                *page.js(
+                    "return document.getElementById('plot').layout.annotations.map((one) "
+                    "=> one.text)"
+                ),
+                *page.texts("#restarts td"),
+            ]
+        )
         bands = long.api("series?run=long")["bands"]
         assert {band["kind"] for band in bands} == {"repeated", "skipped"}
         assert all(band["label"].split(" ")[1] in said for band in bands)
@@ -228,7 +306,10 @@ def test_a_million_steps_and_twenty_restarts_in_ten_seconds(long):
             assert row["skipped"].lstrip("⇥ ") == shown(restart["num_skipped"])
             assert restart["label"] in text
         said = page.texts("#status > div > span")
-        assert f"{RESTARTS + 1} attempts, {RESTARTS} restarts" in said and f"{MILLION + RESTARTS * 500:,} steps" in said
+        assert (
+            f"{RESTARTS + 1} attempts, {RESTARTS} restarts" in said
+            and f"{MILLION + RESTARTS * 500:,} steps" in said
+        )
         assert page.errors() == []
     assert took < 10
 
@@ -248,7 +329,9 @@ def test_a_damaged_file_is_told_and_the_rest_is_shown(page, server, logs):
 def test_names_are_text(page, server):
     page.open(server, run=HTML, reads="all")
     assert page.one("select#run").get_attribute("value") == HTML
-    answer = server.api(f"checkpoints?run={page.js('return encodeURIComponent(arguments[0])', HTML)}")
+    answer = server.api(
+        f"checkpoints?run={page.js('return encodeURIComponent(arguments[0])', HTML)}"
+    )
     names = [row["name"] for row in answer["history"]]
     assert sum("<" in name for name in names) == len(names) >= 3
     for at in range(len(names)):
@@ -260,46 +343,71 @@ def test_names_are_text(page, server):
     for curve, trace in enumerate(page.plot()):
         if trace["x"] and trace["visible"] is not False:
             page.js(
-                "Plotly.Fx.hover(document.getElementById('plot'), [{curveNumber: arguments[0], pointNumber: 0}])", curve
+                "Plotly.Fx.hover(document.getElementById('plot'), [{curveNumber: "
+                "arguments[0], pointNumber: 0}])",
+                curve,
             )
             hovered += page.wait(lambda: page.texts("#plot .hoverlayer text"), "the hover text")
     assert any("<b>" in text for text in hovered)
     # Compared with another run, run names are in the plot, too.
     page.open(server, run=HTML, **{"with": "preempted"})
     page.js("Plotly.Fx.hover(document.getElementById('plot'), [{curveNumber: 0, pointNumber: 1}])")
-    assert any(HTML in text for text in page.wait(lambda: page.texts("#plot .hoverlayer text"), "the hover text"))
+    assert any(
+        HTML in text
+        for text in page.wait(lambda: page.texts("#plot .hoverlayer text"), "the hover text")
+    )
     assert HTML in page.texts("#legend span") and HTML in page.texts("#checkpoints td")
-    assert page.js("return document.querySelectorAll('img, body b i, [onerror], [onmouseover]').length") == 0
-    assert page.js("return [document.title, parent.document.title]") == ["Data position", "TensorBoard"]
+    assert (
+        page.js(
+            "return document.querySelectorAll('img, body b i, [onerror], [onmouseover]').length"
+        )
+        == 0
+    )
+    assert page.js("return [document.title, parent.document.title]") == [
+        "Data position",
+        "TensorBoard",
+    ]
 
 
 def test_two_hundred_runs(page, tmp_path):
     for number in range(200):
-        record(tmp_path / "logs" / f"exp-{number:03}", range(1, 5), saves=[2], batch_size=number + 1)
+        record(
+            tmp_path / "logs" / f"exp-{number:03}", range(1, 5), saves=[2], batch_size=number + 1
+        )
     with tensorboard(tmp_path / "log", "--logdir", str(tmp_path / "logs")) as running:
         running.settled()
-        page.open(running, run="exp-007", **{"with": ",".join(f"exp-{number:03}" for number in range(10, 16))})
+        page.open(
+            running,
+            run="exp-007",
+            **{"with": ",".join(f"exp-{number:03}" for number in range(10, 16))},
+        )
         assert len(page.texts("select#run option")) == 200
         page.one("#compare summary").click()
         page.wait(lambda: len(page.all("#compare li")) == 199, "the list")
         page.one("#compare input[type=search]").send_keys("exp-01")
-        assert sorted(page.texts("#compare li .name")) == [f"exp-{number:03}" for number in range(10, 20)]
+        assert sorted(page.texts("#compare li .name")) == [
+            f"exp-{number:03}" for number in range(10, 20)
+        ]
         for number in range(16, 20):
             page.click(f"[data-key='with exp-{number:03}']")
-        assert "8 drawn, 3 more chosen than can be drawn (at most 8)" in page.text("#compare .panel > p")
+        assert "8 drawn, 3 more chosen than can be drawn (at most 8)" in page.text(
+            "#compare .panel > p"
+        )
         page.wait(lambda: len({line["meta"]["run"] for line in page.lines()}) == 8, "eight runs")
         assert {line["meta"]["run"] for line in page.lines()} == {
             "exp-007",
             *(f"exp-{number:03}" for number in range(10, 17)),
         }
-        assert {row["run"] for row in page.table("checkpoints")} == {line["meta"]["run"] for line in page.lines()}
+        assert {row["run"] for row in page.table("checkpoints")} == {
+            line["meta"]["run"] for line in page.lines()
+        }
         for line in page.lines():
             assert line["y"][-1] == 4 * (int(line["meta"]["run"][-3:]) + 1)
         page.press("#compare input[type=search]", "\ue00c")
         page.wait(lambda: not page.one("#compare .panel").is_displayed(), "the list to close")
-        assert page.text("#compare summary") == "compared with 10 runs ▾" or "compared with 10 runs" in page.text(
+        assert page.text(
             "#compare summary"
-        )
+        ) == "compared with 10 runs ▾" or "compared with 10 runs" in page.text("#compare summary")
 
 
 # What there may be nothing of
@@ -311,10 +419,14 @@ def test_an_empty_log_directory(page, tmp_path):
         running.settled()
         page.open(running, state="empty")
         assert "import ckptscope as cs\nwith cs.record(LOGDIR" in page.text("pre")
-        assert str(tmp_path / "logs") in page.text("body") and "checkpoints found\n0" in page.text("body")
+        assert str(tmp_path / "logs") in page.text("body") and "checkpoints found\n0" in page.text(
+            "body"
+        )
         # What comes later shows up by itself or by TensorBoard's button.
         record(tmp_path / "logs" / "new", range(1, 6))
-        reload_until(page, lambda: page.js("return document.documentElement.dataset.state") == "ready")
+        reload_until(
+            page, lambda: page.js("return document.documentElement.dataset.state") == "ready"
+        )
         assert "5 steps" in page.text("#status")
 
 

@@ -42,7 +42,9 @@ def test_words_are_readable(page, server, theme):
         assert page.chosen() not in ([], [mate])
         marks = page.js(CONTRAST, ".verdict > .mark")
         words = page.js(
-            CONTRAST, ".verdict, .legend-item, #checkpoints td, #checkpoints td *:not(.mark), #status span:not(.mark)"
+            CONTRAST,
+            ".verdict, .legend-item, #checkpoints td, #checkpoints td *:not(.mark), "
+            "#status span:not(.mark)",
         )
         assert len(words) > 50 and len(marks) > 5
         assert [found for found in words if found[1] < 4.5] == []
@@ -64,7 +66,10 @@ def test_what_a_screen_reader_is_told(page, server):
         window.changes = 0;
         const look = new MutationObserver((found) => { window.changes += found.length; });
         for (const one of document.querySelectorAll('[role=status], [aria-live]')) look.observe(one, {subtree: true, childList: true, characterData: true});""")
-    count = "return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/overview')).length"
+    count = (
+        "return performance.getEntriesByType('resource').filter((one) => "
+        "one.name.endsWith('/overview')).length"
+    )
     times = page.js(count)
     with page.outside():
         page.one(".reload-button").click()
@@ -72,16 +77,23 @@ def test_what_a_screen_reader_is_told(page, server):
     page.settled()
     assert page.js("return window.changes") == 0
     # Of the details, what was chosen and its verdict.
-    assert page.js("return [...document.querySelectorAll('[aria-live]')].map((one) => one.className)") == ["head"]
+    assert page.js(
+        "return [...document.querySelectorAll('[aria-live]')].map((one) => one.className)"
+    ) == ["head"]
     page.row(0).click()
     page.settled()
-    assert page.js("return [...document.querySelector('#details .head').children].map((one) => one.tagName)") == [
+    assert page.js(
+        "return [...document.querySelector('#details .head').children].map((one) => one.tagName)"
+    ) == [
         "H3",
         "P",
     ]
     assert page.js("return window.changes") > 0
     # A row is chosen by the button of its step.
-    labels = page.js("return [...document.querySelectorAll('#checkpoints button.choose')].map((one) => one.ariaLabel)")
+    labels = page.js(
+        "return [...document.querySelectorAll('#checkpoints button.choose')].map((one) => "
+        "one.ariaLabel)"
+    )
     assert labels == [f"step {step}, unknown" for step in (10, 20, 30, 40, 50, 60)]
     page.press("#checkpoints tbody tr:nth-child(3) button.choose", "\n")
     assert page.chosen() == ["30"] and page.js("return document.activeElement.textContent") == "30"
@@ -104,7 +116,9 @@ def test_numbers_that_the_recorder_counted(page, server):
     assert [(row["examples"], row["epoch"]) for row in page.table("checkpoints")] == [
         (f"{row['counted']['examples']}†", f"{row['counted']['epoch']}†") for row in rows
     ]
-    assert page.texts("#checkpoints .footnotes p") == ["† counted by the recorder; the checkpoint itself does not tell"]
+    assert page.texts("#checkpoints .footnotes p") == [
+        "† counted by the recorder; the checkpoint itself does not tell"
+    ]
     page.row(1).click()
     page.settled()
     assert page.facts("Position")["examples"] == f"{rows[1]['counted']['examples']}†"
@@ -124,11 +138,18 @@ def test_numbers_that_the_recorder_counted(page, server):
 def test_an_evaluation_is_no_part_of_the_weights(page, special):
     page.open(special, run="evaluated", reads="all")
     (line,) = [line for line in page.lines() if line["meta"]["part"] == "eval"]
-    (told,) = [line for line in special.api("series?run=evaluated&reads=all")["lines"] if line["part"] == "eval"]
+    (told,) = [
+        line
+        for line in special.api("series?run=evaluated&reads=all")["lines"]
+        if line["part"] == "eval"
+    ]
     kept = next(line for line in page.lines() if line["meta"]["part"] == "kept")
     assert line["line"]["width"] < kept["line"]["width"] and line["line"]["dash"] == "1px,4px"
     assert told["label"] in page.texts("#legend span")
-    assert all("evaluation: not part of the weights" in text and "lost" not in text for text in line["text"])
+    assert all(
+        "evaluation: not part of the weights" in text and "lost" not in text
+        for text in line["text"]
+    )
     page.open(special, run="evaluated", reads="all", sel=f"{told['attempt']}:7")
     assert "evaluation: not part of the weights" in page.text("#details .headline")
     assert "lost" not in page.text("#details .headline")
@@ -167,7 +188,8 @@ def test_narrow_pages_do_not_scroll_sideways(page, server):
             rows[-1].click()
             page.settled()
         width, inner, plot = page.js(
-            "return [document.scrollingElement.scrollWidth, innerWidth, document.getElementById('plot').layout.width]"
+            "return [document.scrollingElement.scrollWidth, innerWidth, "
+            "document.getElementById('plot').layout.width]"
         )
         assert plot < width <= inner == 800
 
@@ -185,7 +207,9 @@ def test_labels_do_not_touch(page, server, long, width):
         assert len(boxes) >= 2
         for at, (text, left, top, right, bottom) in enumerate(boxes):
             for other, *box in boxes[:at]:
-                assert right <= box[0] or box[2] <= left or bottom <= box[1] + 2 or box[3] <= top + 2, (text, other)
+                assert (
+                    right <= box[0] or box[2] <= left or bottom <= box[1] + 2 or box[3] <= top + 2
+                ), (text, other)
 
 
 def test_effective_and_all(page, server):

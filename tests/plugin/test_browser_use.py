@@ -19,8 +19,13 @@ def test_zoom_asks_for_every_step(page, long):
     page.open(long)
     assert len(page.lines()[5]["customdata"]) < 2000
     begin = 5 * 48_000 + 20_000
-    page.js("Plotly.relayout(document.getElementById('plot'), {'xaxis.range': arguments[0]})", [begin, begin + 100])
-    page.wait(lambda: set(range(begin, begin + 101)) <= set(page.lines()[5]["customdata"]), "every step")
+    page.js(
+        "Plotly.relayout(document.getElementById('plot'), {'xaxis.range': arguments[0]})",
+        [begin, begin + 100],
+    )
+    page.wait(
+        lambda: set(range(begin, begin + 101)) <= set(page.lines()[5]["customdata"]), "every step"
+    )
     page.settled()
     assert f"p.ckptscope.x0={begin}&p.ckptscope.x1={begin + 100}" in page.hash()
     assert page.layout("xaxis.range") == pytest.approx([begin, begin + 100])
@@ -36,9 +41,9 @@ def test_drag_and_double_click(page, server):
     page.open(server, run="preempted")
     whole = page.layout("xaxis.range")
     plot = page.one("#plot .nsewdrag")
-    ActionChains(page.driver, 50).move_to_element_with_offset(plot, -200, 40).click_and_hold().move_by_offset(
-        100, 0
-    ).move_by_offset(200, 5).release().perform()
+    ActionChains(page.driver, 50).move_to_element_with_offset(
+        plot, -200, 40
+    ).click_and_hold().move_by_offset(100, 0).move_by_offset(200, 5).release().perform()
     page.wait(lambda: page.layout("xaxis.range") != whole, "the zoom")
     page.settled()
     low, high = page.layout("xaxis.range")
@@ -57,7 +62,11 @@ def test_a_click_chooses_a_step_or_a_checkpoint(page, server):
     mark = page.all("#plot .scatterlayer .trace path.point")[1]
     ActionChains(page.driver, 50).move_to_element(mark).click().perform()
     page.wait(lambda: page.chosen() == ["8"], "the checkpoint")
-    page.open(server, run="preempted", sel=f"{server.api('series?run=preempted')['lines'][0]['attempt']}:7")
+    page.open(
+        server,
+        run="preempted",
+        sel=f"{server.api('series?run=preempted')['lines'][0]['attempt']}:7",
+    )
     assert "Step 7, attempt 1" in page.text("#details h3")
     assert page.facts("Position")["examples"] == "28"
 
@@ -75,17 +84,24 @@ def test_another_tab_and_back(page, server):
     page.open(server, run="preempted", x0=10, x1=30)
     page.row(1).click()
     page.settled()
-    look = "const box = document.getElementById('plot'); return [box.clientWidth, box.clientHeight, box.layout.width, box.layout.height, box.layout.xaxis.range]"
+    look = (
+        "const box = document.getElementById('plot'); return [box.clientWidth, "
+        "box.clientHeight, box.layout.width, box.layout.height, box.layout.xaxis.range]"
+    )
     before, chosen, told = page.js(look), page.chosen(), page.text("#details")
     address = page.hash()
     page.driver.switch_to.default_content()
     page.one("plugin-selector mat-select").click()
-    page.wait(lambda: [one for one in page.all("mat-option") if "images" in one.text.lower()], "the list of tabs")[
-        0
-    ].click()
+    page.wait(
+        lambda: [one for one in page.all("mat-option") if "images" in one.text.lower()],
+        "the list of tabs",
+    )[0].click()
     page.wait(lambda: not page.one(FRAME).is_displayed(), "the other tab")
     page.driver.switch_to.frame(page.one(FRAME))
-    count = "return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/overview')).length"
+    count = (
+        "return performance.getEntriesByType('resource').filter((one) => "
+        "one.name.endsWith('/overview')).length"
+    )
     times = page.js(count)
     page.driver.switch_to.default_content()
     page.one("[data-plugin-id=ckptscope]").click()
@@ -151,7 +167,14 @@ def test_focus_is_seen_wherever_it_goes(page, server):
 
 def test_links(page, server):
     rows = server.api("checkpoints?run=manager_run_221")["history"]
-    keys = {"run": "manager_run_221", "sel": rows[0]["id"], "vs": rows[2]["id"], "y": "epoch", "x0": "5", "x1": "11"}
+    keys = {
+        "run": "manager_run_221",
+        "sel": rows[0]["id"],
+        "vs": rows[2]["id"],
+        "y": "epoch",
+        "x0": "5",
+        "x1": "11",
+    }
     page.open(server, **keys)
     for _ in range(2):
         assert page.one("select#run").get_attribute("value") == "manager_run_221"
@@ -162,7 +185,16 @@ def test_links(page, server):
         assert asked(page.hash()) == keys
         page.driver.refresh()
         page.enter()
-    page.open(server, run="gone", sel="feed", vs="beef", y="volume", x0="3", x1="x", **{"with": "none,preempted"})
+    page.open(
+        server,
+        run="gone",
+        sel="feed",
+        vs="beef",
+        y="volume",
+        x0="3",
+        x1="x",
+        **{"with": "none,preempted"},
+    )
     (notice,) = page.texts("#notices .warning")
     for key in ("run=gone", "1 run to compare", "sel=feed", "y=volume", "x0=3", "x1=x"):
         assert key in notice
@@ -195,7 +227,9 @@ def test_a_link_to_a_run_that_is_not_found_yet(page, server):
 
 def asked(address: str) -> dict[str, str]:
     return dict(
-        part.removeprefix("p.ckptscope.").split("=", 1) for part in address.lstrip("#").split("&") if "=" in part
+        part.removeprefix("p.ckptscope.").split("=", 1)
+        for part in address.lstrip("#").split("&")
+        if "=" in part
     )
 
 
@@ -206,11 +240,17 @@ def test_the_address_follows_what_is_chosen(page, server):
     page.settled()
     page.compare(1)
     page.select("x", "time")
-    assert asked(page.hash()) == {"run": "manager_run_221", "sel": rows[0]["id"], "vs": rows[1]["id"], "x": "time"}
+    assert asked(page.hash()) == {
+        "run": "manager_run_221",
+        "sel": rows[0]["id"],
+        "vs": rows[1]["id"],
+        "x": "time",
+    }
     # A link that is pasted into the open page is followed.
     with page.outside():
         page.js(
-            "location.hash = arguments[0]", f"#ckptscope&p.ckptscope.run=preempted&p.ckptscope.sel={rows[0]['id']}x"
+            "location.hash = arguments[0]",
+            f"#ckptscope&p.ckptscope.run=preempted&p.ckptscope.sel={rows[0]['id']}x",
         )
     page.wait(lambda: page.one("select#run").get_attribute("value") == "preempted", "the run")
 
@@ -219,25 +259,32 @@ def test_the_address_follows_what_is_chosen(page, server):
 def test_copying(page, server, allowed):
     """By the clipboard, where a frame may use it; the old way, or by hand, where not."""
     page.driver.execute_cdp_cmd(
-        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]},
     )
     page.open(server, run="manager_run_221")
     page.js("navigator.clipboard.writeText('before')")
     if allowed != "both":
         page.js(
-            "navigator.clipboard.write = navigator.clipboard.writeText = () => Promise.reject(new Error('refused'))"
+            "navigator.clipboard.write = navigator.clipboard.writeText = () => "
+            "Promise.reject(new Error('refused'))"
         )
     if allowed == "none":
         page.js("document.execCommand = () => false")
     page.row(0).click()
     page.settled()
-    for selector, text in (("#details > .title button", page.js("return parent.location.href")),
-                           (".commands button", page.texts(".commands pre")[0])):  # fmt: skip
+    for selector, text in (
+        ("#details > .title button", page.js("return parent.location.href")),
+        (".commands button", page.texts(".commands pre")[0]),
+    ):
         page.one(selector).click()
         if allowed == "none":
             page.wait(
                 lambda text=text: (
-                    page.js("return getSelection().toString() || document.activeElement.value || ''") == text
+                    page.js(
+                        "return getSelection().toString() || document.activeElement.value || ''"
+                    )
+                    == text
                 ),
                 "the text",
             )
@@ -245,13 +292,16 @@ def test_copying(page, server, allowed):
         else:
             page.wait(lambda selector=selector: page.texts(selector)[0] == "copied", "the answer")
             copied = page.driver.execute_async_script(
-                "navigator.clipboard.readText().then(arguments[0], (error) => arguments[0](String(error)))"
+                "navigator.clipboard.readText().then(arguments[0], (error) => "
+                "arguments[0](String(error)))"
             )
             assert copied == text
 
 
 def test_saving_the_picture(page, server, tmp_path):
-    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
     page.open(server, run="preempted")
     page.one("#plot-tools [aria-label='Save the picture']").click()
     saved = tmp_path / "data-position.svg"
@@ -261,7 +311,9 @@ def test_saving_the_picture(page, server, tmp_path):
 
 def test_the_reload_button(page, tmp_path):
     run = tmp_path / "logs" / "run"
-    attempt = Attempt(new_id(), time.time(), start=FRESH, batch_size=4, epoch_size=40, spans=True, order="fixed")
+    attempt = Attempt(
+        new_id(), time.time(), start=FRESH, batch_size=4, epoch_size=40, spans=True, order="fixed"
+    )
     with Recorder(str(run), attempt, flush_interval_s=0.02) as recorder:
         for step in range(1, 11):
             recorder.step(step)
@@ -278,8 +330,13 @@ def test_the_reload_button(page, tmp_path):
             for step in range(11, 31):
                 recorder.step(step)
             reload_until(page, lambda: page.lines()[0]["customdata"][-1] == 30)
-            assert page.one("select#run").get_attribute("value") == "run" and "30 steps" in page.text("#status")
-            assert page.js("return [window.here, document.getElementById('left').scrollTop]") == [True, 30]
+            assert page.one("select#run").get_attribute(
+                "value"
+            ) == "run" and "30 steps" in page.text("#status")
+            assert page.js("return [window.here, document.getElementById('left').scrollTop]") == [
+                True,
+                30,
+            ]
 
 
 # What changes while it is looked at, or is not there yet
@@ -325,7 +382,11 @@ def test_what_is_not_found_yet_is_asked_for_again(page, server, refusals, state,
     finally:
         page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
     told = page.js("return window.asked")
-    assert len(told) == count and set(told[1:]) == {"searching for runs …"} and "searching" not in page.text("#status")
+    assert (
+        len(told) == count
+        and set(told[1:]) == {"searching for runs …"}
+        and "searching" not in page.text("#status")
+    )
     assert len(page.table("restarts")) == (2 if state == "ready" else 0)
     assert ("not found yet" in page.text("#notices")) == (state == "error")
 

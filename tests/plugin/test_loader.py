@@ -15,7 +15,9 @@ from tests.command import python
 
 def test_the_entry_point_is_ours():
     (entry,) = [
-        item for item in importlib.metadata.entry_points(group="tensorboard_plugins") if item.name == "ckptscope"
+        item
+        for item in importlib.metadata.entry_points(group="tensorboard_plugins")
+        if item.name == "ckptscope"
     ]
     assert entry.load() is Loader
 
@@ -37,7 +39,16 @@ def test_a_context_of_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "broken", ["numpy", "werkzeug", "ckptscope", "tensorboard.backend", "google.protobuf", "plotly", "pandas"]
+    "broken",
+    [
+        "numpy",
+        "werkzeug",
+        "ckptscope",
+        "tensorboard.backend",
+        "google.protobuf",
+        "plotly",
+        "pandas",
+    ],
 )
 def test_a_broken_installation_does_not_reach_tensorboard(broken):
     """Each import that may fail does: the loader is imported, and at worst there is no plugin."""
@@ -81,7 +92,9 @@ print(json.dumps([name for name in ("tensorflow", "keras", "pandas", "plotly", "
 
 
 def test_loading_imports_little():
-    """What TensorBoard pays at its start: no NumPy, no protobuf, nothing of the library that reads."""
+    """What TensorBoard pays at its start: no NumPy, no protobuf, nothing of the library that
+    reads.
+    """
     found = python("""
 import sys
 from tensorboard.plugins import base_plugin

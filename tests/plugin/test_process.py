@@ -23,7 +23,10 @@ def logdir(tmp_path):
 
 
 def of_runs(found):
-    return {run["name"]: (run["num_steps"], run["num_checkpoints"], run["num_repeated"]) for run in found["runs"]}
+    return {
+        run["name"]: (run["num_steps"], run["num_checkpoints"], run["num_repeated"])
+        for run in found["runs"]
+    }
 
 
 @pytest.mark.parametrize("mode", MODES, ids=IDS)
@@ -31,9 +34,14 @@ def test_both_loading_modes(tmp_path, logdir, mode):
     with tensorboard(tmp_path / "log", "--logdir", str(logdir), *mode) as server:
         assert of_runs(server.settled()) == {"lost": (28, 1, 20), "manager_run_221": (0, 3, 0)}
         assert server.api("health")["loading"] == ("fast" if mode[1] == "true" else "slow")
-        # What TensorBoard's own reader would have dropped is there: the steps after the restart's, of the first attempt.
+        # What TensorBoard's own reader would have dropped is there: the steps after the restart's,
+        # of the first attempt.
         lines = server.api("series?run=lost&reads=all")["lines"]
-        assert [(line["part"], line["step"][-1]) for line in lines] == [("kept", 20), ("lost", 23), ("kept", 25)]
+        assert [(line["part"], line["step"][-1]) for line in lines] == [
+            ("kept", 20),
+            ("lost", 23),
+            ("kept", 25),
+        ]
         listing = json.loads(server.request("data/plugins_listing")[2])["ckptscope"]
         assert listing["enabled"] is True and listing["tab_name"] == "Data position"
         # A step that is written later shows up.
@@ -49,7 +57,11 @@ def test_checkpoints_alone_make_the_tab_active(tmp_path):
     with tensorboard(tmp_path / "log", "--logdir", str(tmp_path / "logs")) as server:
         deadline = time.monotonic() + 20
         while (
-            not (active := json.loads(server.request("data/plugins_listing")[2])["ckptscope"]["enabled"])
+            not (
+                active := json.loads(server.request("data/plugins_listing")[2])["ckptscope"][
+                    "enabled"
+                ]
+            )
             and time.monotonic() < deadline
         ):
             time.sleep(0.1)
@@ -57,14 +69,18 @@ def test_checkpoints_alone_make_the_tab_active(tmp_path):
 
 
 def test_prefix_and_relative_logdir(tmp_path, logdir):
-    with tensorboard(tmp_path / "log", "--logdir", "logs", "--path_prefix", "/foo/bar", cwd=tmp_path) as server:
+    with tensorboard(
+        tmp_path / "log", "--logdir", "logs", "--path_prefix", "/foo/bar", cwd=tmp_path
+    ) as server:
         assert server.url.endswith("/foo/bar/")
         assert set(of_runs(server.settled())) == {"lost", "manager_run_221"}
         assert server.request("experiment/x/data/plugin/ckptscope/api/v1/overview")[0] == 200
 
 
 def test_spec(tmp_path, logdir):
-    with tensorboard(tmp_path / "log", "--logdir_spec", f"a:{logdir / 'lost'},b:{logdir}") as server:
+    with tensorboard(
+        tmp_path / "log", "--logdir_spec", f"a:{logdir / 'lost'},b:{logdir}"
+    ) as server:
         assert set(of_runs(server.settled())) == {"a", "b/lost", "b/manager_run_221"}
 
 
@@ -73,7 +89,9 @@ def test_hosts_and_methods(tmp_path, logdir):
         path = "data/plugin/ckptscope/api/v1/overview"
         assert server.request(path)[0] == 200
         assert server.request(path, host="evil.example.com:6006")[0] == 403
-        assert [server.request(path, method=method)[0] for method in ("POST", "PUT", "DELETE", "HEAD")] == [
+        assert [
+            server.request(path, method=method)[0] for method in ("POST", "PUT", "DELETE", "HEAD")
+        ] == [
             405,
             405,
             405,
@@ -101,7 +119,9 @@ def test_two_writers_and_a_corrupt_file(tmp_path, mode):
 
 @pytest.mark.tf
 def test_with_tensorflow_installed(tmp_path, logdir):
-    with tensorboard(tmp_path / "log", "--logdir", str(logdir), "--load_fast", "false", code=WITH_TENSORFLOW) as server:
+    with tensorboard(
+        tmp_path / "log", "--logdir", str(logdir), "--load_fast", "false", code=WITH_TENSORFLOW
+    ) as server:
         assert set(of_runs(server.settled())) == {"lost", "manager_run_221"}
 
 

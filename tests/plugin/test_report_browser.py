@@ -1,4 +1,6 @@
-"""The file of ``ckptscope report`` in a real browser that has no network: it shows what the tab shows."""
+"""The file of ``ckptscope report`` in a real browser that has no network: it shows what the tab
+shows.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ def page(browser):
 
 def show(page: Page, file, hash: str = "", theme: str = "light") -> None:
     page.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": theme}]},
     )
     page.driver.get("about:blank")
     page.driver.get(f"{file.as_uri()}#{hash}")
@@ -70,9 +73,16 @@ def test_the_same_as_in_the_tab(page, made, answers, theme):
         page.select("reads", reads)
         series = answers.api("series", run="preempted", reads=reads)
         drawn = [(line["meta"]["part"], line["customdata"], line["y"]) for line in page.lines()]
-        assert drawn == [(line["part"], line["step"], line["y"]) for line in series["lines"]] and len(drawn) > 2
+        assert (
+            drawn == [(line["part"], line["step"], line["y"]) for line in series["lines"]]
+            and len(drawn) > 2
+        )
         restarts = page.trace("restarts")
-        assert restarts["customdata"] == [restart["number"] for restart in series["restarts"]] == [2, 3]
+        assert (
+            restarts["customdata"]
+            == [restart["number"] for restart in series["restarts"]]
+            == [2, 3]
+        )
         assert (restarts["x"], restarts["y"]) == tuple(
             [restart[axis] for restart in series["restarts"]] for axis in ("x", "y")
         )
@@ -83,7 +93,9 @@ def test_the_same_as_in_the_tab(page, made, answers, theme):
             (str(row["step"]), row["why"] or ("" if row["verdict"] == "exact" else row["headline"]))
             for row in told["history"]
         ]
-        assert [row["text"] for row in page.table("restarts")] == [restart["text"] for restart in told["restarts"]]
+        assert [row["text"] for row in page.table("restarts")] == [
+            restart["text"] for restart in told["restarts"]
+        ]
 
 
 def test_details_and_comparisons(page, made):
@@ -133,13 +145,16 @@ def test_names_are_text(page, made):
 def test_the_theme_changes_while_it_is_open(page, made):
     show(page, made[1], "run=preempted")
     page.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
     )
     page.wait(lambda: page.layout("paper_bgcolor") == THEMES["dark"], "a dark plot")
 
 
 def test_saving_the_picture(page, made, tmp_path):
-    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
     show(page, made[1], "run=preempted")
     page.one("#plot-tools [aria-label='Save the picture']").click()
     page.wait((tmp_path / "data-position.svg").exists, "the file")

@@ -39,10 +39,19 @@ RESTART_EXTRAS = {"number", "parent_number", "num_repeated_kept", "repeat_steps"
 
 @pytest.fixture
 def logdir(tmp_path) -> Path:
-    """One run of real checkpoints with a recording that starts its data over, and one recorded run."""
+    """One run of real checkpoints with a recording that starts its data over, and one recorded
+    run.
+    """
     run = samples.copy("manager_run_lost_221", tmp_path)
     record(run, range(1, 11), saves=[4, 8])
-    record(run, range(9, 13), restored_from=str(run / "ckpt-8"), restored_step=8, saves=[12], start=FRESH)
+    record(
+        run,
+        range(9, 13),
+        restored_from=str(run / "ckpt-8"),
+        restored_step=8,
+        saves=[12],
+        start=FRESH,
+    )
     restarted(tmp_path / "other", 20, 23, 25, at(100))
     return tmp_path
 
@@ -52,14 +61,19 @@ def named(overview, name):
 
 
 def test_one_golden_file_for_the_command_line_and_the_tab(tab, in_samples, call):
-    """``inspect DIR --all --json`` and the route ``checkpoints`` are the same object, but for what the tab adds."""
+    """``inspect DIR --all --json`` and the route ``checkpoints`` are the same object, but for
+    what the tab adds.
+    """
     printed = json.loads(call("inspect", "manager_run_lost_221", "--all", "--json").out)
     golden = json.loads(GOLDEN.read_text())
     assert printed == golden
     asked = tab(".")
     asked.settled()
     answer = asked.api("checkpoints", run="manager_run_lost_221")
-    told = [{key: value for key, value in row.items() if key not in ROW_EXTRAS} for row in answer["history"]]
+    told = [
+        {key: value for key, value in row.items() if key not in ROW_EXTRAS}
+        for row in answer["history"]
+    ]
     assert relative(told) == golden["history"]
     validator("history").validate(answer)
 
@@ -73,13 +87,18 @@ def test_the_history_is_that_of_the_library(tab, logdir):
     asked = tab(logdir)
     asked.settled()
     for name in ("manager_run_lost_221", "other"):
-        answer, library = asked.api("checkpoints", run=name), history_to_jsonable(cs.history(str(logdir / name)))
+        answer, library = (
+            asked.api("checkpoints", run=name),
+            history_to_jsonable(cs.history(str(logdir / name))),
+        )
         on_disk = [row for row in answer["history"] if row["source"] != "recorded"]
-        assert [{key: value for key, value in row.items() if key not in ROW_EXTRAS} for row in on_disk] == library[
-            "history"
-        ]
+        assert [
+            {key: value for key, value in row.items() if key not in ROW_EXTRAS} for row in on_disk
+        ] == library["history"]
         for key, extras in (("attempts", ATTEMPT_EXTRAS), ("restarts", RESTART_EXTRAS)):
-            assert [{k: v for k, v in item.items() if k not in extras} for item in answer[key]] == library[key]
+            assert [
+                {k: v for k, v in item.items() if k not in extras} for item in answer[key]
+            ] == library[key]
             assert all(extras <= item.keys() for item in answer[key])
         assert all(row.keys() >= ROW_EXTRAS for row in answer["history"])
 
@@ -90,10 +109,16 @@ def test_details_are_what_inspect_says(tab, logdir):
     for row in asked.api("checkpoints", run="manager_run_lost_221")["history"]:
         expected = inspection_to_jsonable(cs.inspect(row["path"]))
         assert asked.api("inspect", id=row["id"]) == expected
-        assert asked.api("inspect", id=row["id"], variables="false") == {**expected, "variables": None}
+        assert asked.api("inspect", id=row["id"], variables="false") == {
+            **expected,
+            "variables": None,
+        }
         validator("inspect").validate(expected)
         # The numbers of the table are those of the checkpoint itself.
-        assert row["verdict"] == expected["resume"]["verdict"] and row["position"] == expected["resume"]["position"]
+        assert (
+            row["verdict"] == expected["resume"]["verdict"]
+            and row["position"] == expected["resume"]["position"]
+        )
 
 
 def test_differences_are_what_diff_says(tab, logdir):
@@ -109,7 +134,12 @@ def test_overview(tab, logdir):
     found = tab(logdir).settled()
     assert found["logdir"] == str(logdir) and found["scan"]["state"] == "done"
     other = named(found, "other")
-    assert (other["num_attempts"], other["num_steps"], other["num_skipped"], other["num_repeated"]) == (2, 28, 20, 0)
+    assert (
+        other["num_attempts"],
+        other["num_steps"],
+        other["num_skipped"],
+        other["num_repeated"],
+    ) == (2, 28, 20, 0)
     assert other["restarts"][0]["label"] == "⇥ 20 skipped"
     assert named(found, "manager_run_lost_221")["verdicts"]["exact"] == 3
     assert [run["newest_s"] for run in found["runs"]] == sorted(
@@ -132,11 +162,18 @@ def test_series_coverage_and_state(tab, logdir):
     assert {3, 4, 5} <= set(zoomed["lines"][0]["step"])
     table = asked.api("coverage", run="other", reads="effective")
     assert [(cell["epoch"], cell["status"], cell["num_unread"]) for cell in table["cells"]] == [
-        (0, "once", 0), (1, "once", 0), (2, "skipped", 20),
-    ]  # fmt: skip
+        (0, "once", 0),
+        (1, "once", 0),
+        (2, "skipped", 20),
+    ]
     attempt = series["lines"][0]["attempt"]
     state = asked.api("state", run="other", attempt=attempt, step=22)
-    assert (state["step"], state["position"]["examples"], state["is_effective"], state["stages"]) == (22, 88, False, [])
+    assert (
+        state["step"],
+        state["position"]["examples"],
+        state["is_effective"],
+        state["stages"],
+    ) == (22, 88, False, [])
     run = "manager_run_lost_221"
     first = asked.api("checkpoints", run=run)["attempts"][0]["id"]
     state = asked.api("state", run=run, attempt=first, step=6)
@@ -146,17 +183,29 @@ def test_series_coverage_and_state(tab, logdir):
 
 
 BAD = [
-    ("series", {}, 400), ("series", {"run": "nope"}, 404), ("series", {"run": "other", "y": "weights"}, 400),
-    ("series", {"run": "other", "x": "<script>"}, 400), ("series", {"run": "other", "n": "1e99"}, 200),
-    ("series", {"run": "other", "n": "nan"}, 400), ("series", {"run": "other", "n": "0"}, 400),
-    ("series", {"run": "other", "from": "5", "to": "4"}, 400), ("series", {"run": "other", "from": "inf"}, 400),
-    ("series", {"run": "../other"}, 404), ("series", {"run": "other/../other"}, 404),
-    ("coverage", {"run": "other", "limit": "x"}, 400), ("coverage", {"run": "other", "reads": "some"}, 400),
-    ("checkpoints", {"run": "/etc"}, 404), ("inspect", {}, 400), ("inspect", {"id": "/etc/passwd"}, 404),
-    ("inspect", {"id": "../other/ckpt-20"}, 404), ("diff", {"a": "x"}, 404), ("state", {"run": "other"}, 400),
-    ("state", {"run": "other", "attempt": "x", "step": "5"}, 404), ("state", {"run": "other", "attempt": "x", "step": "-5"}, 400),
+    ("series", {}, 400),
+    ("series", {"run": "nope"}, 404),
+    ("series", {"run": "other", "y": "weights"}, 400),
+    ("series", {"run": "other", "x": "<script>"}, 400),
+    ("series", {"run": "other", "n": "1e99"}, 200),
+    ("series", {"run": "other", "n": "nan"}, 400),
+    ("series", {"run": "other", "n": "0"}, 400),
+    ("series", {"run": "other", "from": "5", "to": "4"}, 400),
+    ("series", {"run": "other", "from": "inf"}, 400),
+    ("series", {"run": "../other"}, 404),
+    ("series", {"run": "other/../other"}, 404),
+    ("coverage", {"run": "other", "limit": "x"}, 400),
+    ("coverage", {"run": "other", "reads": "some"}, 400),
+    ("checkpoints", {"run": "/etc"}, 404),
+    ("inspect", {}, 400),
+    ("inspect", {"id": "/etc/passwd"}, 404),
+    ("inspect", {"id": "../other/ckpt-20"}, 404),
+    ("diff", {"a": "x"}, 404),
+    ("state", {"run": "other"}, 400),
+    ("state", {"run": "other", "attempt": "x", "step": "5"}, 404),
+    ("state", {"run": "other", "attempt": "x", "step": "-5"}, 400),
     ("state", {"run": "other", "attempt": "x", "step": "5.5"}, 400),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("route", "parameters", "status"), BAD)
@@ -192,7 +241,9 @@ def test_files_of_the_page(tab, tmp_path):
     for name in ("index.js", "static/app.js", "static/host.js", "static/style.css"):
         response = asked.get(name)
         assert response.status_code == 200 and len(response.get_data()) > 200
-        assert response.content_type.startswith("text/css" if name.endswith("css") else "text/javascript")
+        assert response.content_type.startswith(
+            "text/css" if name.endswith("css") else "text/javascript"
+        )
 
 
 def test_the_chart_library(tab, tmp_path):
@@ -201,7 +252,9 @@ def test_the_chart_library(tab, tmp_path):
     asked = tab(tmp_path)
     name = asked.api("health")["plotly"]
     assert name == f"plotly-{plotly.__version__}.js"
-    response = asked.client.get(f"{MOUNT}/{name}", headers={"Host": "localhost", "Accept-Encoding": "gzip"})
+    response = asked.client.get(
+        f"{MOUNT}/{name}", headers={"Host": "localhost", "Accept-Encoding": "gzip"}
+    )
     assert response.status_code == 200 and response.headers["Content-Encoding"] == "gzip"
     assert "max-age=86400" in response.headers["Cache-Control"]
     plain = asked.client.get(f"{MOUNT}/{name}", headers={"Host": "localhost"})

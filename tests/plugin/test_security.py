@@ -9,13 +9,22 @@ from tensorboard_plugin_ckptscope.security import Guard, host_of, is_loopback
 
 from tests.plugin.conftest import MOUNT, flags
 
-ROUTES = ("index.js", "static/app.js", "api/v1/overview", "api/v1/health", "api/v1/series", "api/v1/nothing")
+ROUTES = (
+    "index.js",
+    "static/app.js",
+    "api/v1/overview",
+    "api/v1/health",
+    "api/v1/series",
+    "api/v1/nothing",
+)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("route", ROUTES[:-1])
 def test_only_reading(tab, tmp_path, method, route):
-    response = tab(tmp_path).client.open(f"{MOUNT}/{route}", method=method, headers={"Host": "localhost"})
+    response = tab(tmp_path).client.open(
+        f"{MOUNT}/{route}", method=method, headers={"Host": "localhost"}
+    )
     assert response.status_code == 405 and response.headers["Allow"] == "GET, HEAD"
     assert json.loads(response.get_data())["code"] == 405
 
@@ -27,11 +36,30 @@ def test_head(tab, tmp_path, route):
 
 
 HOSTS = [
-    ("localhost", True), ("localhost:6006", True), ("LOCALHOST:1", True), ("127.0.0.1:6006", True), ("127.8.9.1", True),
-    ("[::1]:6006", True), ("app.localhost:80", True), ("localhost.", True), ("evil.example.com", False), ("evil.example.com:6006", False),
-    ("localhost.evil.com", False), ("127.0.0.1.evil.com", False), ("10.0.0.1", False), ("0.0.0.0", False), ("", False),
-    ("localhost@evil.com", False), ("evil.com@localhost", False), ("evil.com\\@localhost", False), ("evil.com/@localhost", False), ("[::1", False), ("[::2]", False), ("evil.com#localhost", False), ("2130706433", False),
-]  # fmt: skip
+    ("localhost", True),
+    ("localhost:6006", True),
+    ("LOCALHOST:1", True),
+    ("127.0.0.1:6006", True),
+    ("127.8.9.1", True),
+    ("[::1]:6006", True),
+    ("app.localhost:80", True),
+    ("localhost.", True),
+    ("evil.example.com", False),
+    ("evil.example.com:6006", False),
+    ("localhost.evil.com", False),
+    ("127.0.0.1.evil.com", False),
+    ("10.0.0.1", False),
+    ("0.0.0.0", False),
+    ("", False),
+    ("localhost@evil.com", False),
+    ("evil.com@localhost", False),
+    ("evil.com\\@localhost", False),
+    ("evil.com/@localhost", False),
+    ("[::1", False),
+    ("[::2]", False),
+    ("evil.com#localhost", False),
+    ("2130706433", False),
+]
 
 
 @pytest.mark.parametrize(("host", "served"), HOSTS)
@@ -57,7 +85,9 @@ def test_hosts_while_bound_to_loopback(tab, tmp_path, host, served, route):
     ],
 )
 def test_other_bindings(tab, tmp_path, given, served):
-    response = tab(tmp_path, **given).client.get(f"{MOUNT}/api/v1/overview", headers={"Host": "evil.example.com"})
+    response = tab(tmp_path, **given).client.get(
+        f"{MOUNT}/api/v1/overview", headers={"Host": "evil.example.com"}
+    )
     assert response.status_code == (200 if served else 403)
 
 
@@ -77,14 +107,24 @@ def test_headers_of_every_answer(tab, tmp_path, route, host):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a:1", "a"), ("[::1]:2", "::1"), ("A.b.", "a.b"), ("", ""), ("x y", ""), ("a@b", ""), ("a/b", ""), ("[", "")],
+    [
+        ("a:1", "a"),
+        ("[::1]:2", "::1"),
+        ("A.b.", "a.b"),
+        ("", ""),
+        ("x y", ""),
+        ("a@b", ""),
+        ("a/b", ""),
+        ("[", ""),
+    ],
 )
 def test_host_of(text, expected):
     assert host_of(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("::1", True), ("localhost", True), ("0", False), ("::", False), ("x", False)]
+    ("text", "expected"),
+    [("::1", True), ("localhost", True), ("0", False), ("::", False), ("x", False)],
 )
 def test_is_loopback(text, expected):
     assert is_loopback(text) == expected

@@ -1,4 +1,6 @@
-"""The runs behind the routes: where they come from, what they cost in memory, and that threads may ask at once."""
+"""The runs behind the routes: where they come from, what they cost in memory, and that threads
+may ask at once.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ from tests.runs.made import at, record, restarted
         ("", "/a,b", [(None, "/a", True), (None, "{cwd}/b", True)]),
         ("", "", []),
         ("gs://bucket/run", "", [(None, "gs://bucket/run", False)]),
-        ("", "a:gs://bucket/run,s3://other", [("a", "gs://bucket/run", False), (None, "s3://other", False)]),
+        (
+            "",
+            "a:gs://bucket/run,s3://other",
+            [("a", "gs://bucket/run", False), (None, "s3://other", False)],
+        ),
         ("~", "", [(None, "{home}", True)]),
     ],
 )
@@ -35,7 +41,9 @@ def test_roots(tmp_path, monkeypatch, logdir, spec, expected):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
     found = roots_of(logdir, SimpleNamespace(logdir_spec=spec))
-    filled = [(name, path.format(cwd=tmp_path, home="/home/me"), local) for name, path, local in expected]
+    filled = [
+        (name, path.format(cwd=tmp_path, home="/home/me"), local) for name, path, local in expected
+    ]
     assert [(root.name, root.path, root.is_local) for root in found] == filled
 
 
@@ -66,7 +74,9 @@ def test_a_run_that_was_given_up_is_not_read_again_for_the_list(tmp_path, monkey
     read = []
     real = stores.read_run
     monkeypatch.setattr(
-        stores, "read_run", lambda place, *rest, **more: read.append(place.name) or real(place, *rest, **more)
+        stores,
+        "read_run",
+        lambda place, *rest, **more: read.append(place.name) or real(place, *rest, **more),
     )
     settled(store)
     assert read == []
@@ -112,7 +122,10 @@ def test_a_run_that_cannot_be_read_is_shown_with_the_reason(tmp_path, monkeypatc
         return real(place, *rest, **more)
 
     monkeypatch.setattr(stores, "read_run", read)
-    found = {summary.name: summary for summary in settled(Store((Root(None, str(tmp_path)),), None)).summaries()}
+    found = {
+        summary.name: summary
+        for summary in settled(Store((Root(None, str(tmp_path)),), None)).summaries()
+    }
     assert found["bad"].warnings == ("cannot be read: ValueError: a fault",)
     assert found["good"].num_steps == 4
 
@@ -137,12 +150,16 @@ def provided(directory, run="remote/ckptscope"):
     """A data provider that holds what event files hold."""
     provider = mock.create_autospec(providers.DataProvider, instance=True)
     items = [
-        item for path in sorted((directory / "ckptscope").iterdir()) for item in read_bytes_of(str(path), "ckptscope/")
+        item
+        for path in sorted((directory / "ckptscope").iterdir())
+        for item in read_bytes_of(str(path), "ckptscope/")
     ]
     points: dict[str, list] = {}
     for item in items:
         points.setdefault(item.tag, []).append(
-            SimpleNamespace(step=item.step, wall_time=item.wall_time_s, numpy=np.array(item.data, dtype=object))
+            SimpleNamespace(
+                step=item.step, wall_time=item.wall_time_s, numpy=np.array(item.data, dtype=object)
+            )
         )
     series = {
         tag: SimpleNamespace(max_step=found[-1].step, max_wall_time=found[-1].wall_time)
@@ -231,7 +248,9 @@ def test_asking_while_a_search_runs_loses_no_checkpoint(tmp_path, monkeypatch):
     from ckptscope.recording.model import Attempt
     from ckptscope.recording.recorder import Recorder, new_id
 
-    with Recorder(str(directory), Attempt(new_id(), time.time()), flush_interval_s=0.02) as recorder:
+    with Recorder(
+        str(directory), Attempt(new_id(), time.time()), flush_interval_s=0.02
+    ) as recorder:
         recorder.step(1)
         recorder.saved(str(tmp_path / "ckpts" / "a" / "ckpt-1"), 1)
     store = settled(Store((Root(None, str(tmp_path)),), None, memory_nbytes=1))
@@ -256,7 +275,10 @@ def test_two_roots_may_hold_runs_of_one_name(tab, tmp_path):
     record(tmp_path / "a" / "run", range(1, 4))
     record(tmp_path / "b" / "run", range(1, 6))
     found = tab("", logdir_spec=f"{tmp_path / 'a'},{tmp_path / 'b'}").settled()
-    assert sorted((run["name"], run["num_steps"]) for run in found["runs"]) == [("run", 3), ("run (2)", 5)]
+    assert sorted((run["name"], run["num_steps"]) for run in found["runs"]) == [
+        ("run", 3),
+        ("run (2)", 5),
+    ]
 
 
 def test_a_link_beside_a_checkpoint_is_not_served(tab, tmp_path):
@@ -290,7 +312,9 @@ def test_a_run_that_was_not_found_yet_is_not_called_missing(tab, tmp_path, monke
 
 @pytest.mark.parametrize("sample", ["manager_run_221", "savedmodel_215", "backup_215", "steps"])
 def test_damage_is_seen_wherever_the_files_lie(tmp_path, sample):
-    """Below ``variables``, ``chief`` and directories of one step, too, and also where size and time stay as they are."""
+    """Below ``variables``, ``chief`` and directories of one step, too, and also where size and
+    time stay as they are.
+    """
     import os
     import shutil
 

@@ -1,4 +1,6 @@
-"""Chunks of steps: what is written comes back, and damaged bytes end in a value or an error of ours."""
+"""Chunks of steps: what is written comes back, and damaged bytes end in a value or an error of
+ours.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 def chunk(rows: int = 100, attempt: str = "abc") -> Chunk:
-    return Chunk(attempt, 7, {name: np.arange(rows, dtype=np.int64) * (n + 1) for n, name in enumerate(COLUMNS)})
+    return Chunk(
+        attempt,
+        7,
+        {name: np.arange(rows, dtype=np.int64) * (n + 1) for n, name in enumerate(COLUMNS)},
+    )
 
 
 @given(st.lists(st.tuples(INT64, INT64), max_size=50), st.text(max_size=8), st.integers(0, 2**40))
@@ -61,7 +67,7 @@ def test_later_versions_say_so():
         decode(bytes(data))
 
 
-# ---------------------------------------------------------------------------------------------------- event files
+# ------------------------------------------------------------ event files
 
 
 def event_file(path, *items: RecordedBytes) -> bytes:
@@ -84,11 +90,15 @@ def test_tensorflow_reads_what_we_write(tmp_path):
     import tensorflow as tf
 
     event_file(tmp_path / "f", *ITEMS)
-    events = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(tmp_path / "f"))]
-    assert events[0].file_version == "brain.Event:2"
-    assert [(e.step, e.summary.value[0].tag, e.summary.value[0].tensor.string_val[0]) for e in events[1:]] == [
-        (item.step, item.tag, item.data) for item in ITEMS
+    events = [
+        tf.compat.v1.Event.FromString(record.numpy())
+        for record in tf.data.TFRecordDataset(str(tmp_path / "f"))
     ]
+    assert events[0].file_version == "brain.Event:2"
+    assert [
+        (e.step, e.summary.value[0].tag, e.summary.value[0].tensor.string_val[0])
+        for e in events[1:]
+    ] == [(item.step, item.tag, item.data) for item in ITEMS]
 
 
 @given(st.integers(0, 2000))

@@ -19,9 +19,10 @@ def test_the_file_stands_alone_and_fits_old_python():
     tree = ast.parse(SOURCE.read_text(), feature_version=(3, 7))
     imported = {
         name.name.partition(".")[0]
-        for node in ast.walk(tree) if isinstance(node, ast.Import)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
         for name in node.names
-    }  # fmt: skip
+    }
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert "ckptscope" not in imported
 
@@ -30,7 +31,11 @@ def test_the_file_stands_alone_and_fits_old_python():
 def test_its_chunks_are_ours():
     from ckptscope.recording import estimator_hook as hook
 
-    assert (hook.COLUMNS, hook.SEALED_ROWS, hook.PER_TAG) == (columns.COLUMNS, journal.SEALED_ROWS, journal.PER_TAG)
+    assert (hook.COLUMNS, hook.SEALED_ROWS, hook.PER_TAG) == (
+        columns.COLUMNS,
+        journal.SEALED_ROWS,
+        journal.PER_TAG,
+    )
     rows = [(step, -1, step * 2, -1, 1_700_000_000_000 + step) for step in range(500)]
     writer = types.SimpleNamespace(_attempt="abc", _sealed=7)
     data = hook.DataPositionHook._chunk(writer, rows)

@@ -21,7 +21,9 @@ def pipelines():
     return {
         "fixed": lambda: data.range(40).repeat().batch(4).prefetch(2),
         "shuffled": lambda: data.range(40).shuffle(16, seed=7).repeat().batch(4).prefetch(2),
-        "interleaved": lambda: data.range(8).interleave(lambda i: data.range(5).map(lambda j: i * 5 + j), 3).batch(4),
+        "interleaved": lambda: (
+            data.range(8).interleave(lambda i: data.range(5).map(lambda j: i * 5 + j), 3).batch(4)
+        ),
         "parallel": lambda: data.range(40).map(lambda x: x + 1, num_parallel_calls=2).batch(4),
         "finite, short batches": lambda: data.range(38).batch(4).repeat(3),
     }
@@ -33,7 +35,12 @@ def steps(dataset, directory=None, every=1, count=9, **options):
     recorder = None
     if directory is not None:
         recorder = cs.record(
-            str(directory), dataset=dataset, iterator=iterator, every=every, flush_interval_s=0.05, **options
+            str(directory),
+            dataset=dataset,
+            iterator=iterator,
+            every=every,
+            flush_interval_s=0.05,
+            **options,
         )
     batches = []
     for step in range(1, count + 1):
@@ -45,7 +52,9 @@ def steps(dataset, directory=None, every=1, count=9, **options):
     return batches
 
 
-@pytest.mark.parametrize("name", ["fixed", "shuffled", "interleaved", "parallel", "finite, short batches"])
+@pytest.mark.parametrize(
+    "name", ["fixed", "shuffled", "interleaved", "parallel", "finite, short batches"]
+)
 def test_training_sees_the_same_with_and_without(name, tmp_path):
     make = pipelines()[name]
     assert steps(make(), tmp_path) == steps(make())
@@ -56,8 +65,14 @@ def test_counted_and_decoded_positions_agree(name, tmp_path):
     batches = steps(pipelines()[name](), tmp_path, count=12)
     (found,) = read_recording(str(tmp_path))
     positions = positions_of(found)
-    assert positions.examples.tolist() == [sum(map(len, batches[: n + 1])) for n in range(len(batches))]
-    decoded = [state for state in found.states if state["decoded"] and state["decoded"]["batches_consumed"] is not None]
+    assert positions.examples.tolist() == [
+        sum(map(len, batches[: n + 1])) for n in range(len(batches))
+    ]
+    decoded = [
+        state
+        for state in found.states
+        if state["decoded"] and state["decoded"]["batches_consumed"] is not None
+    ]
     assert decoded
     assert all(state["disagreement"] is None for state in decoded)
     assert found.attempt.order == ("shuffled" if name == "shuffled" else "fixed")
@@ -80,9 +95,9 @@ def test_a_disagreement_is_recorded(tmp_path):
 def test_iterators_that_cannot_be_saved_are_counted_all_the_same(tmp_path):
     import tensorflow as tf
 
-    made = tf.data.Dataset.from_generator(lambda: iter(range(40)), output_signature=tf.TensorSpec([], tf.int64)).batch(
-        4
-    )
+    made = tf.data.Dataset.from_generator(
+        lambda: iter(range(40)), output_signature=tf.TensorSpec([], tf.int64)
+    ).batch(4)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         assert len(steps(made, tmp_path)) == 9
@@ -98,7 +113,9 @@ def test_a_distributed_iterator_is_counted(tmp_path):
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     dataset = strategy.experimental_distribute_dataset(tf.data.Dataset.range(40).batch(4))
     iterator = iter(dataset)
-    with cs.record(str(tmp_path), dataset=dataset, iterator=iterator, batch_size=4, epoch_size=40) as recorder:
+    with cs.record(
+        str(tmp_path), dataset=dataset, iterator=iterator, batch_size=4, epoch_size=40
+    ) as recorder:
         for step in range(1, 6):
             next(iterator)
             recorder.step(step)
@@ -121,8 +138,12 @@ def test_a_manager_s_checkpoints_are_noticed(tmp_path):
 
     dataset = pipelines()["fixed"]()
     iterator, step = iter(dataset), tf.Variable(0, dtype=tf.int64)
-    manager = tf.train.CheckpointManager(tf.train.Checkpoint(step=step, iterator=iterator), str(tmp_path), None)
-    with cs.record(str(tmp_path), dataset=dataset, iterator=iterator, checkpoint_dir=str(tmp_path)) as recorder:
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(step=step, iterator=iterator), str(tmp_path), None
+    )
+    with cs.record(
+        str(tmp_path), dataset=dataset, iterator=iterator, checkpoint_dir=str(tmp_path)
+    ) as recorder:
         for _ in range(7):
             next(iterator)
             step.assign_add(1)
@@ -138,7 +159,9 @@ def test_a_manager_s_checkpoints_are_noticed(tmp_path):
 
 @pytest.mark.parametrize("name", ["fixed", "shuffled", "interleaved", "finite, short batches"])
 def test_what_a_lost_place_repeats_is_what_was_trained_on_twice(name, tmp_path):
-    """As sets of ids; for other than fixed orders the range is that of the frontier, and says so."""
+    """As sets of ids; for other than fixed orders the range is that of the frontier, and says
+    so.
+    """
     make = pipelines()[name]
     first = steps(make(), tmp_path, count=5)
     dataset = make()

@@ -1,4 +1,6 @@
-"""The recorder: nothing is lost that was flushed, and nothing that goes wrong reaches the training."""
+"""The recorder: nothing is lost that was flushed, and nothing that goes wrong reaches the
+training.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,18 @@ FRESH = Start(0, 0, 0, 0, "fresh")
 
 
 def attempt(**facts: object) -> Attempt:
-    return Attempt(**{"id": new_id(), "started_s": time.time(), "start": FRESH, "batch_size": 4, "epoch_size": 40, "spans": True, "order": "fixed", **facts})  # fmt: skip
+    return Attempt(
+        **{
+            "id": new_id(),
+            "started_s": time.time(),
+            "start": FRESH,
+            "batch_size": 4,
+            "epoch_size": 40,
+            "spans": True,
+            "order": "fixed",
+            **facts,
+        }
+    )
 
 
 def recorder(directory: Path, **facts: object) -> Recorder:
@@ -35,7 +48,8 @@ def recorder(directory: Path, **facts: object) -> Recorder:
 
 
 @pytest.mark.parametrize(
-    "steps", [0, 1, 10, SEALED_ROWS - 1, SEALED_ROWS, SEALED_ROWS + 1, 3 * SEALED_ROWS * PER_TAG + 5]
+    "steps",
+    [0, 1, 10, SEALED_ROWS - 1, SEALED_ROWS, SEALED_ROWS + 1, 3 * SEALED_ROWS * PER_TAG + 5],
 )
 def test_every_step_comes_back(tmp_path, steps):
     with recorder(tmp_path) as found:
@@ -47,7 +61,10 @@ def test_every_step_comes_back(tmp_path, steps):
     positions = positions_of(read)
     assert positions.examples.tolist() == [4 * step for step in range(1, steps + 1)]
     if steps:
-        assert (int(positions.epoch[-1]), int(positions.into[-1])) == ((steps - 1) // 10, ((steps - 1) % 10 + 1) * 4)
+        assert (int(positions.epoch[-1]), int(positions.into[-1])) == (
+            (steps - 1) // 10,
+            ((steps - 1) % 10 + 1) * 4,
+        )
 
 
 def test_a_tag_never_holds_more_than_tensorboard_keeps(tmp_path):
@@ -80,7 +97,7 @@ def test_attempts_of_one_run_are_told_apart_and_restarts_counted(tmp_path):
     assert restart.skipped == ()
 
 
-# ---------------------------------------------------------------------------------------------------- faults
+# ------------------------------------------------------------ faults
 
 
 def test_an_unwritable_directory_is_one_warning(tmp_path):
@@ -176,7 +193,10 @@ def test_two_writers_in_one_directory(tmp_path):
             first.step(step)
             second.step(step + 100)
     found = read_recording(str(tmp_path))
-    assert sorted(item.columns["step"].tolist() for item in found) == [list(range(20)), list(range(100, 120))]
+    assert sorted(item.columns["step"].tolist() for item in found) == [
+        list(range(20)),
+        list(range(100, 120)),
+    ]
 
 
 def test_a_fork_leaves_the_recording_to_its_parent(tmp_path):
@@ -203,7 +223,9 @@ def test_a_killed_process_loses_at_most_what_was_not_flushed(tmp_path):
         "for step in range(1, 10**9):\n"
         "    found.step(step); time.sleep(0.0001); print(step, flush=True)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(ROOT)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), str(ROOT)], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     reached, told_at = 0, {}
     for line in child.stdout:
@@ -249,7 +271,11 @@ def test_nothing_is_called_skipped_where_the_recording_has_holes(tmp_path):
             first.step(step)
     start = Start(10, 40, 0, 40, "decoded")
     with recorder(
-        tmp_path, restored_from=str(tmp_path / "ckpt-10"), restored_step=10, start=start, parent=first.attempt.id
+        tmp_path,
+        restored_from=str(tmp_path / "ckpt-10"),
+        restored_step=10,
+        start=start,
+        parent=first.attempt.id,
     ) as second:
         second.step(11)
     (restart,) = restarts_of(read_recording(str(tmp_path)))

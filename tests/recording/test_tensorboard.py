@@ -1,4 +1,6 @@
-"""A million steps through TensorBoard's own data providers, with its default flags: nothing is thinned out."""
+"""A million steps through TensorBoard's own data providers, with its default flags: nothing is
+thinned out.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,20 @@ RESTART = 400_000
 READING_S = 2.0
 NO_LIMIT = 10**9
 FLAGS = {
-    "logdir_spec": "", "reload_interval": 0, "reload_multifile": False, "reload_multifile_inactive_secs": 86400,
-    "max_reload_threads": 1, "purge_orphaned_data": True, "reload_task": "auto", "generic_data": "auto",
-    "samples_per_plugin": {}, "event_file": "", "detect_file_replacement": None, "load_fast": "auto", "window_title": "",
-}  # fmt: skip
+    "logdir_spec": "",
+    "reload_interval": 0,
+    "reload_multifile": False,
+    "reload_multifile_inactive_secs": 86400,
+    "max_reload_threads": 1,
+    "purge_orphaned_data": True,
+    "reload_task": "auto",
+    "generic_data": "auto",
+    "samples_per_plugin": {},
+    "event_file": "",
+    "detect_file_replacement": None,
+    "load_fast": "auto",
+    "window_title": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +44,9 @@ def log_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two attempts; the second goes on from before the first one's end."""
     directory = tmp_path_factory.mktemp("run")
     for first, last in ((1, STEPS), (RESTART, RESTART + 5000)):
-        attempt = Attempt(new_id(), time.time(), start=Start(0, 0, 0, 0, "fresh"), batch_size=4, epoch_size=40)
+        attempt = Attempt(
+            new_id(), time.time(), start=Start(0, 0, 0, 0, "fresh"), batch_size=4, epoch_size=40
+        )
         with Recorder(str(directory), attempt, flush_interval_s=0.2) as recorder:
             for step in range(first, last + 1):
                 recorder.step(step)
@@ -52,9 +66,12 @@ def fast(log_dir: Path) -> Any:
     from tensorboard.util import grpc_util
 
     ingester = server_ingester.SubprocessServerDataIngester(
-        server_binary=server_ingester.get_server_binary(), logdir=str(log_dir), reload_interval=0,
-        channel_creds_type=grpc_util.ChannelCredsType.LOCAL, samples_per_plugin={},
-    )  # fmt: skip
+        server_binary=server_ingester.get_server_binary(),
+        logdir=str(log_dir),
+        reload_interval=0,
+        channel_creds_type=grpc_util.ChannelCredsType.LOCAL,
+        samples_per_plugin={},
+    )
     ingester.start()
     return ingester
 
@@ -66,7 +83,9 @@ def tensors(provider: Any) -> Iterator[RecordedBytes]:
     asked = {"experiment_id": "", "plugin_name": "ckptscope"}
     for run in provider.list_tensors(context.RequestContext(), **asked):
         wanted = providers.RunTagFilter(runs=[run])
-        found = provider.read_tensors(context.RequestContext(), **asked, run_tag_filter=wanted, downsample=NO_LIMIT)
+        found = provider.read_tensors(
+            context.RequestContext(), **asked, run_tag_filter=wanted, downsample=NO_LIMIT
+        )
         for tag, points in found[run].items():
             for point in points:
                 yield RecordedBytes(tag, point.step, point.wall_time, point.numpy.item())

@@ -18,10 +18,14 @@ def batches(total, per_pass=None, **options) -> Progress:
 
 
 def examples(total=None, passes=None, into=None, size=None, **options) -> Progress:
-    return Progress(Tally(), Tally(total, passes, into, size), batched=True, **{"batch_size": None, **options})
+    return Progress(
+        Tally(), Tally(total, passes, into, size), batched=True, **{"batch_size": None, **options}
+    )
 
 
-def reading(progress: Progress, exhausted: bool = False, position: Position | None = None) -> Reading:
+def reading(
+    progress: Progress, exhausted: bool = False, position: Position | None = None
+) -> Reading:
     return Reading(position or Position("stored"), progress, True, exhausted, progress.assumptions)
 
 
@@ -72,7 +76,11 @@ def test_table(progress, step, expected):
     ("consumed", "updates", "expected"),
     [
         (7, 7, AGREES),
-        (28, 7, Agreement("unknown", batches_per_update=4)),  # gradients of four batches are accumulated
+        (
+            28,
+            7,
+            Agreement("unknown", batches_per_update=4),
+        ),  # gradients of four batches are accumulated
         (29, 7, Agreement("ahead", 22)),
         (3, 7, Agreement("behind", 4)),
     ],
@@ -91,7 +99,7 @@ def test_exhausted_iterator_has_nothing_to_compare():
     assert agreement(Progress.unknown("ended", ended=True), 10, exhausted=True) == UNKNOWN
 
 
-# ---------------------------------------------------------------------------------------------------- the position
+# ------------------------------------------------------------ the position
 
 
 def position_of(training=None, **facts) -> Position:
@@ -120,11 +128,18 @@ def test_disagreement_blanks_all_but_the_step(kind):
 
 def test_agreement_keeps_the_numbers():
     found = position_of((reading(batches(7), position=STORED), AGREES))
-    assert (found.step, found.batches_consumed, found.examples_consumed, found.epoch) == (7, 7, 28, 0)
+    assert (found.step, found.batches_consumed, found.examples_consumed, found.epoch) == (
+        7,
+        7,
+        28,
+        0,
+    )
 
 
 def test_whole_passes_behind_count_on_the_epoch():
-    found = position_of((reading(batches(7), position=STORED), Agreement("whole_passes_behind", 20, 2)), step=27)
+    found = position_of(
+        (reading(batches(7), position=STORED), Agreement("whole_passes_behind", 20, 2)), step=27
+    )
     assert (found.epoch, found.batches_consumed, found.examples_into_epoch) == (2, 7, 28)
 
 
@@ -170,15 +185,24 @@ def test_step_zero_without_iterator_is_the_start():
         (28, Hints(batch_size=4, epoch_size=28), (0, 7, 28, 28)),
         (28, Hints(), (None, None, None, None)),
         (27, Hints(batch_size=4), (None, None, None, None)),
-        (7, Hints(batch_size=4), (None, None, None, None)),  # in batches, perhaps: the unit is not proven
+        (
+            7,
+            Hints(batch_size=4),
+            (None, None, None, None),
+        ),  # in batches, perhaps: the unit is not proven
     ],
 )
 def test_data_index(index, hints, expected):
     found = position_of(data_index=("start_index", index), hints=hints)
-    assert (found.epoch, found.batches_consumed, found.examples_consumed, found.examples_into_epoch) == expected
+    assert (
+        found.epoch,
+        found.batches_consumed,
+        found.examples_consumed,
+        found.examples_into_epoch,
+    ) == expected
 
 
-# ---------------------------------------------------------------------------------------------------- from files
+# ------------------------------------------------------------ from files
 
 
 def checkpoint(tmp_path, index, step, held=0, **extra):
@@ -210,16 +234,29 @@ def test_written_states(tmp_path, index, held, step, verdict, status):
     assert iterator.decoded
     assert iterator.stages[0].held_elements == held
     assert iterator.position.examples_consumed == index - 4 * held
-    assert any(f.component == "iterator" and (f.status, f.verdict) == (status, verdict) for f in found.resume.findings)
+    assert any(
+        f.component == "iterator" and (f.status, f.verdict) == (status, verdict)
+        for f in found.resume.findings
+    )
     if status == "saved":
-        assert (found.resume.position.examples_consumed, found.resume.position.batches_consumed) == (28, 7)
+        assert (
+            found.resume.position.examples_consumed,
+            found.resume.position.batches_consumed,
+        ) == (28, 7)
     else:
         assert found.resume.position.examples_consumed is None
 
 
 @pytest.mark.parametrize(
     ("start", "stop", "size", "expected"),
-    [(0, 0, 10, 0), (5, 5, None, 0), (3, 25, 10, 3), (0, 1000, 10, 100), (7, 650, None, 1), (0, 10**18, 10, 0)],
+    [
+        (0, 0, 10, 0),
+        (5, 5, None, 0),
+        (3, 25, 10, 3),
+        (0, 1000, 10, 100),
+        (7, 650, None, 1),
+        (0, 10**18, 10, 0),
+    ],
 )
 def test_ranges_over_epochs_are_whole_or_not_told(start, stop, size, expected):
     from ckptscope.resume.model import epoch_ranges
@@ -228,7 +265,10 @@ def test_ranges_over_epochs_are_whole_or_not_told(start, stop, size, expected):
     assert len(found) == expected
     if found:
         assert sum(item.stop - item.start for item in found) == stop - start
-        assert (found[0].start + found[0].epoch * (size or 0), found[-1].stop + found[-1].epoch * (size or 0)) == (
+        assert (
+            found[0].start + found[0].epoch * (size or 0),
+            found[-1].stop + found[-1].epoch * (size or 0),
+        ) == (
             start,
             stop,
         )

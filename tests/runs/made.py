@@ -31,9 +31,16 @@ def at(examples: int, epoch_size: int = EPOCH, batch: int = BATCH) -> Start:
 
 
 def record(
-    directory: Path, steps: Iterable[int], *, saves: Iterable[int] = (), start: Start = FRESH, **facts: Any
+    directory: Path,
+    steps: Iterable[int],
+    *,
+    saves: Iterable[int] = (),
+    start: Start = FRESH,
+    **facts: Any,
 ) -> str:
-    """One attempt that trains the steps and notes a checkpoint ``ckpt-STEP`` after some; returns its id."""
+    """One attempt that trains the steps and notes a checkpoint ``ckpt-STEP`` after some;
+    returns its id.
+    """
     told = {"batch_size": BATCH, "epoch_size": EPOCH, "spans": True, "order": "fixed", **facts}
     attempt = Attempt(**{"id": new_id(), "started_s": time.time(), "start": start, **told})
     noted = set(saves)
@@ -45,16 +52,27 @@ def record(
     return attempt.id
 
 
-def restarted(directory: Path, begin: int, kill: int, end: int, start: Start, **facts: Any) -> tuple[str, str]:
+def restarted(
+    directory: Path, begin: int, kill: int, end: int, start: Start, **facts: Any
+) -> tuple[str, str]:
     """A run killed at step ``kill`` that goes on from ``begin`` with its data at ``start``."""
     first = record(directory, range(1, kill + 1), saves=[begin], **facts)
     name = str(directory / f"ckpt-{begin}")
-    second = record(directory, range(begin + 1, end + 1), start=start, restored_from=name, restored_step=begin, **facts)
+    second = record(
+        directory,
+        range(begin + 1, end + 1),
+        start=start,
+        restored_from=name,
+        restored_step=begin,
+        **facts,
+    )
     return first, second
 
 
 def files(*counts: int) -> tuple[SourceFile, ...]:
-    return tuple(SourceFile(f"/data/part-{number}", 100, count) for number, count in enumerate(counts))
+    return tuple(
+        SourceFile(f"/data/part-{number}", 100, count) for number, count in enumerate(counts)
+    )
 
 
 def only_run(directory: Path) -> Run:
@@ -63,7 +81,9 @@ def only_run(directory: Path) -> Run:
 
 
 def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
-    """Attempts of a stream whose batches run across epochs: (begin step, last step, examples at the start) each."""
+    """Attempts of a stream whose batches run across epochs: (begin step, last step, examples at
+    the start) each.
+    """
     from ckptscope.recording.reader import _Collected
 
     collected, parent = {}, None
@@ -71,10 +91,21 @@ def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
         name = f"attempt{number}"
         start = at(examples, epoch, batch)
         header = {
-            "id": name, "started_s": 1.0 + number, "batch_size": batch, "epoch_size": epoch, "spans": True, "order": "fixed",
-            "parent": parent, "restored_step": begin if number else None,
-            "start": {"batches": examples // batch, "examples": examples, "epoch": start.epoch, "into": start.into},
-        }  # fmt: skip
+            "id": name,
+            "started_s": 1.0 + number,
+            "batch_size": batch,
+            "epoch_size": epoch,
+            "spans": True,
+            "order": "fixed",
+            "parent": parent,
+            "restored_step": begin if number else None,
+            "start": {
+                "batches": examples // batch,
+                "examples": examples,
+                "epoch": start.epoch,
+                "into": start.into,
+            },
+        }
         steps = np.arange(begin + 1, last + 1)
         made = np.arange(1, len(steps) + 1) + examples // batch
         columns = {
@@ -93,7 +124,9 @@ def attempts_of(pieces: list[tuple[int, int, int]], batch: int, epoch: int):
 
 
 def pieces_of(plan: list[tuple[int, int, int]], batch: int) -> list[tuple[int, int, int]]:
-    """For :func:`attempts_of`, out of (steps back from the last one, steps forward, batches at the start) each."""
+    """For :func:`attempts_of`, out of (steps back from the last one, steps forward, batches at
+    the start) each.
+    """
     pieces: list[tuple[int, int, int]] = []
     step = 0
     for back, forward, start in plan:

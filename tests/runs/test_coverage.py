@@ -13,7 +13,17 @@ from ckptscope.recording.intervals import union, within, without
 from ckptscope.recording.lineage import restarts_of
 from ckptscope.recording.model import Start
 from ckptscope.runs.coverage import coverage_table
-from tests.runs.made import FRESH, at, attempts_of, files, only_run, pieces_of, reads_of, record, restarted
+from tests.runs.made import (
+    FRESH,
+    at,
+    attempts_of,
+    files,
+    only_run,
+    pieces_of,
+    reads_of,
+    record,
+    restarted,
+)
 
 
 def cells(table):
@@ -26,23 +36,33 @@ def test_two_passes_over_two_files(tmp_path):
     assert [file.path for _, file in table.files] == ["/data/part-0", "/data/part-1"]
     found = {key: (cell.passes, cell.status, cell.parts) for key, cell in cells(table).items()}
     assert found == {
-        (0, 0): (1.0, "once", ((0, 16, 1),)), (1, 0): (1.0, "once", ((0, 24, 1),)),
-        (0, 1): (1.0, "once", ((0, 16, 1),)), (1, 1): (4 / 24, "partial", ((0, 4, 1),)),
-    }  # fmt: skip
+        (0, 0): (1.0, "once", ((0, 16, 1),)),
+        (1, 0): (1.0, "once", ((0, 24, 1),)),
+        (0, 1): (1.0, "once", ((0, 16, 1),)),
+        (1, 1): (4 / 24, "partial", ((0, 4, 1),)),
+    }
     assert "Counted" in table.basis
 
 
 def test_repeated_and_skipped_parts(tmp_path):
     restarted(tmp_path, 5, 8, 9, FRESH, files=files(16, 24))  # reads 0..19, then 0..15 again
     found = cells(coverage_table(only_run(tmp_path)))
-    assert (found[0, 0].status, found[0, 0].num_repeated, found[0, 0].passes) == ("repeated", 16, 2.0)
+    assert (found[0, 0].status, found[0, 0].num_repeated, found[0, 0].passes) == (
+        "repeated",
+        16,
+        2.0,
+    )
     assert (found[1, 0].status, found[1, 0].parts) == ("partial", ((0, 4, 1),))
 
 
 def test_skipped(tmp_path):
     restarted(tmp_path, 5, 8, 9, at(32), files=files(16, 24))  # reads 0..19, then 32..47
     found = cells(coverage_table(only_run(tmp_path)))
-    assert (found[1, 0].status, found[1, 0].num_unread, found[1, 0].parts) == ("skipped", 12, ((0, 4, 1), (16, 24, 1)))
+    assert (found[1, 0].status, found[1, 0].num_unread, found[1, 0].parts) == (
+        "skipped",
+        12,
+        ((0, 4, 1), (16, 24, 1)),
+    )
     assert (found[0, 1].status, found[0, 1].num_unread) == ("partial", 0)  # the rest may still come
 
 
@@ -79,7 +99,9 @@ def test_other_orders_are_an_estimate(tmp_path):
 
 def test_worst_files_come_first_where_there_are_many(tmp_path):
     names = files(*[4] * 100)
-    restarted(tmp_path, 60, 62, 70, at(100, 400), files=names, epoch_size=400)  # reads 0..239, then 100..139
+    restarted(
+        tmp_path, 60, 62, 70, at(100, 400), files=names, epoch_size=400
+    )  # reads 0..239, then 100..139
     table = coverage_table(only_run(tmp_path), limit=20)
     assert table.is_worst_first and (table.num_files, len(table.files)) == (100, 20)
     assert [number for number, _ in table.files[:10]] == list(range(25, 35))
@@ -103,13 +125,18 @@ def test_nothing_to_show_has_a_reason(tmp_path, start):
         assert "nothing was recorded" in str(coverage_table(only_run(tmp_path)).reason)
 
 
-# ------------------------------------------------------------------------ against every single example
+# ------------------------------------------------------------ against every single
+# example
 
 
 @given(
     st.integers(1, 7),
     st.integers(3, 20),
-    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 12), st.integers(0, 30)), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(st.integers(0, 12), st.integers(1, 12), st.integers(0, 30)),
+        min_size=1,
+        max_size=4,
+    ),
 )
 @settings(max_examples=300)
 def test_ranges_are_what_every_example_says(batch, epoch, plan):
@@ -123,7 +150,9 @@ def test_ranges_are_what_every_example_says(batch, epoch, plan):
         return [divmod(position, epoch) for position in range(start, start + rows * batch)]
 
     def told(ranges) -> Counter:
-        return Counter((item.epoch, place) for item in ranges for place in range(item.start, item.stop))
+        return Counter(
+            (item.epoch, place) for item in ranges for place in range(item.start, item.stop)
+        )
 
     for number, found in enumerate(attempts):
         assert told(reads_of(found)) == Counter(examples_of(number, pieces[number][1]))
@@ -145,13 +174,16 @@ def test_ranges_are_what_every_example_says(batch, epoch, plan):
 
         def passed(places, size=epoch) -> set:
             last = max(places, default=(0, -1))
-            return {divmod(position, size) for position in range(last[0] * size + last[1] + 1)} - set(places)
+            return {
+                divmod(position, size) for position in range(last[0] * size + last[1] + 1)
+            } - set(places)
 
         assert set(told(restart.skipped)) == passed(before + own) - passed(before), pieces
 
 
 SPANS = st.lists(
-    st.builds(lambda start, size: (start, start + size), st.integers(0, 20), st.integers(0, 8)), max_size=6
+    st.builds(lambda start, size: (start, start + size), st.integers(0, 20), st.integers(0, 8)),
+    max_size=6,
 )
 
 
@@ -182,4 +214,7 @@ def test_spans_cut_into_epochs(spans, size):
 def test_the_data_as_a_whole_is_no_file(tmp_path):
     record(tmp_path / "a", range(1, 5))
     record(tmp_path / "b", range(1, 5), files=files(40))
-    assert [coverage_table(only_run(tmp_path / name)).has_files for name in ("a", "b")] == [False, True]
+    assert [coverage_table(only_run(tmp_path / name)).has_files for name in ("a", "b")] == [
+        False,
+        True,
+    ]

@@ -20,7 +20,9 @@ def put(directory: Path, *names: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name in names:
         for suffix in (".index", ".data-00000-of-00001"):
-            shutil.copy(samples.ROOT / "full_221" / f"ckpt-1{suffix}", directory / f"{name}{suffix}")
+            shutil.copy(
+                samples.ROOT / "full_221" / f"ckpt-1{suffix}", directory / f"{name}{suffix}"
+            )
 
 
 def layout_recorded_beside(root: Path) -> None:
@@ -71,7 +73,9 @@ LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "expected"), LAYOUTS, ids=[layout.__name__[7:] for layout, _ in LAYOUTS])
+@pytest.mark.parametrize(
+    ("layout", "expected"), LAYOUTS, ids=[layout.__name__[7:] for layout, _ in LAYOUTS]
+)
 def test_layouts(tmp_path, layout, expected):
     layout(tmp_path)
     assert {run.name: len(run.checkpoints) for run in read_all(search(str(tmp_path)))} == expected
@@ -83,7 +87,9 @@ def test_a_recording_claims_the_directory_that_it_wrote_to(tmp_path):
     from ckptscope.recording.recorder import Recorder, new_id
 
     put(tmp_path / "ckpts" / "a", "ckpt-1")
-    with Recorder(str(tmp_path / "logs" / "a"), Attempt(new_id(), 1.0), flush_interval_s=0.02) as recorder:
+    with Recorder(
+        str(tmp_path / "logs" / "a"), Attempt(new_id(), 1.0), flush_interval_s=0.02
+    ) as recorder:
         recorder.step(1)
         recorder.saved(str(tmp_path / "ckpts" / "a" / "ckpt-1"), 1)
     (run,) = read_all(search(str(tmp_path)))

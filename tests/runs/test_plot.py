@@ -25,8 +25,17 @@ def test_a_run_without_restarts(tmp_path):
     (line,) = plot.lines
     assert columns(line) == [(step, step * BATCH) for step in range(26)]
     assert plot.epochs == ((1, 10.0), (2, 20.0))
-    assert [(mark.x, mark.y, mark.id) for mark in plot.checkpoints] == [(10, 40, None), (20, 80, None)]
-    assert (plot.restarts, plot.bands, plot.extent, plot.num_steps, plot.is_thinned) == ((), (), (0, 25), 25, False)
+    assert [(mark.x, mark.y, mark.id) for mark in plot.checkpoints] == [
+        (10, 40, None),
+        (20, 80, None),
+    ]
+    assert (plot.restarts, plot.bands, plot.extent, plot.num_steps, plot.is_thinned) == (
+        (),
+        (),
+        (0, 25),
+        25,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,8 @@ def test_a_run_without_restarts(tmp_path):
         (FRESH, "↺ 20 repeated", [("repeated", "x", 20.0, 25.0)]),
         (at(60), "↺ 20 repeated", [("repeated", "x", 20.0, 25.0)]),
         (at(100), "⇥ 20 skipped", [("skipped", "y", 80.0, 100.0)]),
-        # Behind the place by less than what was trained after it: some steps repeat, the others go on.
+        # Behind the place by less than what was trained after it: some steps repeat, the others go
+        # on.
         (at(72), "↺ 8 repeated", [("repeated", "x", 20.0, 22.0)]),
         (Start(reason="no idea"), "loss not known", []),
         (at(76), "↺ 4 repeated", [("repeated", "x", 20.0, 21.0)]),
@@ -62,7 +72,11 @@ def test_lost_steps_are_shown_only_where_all_reads_are_asked_for(tmp_path):
         (2, "kept", 25),
     ]
     every = position_plot(run, reads="all")
-    assert [(line.number, line.part) for line in every.lines] == [(1, "kept"), (1, "lost"), (2, "kept")]
+    assert [(line.number, line.part) for line in every.lines] == [
+        (1, "kept"),
+        (1, "lost"),
+        (2, "kept"),
+    ]
     assert every.lines[1].positions.step.tolist() == [20, 21, 22, 23]
     assert (kept.num_drawn, every.num_drawn) == (25, 28)
 
@@ -81,7 +95,10 @@ def test_units(tmp_path):
     line = into.lines[0]
     steps = line.positions.step.tolist()
     assert (line.file[steps.index(4)], line.record[steps.index(4)]) == (1, 0)
-    assert (line.file[steps.index(10)], line.record[steps.index(10)]) == (0, 0)  # the next pass begins
+    assert (line.file[steps.index(10)], line.record[steps.index(10)]) == (
+        0,
+        0,
+    )  # the next pass begins
     assert into.files == ("/data/part-0", "/data/part-1")
 
 
@@ -89,7 +106,10 @@ def test_time_is_that_of_the_steps(tmp_path):
     first, second = restarted(tmp_path, 20, 23, 25, FRESH)
     run = only_run(tmp_path)
     plot = position_plot(run, x="time")
-    assert plot.lines[0].x[1:].tolist() == (run.attempt(first).columns["wall_time_ms"][:20] / 1000).tolist()
+    assert (
+        plot.lines[0].x[1:].tolist()
+        == (run.attempt(first).columns["wall_time_ms"][:20] / 1000).tolist()
+    )
     assert plot.restarts[0].x == run.attempt(second).attempt.started_s
     (band,) = plot.bands
     assert plot.restarts[0].x - 0.01 <= band.start <= band.stop == plot.lines[1].x[-1]
@@ -109,7 +129,15 @@ def test_epochs_of_their_own_iterators(tmp_path):
     from ckptscope.recording.model import Attempt
     from ckptscope.recording.recorder import Recorder, new_id
 
-    attempt = Attempt(new_id(), time.time(), start=FRESH, counting="epochs", batch_size=4, epoch_size=12, order="fixed")
+    attempt = Attempt(
+        new_id(),
+        time.time(),
+        start=FRESH,
+        counting="epochs",
+        batch_size=4,
+        epoch_size=12,
+        order="fixed",
+    )
     with Recorder(str(tmp_path), attempt, flush_interval_s=0.02) as recorder:
         for epoch in (2, 3):
             recorder.epoch(epoch)
@@ -143,9 +171,12 @@ def test_an_evaluation_is_not_part_of_the_run(tmp_path):
 
 
 @given(
-    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(0, 400), st.integers(0, 400), st.integers(2, 40),
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.integers(2, 40),
     st.lists(st.integers(0, 399), max_size=6),
-)  # fmt: skip
+)
 def test_thinning_keeps_extremes_ends_and_events(values, first, last, most, keep):
     array = np.array(values)
     wanted = np.array([row for row in keep if row < len(values)], np.int64)
@@ -168,7 +199,11 @@ def test_a_million_steps_and_twenty_restarts_lose_no_event(tmp_path):
         facts = (
             {}
             if last is None
-            else {"parent": last, "restored_step": begin, "restored_from": str(tmp_path / f"ckpt-{begin}")}
+            else {
+                "parent": last,
+                "restored_step": begin,
+                "restored_from": str(tmp_path / f"ckpt-{begin}"),
+            }
         )
         end = steps if number == 19 else begin + each + 500
         last = record(
@@ -182,7 +217,8 @@ def test_a_million_steps_and_twenty_restarts_lose_no_event(tmp_path):
         )
     plot = position_plot(only_run(tmp_path))
     assert len(plot.restarts) == 19 and all(
-        isinstance(mark.cost, RestartCost) and mark.x == mark.cost.restart.step for mark in plot.restarts
+        isinstance(mark.cost, RestartCost) and mark.x == mark.cost.restart.step
+        for mark in plot.restarts
     )
     drawn = {(line.number, int(step)) for line in plot.lines for step in line.positions.step}
     for mark in plot.restarts:
@@ -203,16 +239,22 @@ def test_columns_agree_with_positions(tmp_path):
 
 
 def test_bands_of_steps_that_are_lost_are_not_among_the_effective(tmp_path):
-    """The second attempt starts its data over, and is itself given up half-way: the third goes on from its step 24."""
+    """The second attempt starts its data over, and is itself given up half-way: the third goes
+    on from its step 24.
+    """
     first = record(tmp_path, range(1, 24), saves=[20])
-    second = record(tmp_path, range(21, 30), restored_step=20, parent=first, saves=[24], start=FRESH)
+    second = record(
+        tmp_path, range(21, 30), restored_step=20, parent=first, saves=[24], start=FRESH
+    )
     record(tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16))
     run = only_run(tmp_path)
     assert [(band.restart, band.start, band.stop) for band in position_plot(run).bands] == [
         (2, 20.0, 24.0),
         (3, 24.0, 29.0),
     ]
-    assert [(band.restart, band.start, band.stop) for band in position_plot(run, reads="all").bands] == [
+    assert [
+        (band.restart, band.start, band.stop) for band in position_plot(run, reads="all").bands
+    ] == [
         (2, 20.0, 29.0),
         (3, 24.0, 29.0),
     ]
@@ -228,17 +270,25 @@ def test_a_restart_that_was_itself_given_up_keeps_its_mark(tmp_path):
 
 
 def test_in_place_after_a_restart_that_was_not(tmp_path):
-    """The third attempt goes on exactly; that it reads what was read before is the second one's doing."""
+    """The third attempt goes on exactly; that it reads what was read before is the second one's
+    doing.
+    """
     first = record(tmp_path, range(1, 24), saves=[20])
-    second = record(tmp_path, range(21, 26), restored_step=20, parent=first, saves=[24], start=FRESH)
-    third = record(tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16), saves=[29])
+    second = record(
+        tmp_path, range(21, 26), restored_step=20, parent=first, saves=[24], start=FRESH
+    )
+    third = record(
+        tmp_path, range(25, 30), restored_step=24, parent=second, start=at(16), saves=[29]
+    )
     record(tmp_path, range(30, 33), restored_step=29, parent=third, start=at(60))
     costs = only_run(tmp_path).costs
     assert [(cost.label, cost.restart.moved) for cost in costs] == [
-        ("↺ 20 repeated", -80), ("in place, ↺ 20 read again", 0), ("⇥ 24 ahead, ↺ 12 read again", 24),
-    ]  # fmt: skip
+        ("↺ 20 repeated", -80),
+        ("in place, ↺ 20 read again", 0),
+        ("⇥ 24 ahead, ↺ 12 read again", 24),
+    ]
     assert (
-        "where its checkpoint was saved; 1 later step of it is lost. It read 20 examples again, as an earlier restart made it"
-        in costs[1].text
+        "where its checkpoint was saved; 1 later step of it is lost. It read 20 examples "
+        "again, as an earlier restart made it" in costs[1].text
     )
     assert "24 examples ahead of that place" in costs[2].text

@@ -41,12 +41,20 @@ def test_what_was_recorded_stands_beside_what_is_there(run_directory):
     record(run_directory, range(1, 13), saves=[4, 8, 10, 12])
     run = only_run(run_directory)
     assert [(row.step, row.source, row.attempt_number) for row in run.checkpoints] == [
-        (4, "both", 1), (8, "both", 1), (10, "recorded", 1), (12, "both", 1),
-    ]  # fmt: skip
+        (4, "both", 1),
+        (8, "both", 1),
+        (10, "recorded", 1),
+        (12, "both", 1),
+    ]
     gone = run.checkpoints[2]
     assert (gone.id, gone.row.verdict, gone.row.error) == (None, None, None)
     assert "not here (any more)" in gone.row.headline
-    assert summary_of(run).verdicts == {"exact": 3, "approximate": 0, "impossible": 0, "unreadable": 0}
+    assert summary_of(run).verdicts == {
+        "exact": 3,
+        "approximate": 0,
+        "impossible": 0,
+        "unreadable": 0,
+    }
 
 
 def test_a_moved_directory_keeps_what_was_recorded(run_directory, tmp_path):
@@ -93,14 +101,19 @@ def test_only_what_is_new_is_opened_again(run_directory, monkeypatch):
     assert again.history.rows == cs.history(str(run_directory)).rows
     opened.clear()
     os.utime(run_directory / "ckpt-8.index", ns=(time.time_ns(), time.time_ns()))
-    assert read_run(place, str(run_directory), known).history.rows == cs.history(str(run_directory)).rows
+    assert (
+        read_run(place, str(run_directory), known).history.rows
+        == cs.history(str(run_directory)).rows
+    )
     assert opened[:3] == ["ckpt-4", "ckpt-8", "ckpt-12"]
 
 
 def test_damage_becomes_a_row(run_directory):
     (run_directory / "ckpt-8.index").write_bytes(b"nothing")
     run = only_run(run_directory)
-    assert [Path(row.row.path).name for row in run.checkpoints if row.row.error is not None] == ["ckpt-8"]
+    assert [Path(row.row.path).name for row in run.checkpoints if row.row.error is not None] == [
+        "ckpt-8"
+    ]
     assert summary_of(run).verdicts["unreadable"] == 1
 
 
@@ -125,7 +138,9 @@ def test_summary(tmp_path):
     assert (summary.num_repeated, summary.num_skipped) == (20, 0)
     assert (
         summary.costs[0].text
-        == "Went on from attempt 1 at step 20, with its data 80 examples behind that place; 3 later steps of it are lost. It read 20 examples again: examples 0..19 of epoch 0."
+        == "Went on from attempt 1 at step 20, with its data 80 examples behind that place; "
+        "3 later steps of it are lost. It read 20 examples again: examples 0..19 of "
+        "epoch 0."
     )
     assert summary.newest_s == pytest.approx(time.time(), abs=60)
     assert summary.costs[0].repeat_steps == (21, 25)
@@ -141,7 +156,8 @@ def test_one_unknown_loss_makes_the_sum_unknown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(1, (1, 4, 0, 4)), (10, (10, 40, 0, 40)), (11, (11, 44, 1, 4)), (99, (13, 52, 1, 12))]
+    ("step", "expected"),
+    [(1, (1, 4, 0, 4)), (10, (10, 40, 0, 40)), (11, (11, 44, 1, 4)), (99, (13, 52, 1, 12))],
 )
 def test_moments(tmp_path, step, expected):
     identity = record(tmp_path, range(1, 14))

@@ -1,14 +1,23 @@
 """What each kind of stage counts and holds: one :class:`OpSpec` for each, in :data:`OP_SPECS`.
 
-To add a dataset op: write its ``progress`` function (if none of those fits) into the file of its family and add one
-entry to the table at the end of that file. The iterators' own sources are tensorflow/core/kernels/data/*_dataset_op.cc
-and tensorflow/core/kernels/data/experimental/*_dataset_op.cc (``SaveInternal`` of each). Names vary by release; see
-docs/ops.md, generated from this table.
-"""
+To add a dataset op: write its ``progress`` function (if none of those fits) into the file of its
+family and add one entry to the table at the end of that file. The iterators' own sources are
+tensorflow/core/kernels/data/*_dataset_op.cc and
+tensorflow/core/kernels/data/experimental/*_dataset_op.cc (``SaveInternal`` of each). Names vary by
+release; see docs/ops.md, generated from this table."""
 
 from __future__ import annotations
 
-from ckptscope.iterator.ops import batching, caching, joining, nesting, on_disk, one_to_one, repeating, sources
+from ckptscope.iterator.ops import (
+    batching,
+    caching,
+    joining,
+    nesting,
+    on_disk,
+    one_to_one,
+    repeating,
+    sources,
+)
 from ckptscope.iterator.ops.nesting import inner_files
 from ckptscope.iterator.ops.spec import OpSpec
 

@@ -23,10 +23,14 @@ def _batch(stage: Stage, evaluator: Evaluator) -> Progress:
 def _map_and_batch(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     held, batch_size = batch_results(stage)
-    met_end = below.ended or any(key.endswith("_end_of_input") and stage.flag(key) for key in stage.items)
+    met_end = below.ended or any(
+        key.endswith("_end_of_input") and stage.flag(key) for key in stage.items
+    )
     made = below.made_batches(batch_size)
     made = replace(made, pass_over=made.pass_over or met_end, ended=met_end and held == 0)
-    return replace(made, examples=made.examples.minus(held), in_flight=_sum(made.in_flight, held)).completed()
+    return replace(
+        made, examples=made.examples.minus(held), in_flight=_sum(made.in_flight, held)
+    ).completed()
 
 
 def _unbatch(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -38,7 +42,9 @@ def _unbatch(stage: Stage, evaluator: Evaluator) -> Progress:
     if below.examples.total is not None and below.batched:
         tally = below.examples.minus(pending)
         ended = below.ended and pending <= 0
-        return replace(below, elements=tally, examples=tally, batched=False, batch_size=1, ended=ended)
+        return replace(
+            below, elements=tally, examples=tally, batched=False, batch_size=1, ended=ended
+        )
     if below.elements.total is not None:
         count = (below.elements.total - 1) * rows + current if below.elements.total else 0
         result = Progress.of(Tally.single_pass(max(0, count)))
@@ -75,9 +81,41 @@ def _unbatch_rows(stage: Stage) -> int:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("BatchV2", "Batch", "PaddedBatchV2", "PaddedBatch", "DenseToSparseBatch"), title="batch", counts="holds nothing; its size is not stored", progress=_batch),
-    OpSpec(names=("MapAndBatch", "MapAndBatchV2"), title="map + batch", counts="holds `batch_results_*_num_elements` examples", progress=_map_and_batch, held=lambda s: batch_results(s)[0], runs_function=True, is_parallel=True),
-    OpSpec(names=("ParallelBatch",), title="batch (parallel)", counts="holds `batch_results_*_num_elements` examples", progress=_map_and_batch, held=lambda s: batch_results(s)[0], is_parallel=True),
-    OpSpec(names=("Unbatch",), title="unbatch", counts="`current_index` of `n` rows of the present batch handed on", progress=_unbatch, held=_unbatch_rows),
-    OpSpec(names=("RebatchV2", "Rebatch", "LegacyRebatch"), title="rebatch", counts="holds the rows of `tensors` behind `offset`", progress=_rebatch, held=_rebatch_rows),
-)  # fmt: skip
+    OpSpec(
+        names=("BatchV2", "Batch", "PaddedBatchV2", "PaddedBatch", "DenseToSparseBatch"),
+        title="batch",
+        counts="holds nothing; its size is not stored",
+        progress=_batch,
+    ),
+    OpSpec(
+        names=("MapAndBatch", "MapAndBatchV2"),
+        title="map + batch",
+        counts="holds `batch_results_*_num_elements` examples",
+        progress=_map_and_batch,
+        held=lambda s: batch_results(s)[0],
+        runs_function=True,
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("ParallelBatch",),
+        title="batch (parallel)",
+        counts="holds `batch_results_*_num_elements` examples",
+        progress=_map_and_batch,
+        held=lambda s: batch_results(s)[0],
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("Unbatch",),
+        title="unbatch",
+        counts="`current_index` of `n` rows of the present batch handed on",
+        progress=_unbatch,
+        held=_unbatch_rows,
+    ),
+    OpSpec(
+        names=("RebatchV2", "Rebatch", "LegacyRebatch"),
+        title="rebatch",
+        counts="holds the rows of `tensors` behind `offset`",
+        progress=_rebatch,
+        held=_rebatch_rows,
+    ),
+)

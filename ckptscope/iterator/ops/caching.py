@@ -16,7 +16,9 @@ def _memory_cache(stage: Stage, evaluator: Evaluator) -> Progress:
     index = stage.integer("index")
     below = evaluator.below(stage) if stage.inputs else Progress.of(Tally())
     if complete and index is not None:
-        return replace(Progress.of(Tally.single_pass(index, count)), ended=index == count, opaque=True)
+        return replace(
+            Progress.of(Tally.single_pass(index, count)), ended=index == count, opaque=True
+        )
     if count is None:
         return Progress.unknown("the cache stored no count", ended=below.ended)
     if complete:  # filled to its end in this pass, not read from yet
@@ -36,9 +38,9 @@ def _file_cache(stage: Stage, evaluator: Evaluator) -> Progress:
         return Progress.unknown("the file cache stored no index")
     below = evaluator.below(stage) if stage.inputs else replace(Progress.of(Tally()), opaque=True)
     tally = Tally.single_pass(index)
-    return replace(below, elements=tally, examples=Tally() if below.batched else tally, reason=None).assuming(
-        READ_AHEAD
-    )
+    return replace(
+        below, elements=tally, examples=Tally() if below.batched else tally, reason=None
+    ).assuming(READ_AHEAD)
 
 
 def _cached(stage: Stage) -> int | None:
@@ -47,6 +49,18 @@ def _cached(stage: Stage) -> int | None:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("MemoryCache",), title="cache (memory)", counts="filling: `num_elements` handed on; reading: `index`; all elements are in the state", progress=_memory_cache, held=_cached),
-    OpSpec(names=("FileCache",), title="cache (file)", counts="`cur_index` handed on", progress=_file_cache, needs_files="the cache files"),
-)  # fmt: skip
+    OpSpec(
+        names=("MemoryCache",),
+        title="cache (memory)",
+        counts="filling: `num_elements` handed on; reading: `index`; all elements are in the state",
+        progress=_memory_cache,
+        held=_cached,
+    ),
+    OpSpec(
+        names=("FileCache",),
+        title="cache (file)",
+        counts="`cur_index` handed on",
+        progress=_file_cache,
+        needs_files="the cache files",
+    ),
+)

@@ -10,22 +10,39 @@ from ckptscope.iterator.tree import Stage
 
 
 def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
-    inputs = [evaluator.evaluate(child) for _, child in sorted(stage.inputs, key=lambda pair: pair[0] or 0)]
+    inputs = [
+        evaluator.evaluate(child)
+        for _, child in sorted(stage.inputs, key=lambda pair: pair[0] or 0)
+    ]
     ended = stage.flag("input_impls_empty")
     known = [
-        progress for progress in inputs if progress.elements.total is not None or progress.elements.into is not None
+        progress
+        for progress in inputs
+        if progress.elements.total is not None or progress.elements.into is not None
     ]
     if not known:
-        gone = "the data has ended and its counters are gone" if ended else "no input of the zip has a count"
+        gone = (
+            "the data has ended and its counters are gone"
+            if ended
+            else "no input of the zip has a count"
+        )
         reason = next((progress.reason for progress in inputs if progress.reason), gone)
         return Progress.unknown(reason, ended=ended)
-    # All inputs have given the same number. Where only some are repeated it is not known which one makes the epochs.
+    # All inputs have given the same number. Where only some are repeated it is not known which one
+    # makes the epochs.
     if len({progress.repeated for progress in inputs}) > 1:
         known = [
-            replace(item, elements=Tally(item.elements.total), examples=Tally(item.examples.total), repeated=True)
+            replace(
+                item,
+                elements=Tally(item.elements.total),
+                examples=Tally(item.examples.total),
+                repeated=True,
+            )
             for item in known
         ]
-    best = min(known, key=lambda progress: (len(progress.assumptions), progress.elements.total is None))
+    best = min(
+        known, key=lambda progress: (len(progress.assumptions), progress.elements.total is None)
+    )
     batches = next((progress for progress in inputs if progress.batched), None)
     if batches is not None:
         rests = any(assumption.needs_step for assumption in batches.assumptions)
@@ -34,7 +51,13 @@ def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
         return replace(batches, elements=elements, examples=examples, uncut=None, ended=ended)
     sizes = [progress.elements.size for progress in inputs if not progress.repeated]
     # An input without a size may be the shorter one.
-    size = min(filter(None, sizes)) if sizes and None not in sizes else best.elements.size if best.repeated else None
+    size = (
+        min(filter(None, sizes))
+        if sizes and None not in sizes
+        else best.elements.size
+        if best.repeated
+        else None
+    )
     tally = replace(best.elements, size=size)
     return replace(best, elements=tally, examples=tally, ended=ended)
 
@@ -43,16 +66,29 @@ def _concatenate(stage: Stage, evaluator: Evaluator) -> Progress:
     active, inputs = stage.integer("i"), stage.numbered()
     if active is None:
         return Progress.unknown("which input is being read is not stored")
-    below = evaluator.evaluate(inputs[active]) if active in inputs else Progress.of(Tally.single_pass(0))
+    below = (
+        evaluator.evaluate(inputs[active])
+        if active in inputs
+        else Progress.of(Tally.single_pass(0))
+    )
     if active == 0:
-        return replace(below, elements=replace(below.elements, size=None), examples=replace(below.examples, size=None))
+        return replace(
+            below,
+            elements=replace(below.elements, size=None),
+            examples=replace(below.examples, size=None),
+        )
     before = [
-        evaluator.evaluate(inputs[number]).examples.total if number in inputs else None for number in range(active)
+        evaluator.evaluate(inputs[number]).examples.total if number in inputs else None
+        for number in range(active)
     ]
     if None in before or below.batched:
-        return Progress.unknown("how long the inputs before the present one were is not stored", ended=below.ended)
+        return Progress.unknown(
+            "how long the inputs before the present one were is not stored", ended=below.ended
+        )
     total = sum(number or 0 for number in before)
-    tally = Tally.single_pass(None if below.examples.total is None else total + below.examples.total)
+    tally = Tally.single_pass(
+        None if below.examples.total is None else total + below.examples.total
+    )
     return replace(below, elements=tally, examples=tally)
 
 
@@ -62,19 +98,37 @@ def _directed(stage: Stage, evaluator: Evaluator) -> Progress:
     totals = [progress.elements.total for progress in inputs]
     expected = sum(key.startswith("data_input_impl_empty[") for key in stage.items)
     if not inputs or None in totals or len(inputs) < expected:
-        why = next((progress.reason for progress in inputs if progress.reason), "an input that has ended left no count")
+        why = next(
+            (progress.reason for progress in inputs if progress.reason),
+            "an input that has ended left no count",
+        )
         return replace(Progress.unknown(why), mixed=True, epoch_reason=reason)
     total = sum(count or 0 for count in totals)
     assumptions = tuple({a.code: a for progress in inputs for a in progress.assumptions}.values())
     batched = any(progress.batched for progress in inputs)
     return Progress(
-        Tally(total), Tally() if batched else Tally(total), batched=batched, batch_size=None if batched else 1,
-        mixed=True, assumptions=assumptions, epoch_reason=reason,
-    )  # fmt: skip
+        Tally(total),
+        Tally() if batched else Tally(total),
+        batched=batched,
+        batch_size=None if batched else 1,
+        mixed=True,
+        assumptions=assumptions,
+        epoch_reason=reason,
+    )
 
 
 SPECS: tuple[OpSpec, ...] = (
     OpSpec(names=("Zip",), title="zip", counts="what each input gave", progress=_zip),
-    OpSpec(names=("Concatenate",), title="concatenate", counts="input `i` is being read", progress=_concatenate),
-    OpSpec(names=("DirectedInterleave",), title="sample_from / choose_from_datasets", counts="the sum of its inputs", progress=_directed),
-)  # fmt: skip
+    OpSpec(
+        names=("Concatenate",),
+        title="concatenate",
+        counts="input `i` is being read",
+        progress=_concatenate,
+    ),
+    OpSpec(
+        names=("DirectedInterleave",),
+        title="sample_from / choose_from_datasets",
+        counts="the sum of its inputs",
+        progress=_directed,
+    ),
+)

@@ -94,7 +94,9 @@ def _with_closed(
     del stage
     inside = {inner.op for inner in current.walk()}
     kind = "record" if "TFRecord" in inside else "line" if "TextLine" in inside else None
-    shuffled = source is None or any(inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk())
+    shuffled = source is None or any(
+        inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk()
+    )
     if (
         name is not None
         and kind is not None
@@ -111,10 +113,16 @@ def _with_closed(
     if "Window" in inside and below.batched:
         window = next(inner for inner in current.walk() if inner.op == "Window")
         if window.integer("i") and not shuffled and below.examples.total == window.integer("i"):
-            return replace(below, elements=Tally.single_pass(closed + 1), examples=Tally()).assuming(UNIFORM_INNER)
+            return replace(
+                below, elements=Tally.single_pass(closed + 1), examples=Tally()
+            ).assuming(UNIFORM_INNER)
     if kind is not None:
-        return Progress.unknown(f"{closed} files were read before the open one; their sizes are not stored")
-    return Progress.unknown(f"{closed} inner datasets were read before the open one; their sizes are not stored")
+        return Progress.unknown(
+            f"{closed} files were read before the open one; their sizes are not stored"
+        )
+    return Progress.unknown(
+        f"{closed} inner datasets were read before the open one; their sizes are not stored"
+    )
 
 
 def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -133,16 +141,23 @@ def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
     if len(inner) < opened:
         finished = opened - len(inner)
         return Progress.unknown(
-            f"{finished} inner datasets have been read to their end or left no count; their sizes are not stored"
+            f"{finished} inner datasets have been read to their end or left no count; "
+            "their sizes are not stored"
         )
     parts = [evaluator.evaluate(child, names.get(number)) for number, child in inner.items()]
     totals = [part.examples.total for part in parts]
     if None in totals:
-        return Progress.unknown(next((part.reason for part in parts if part.reason), "an inner dataset left no count"))
+        return Progress.unknown(
+            next((part.reason for part in parts if part.reason), "an inner dataset left no count")
+        )
     if any(part.batched for part in parts):
-        return Progress.unknown("batches are interleaved; their number in each inner dataset is not stored")
+        return Progress.unknown(
+            "batches are interleaved; their number in each inner dataset is not stored"
+        )
     assumptions = tuple({a.code: a for part in parts for a in part.assumptions}.values())
-    return Progress.of(Tally.single_pass(sum(count or 0 for count in totals) - held)).assuming(*assumptions)
+    return Progress.of(Tally.single_pass(sum(count or 0 for count in totals) - held)).assuming(
+        *assumptions
+    )
 
 
 def _window(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -173,18 +188,63 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
     for child in groups:  # the open group is still listed among the groups
         held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
     made = below.made_batches()
-    return replace(made, examples=made.examples.minus(held), is_shuffled=True)  # the last windows may be short
+    return replace(
+        made, examples=made.examples.minus(held), is_shuffled=True
+    )  # the last windows may be short
 
 
 def _sum_results(stage: Stage) -> int:
-    return worker_held(stage) + sum(integer_of(items.get(".results.size")) or 0 for items in interleave_elements(stage))
+    return worker_held(stage) + sum(
+        integer_of(items.get(".results.size")) or 0 for items in interleave_elements(stage)
+    )
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("FlatMap",), title="flat_map", counts="`element_index` inner datasets opened", progress=_flat_map, runs_function=True),
-    OpSpec(names=("Interleave", "InterleaveV2"), title="interleave", counts="the sum of the open inner datasets, and the sizes of those read", progress=_interleave, runs_function=True),
-    OpSpec(names=("ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4"), title="interleave (parallel)", counts="as interleave; holds `.results.size` for each element", progress=_interleave, held=_sum_results, runs_function=True, is_parallel=True),
-    OpSpec(names=("ParallelInterleave", "LegacyParallelInterleaveV2"), title="parallel_interleave", counts="as interleave; holds `outputs_size` for each worker", progress=_interleave, held=_sum_results, runs_function=True, is_parallel=True),
-    OpSpec(names=("Window",), title="window", counts="holds `buffer_size` elements of overlap", progress=_window, held=lambda s: s.integer("buffer_size")),
-    OpSpec(names=("GroupByWindow",), title="group_by_window", counts="holds the groups that are not full", progress=_group_by_window, held=group_sizes, runs_function=True),
-)  # fmt: skip
+    OpSpec(
+        names=("FlatMap",),
+        title="flat_map",
+        counts="`element_index` inner datasets opened",
+        progress=_flat_map,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=("Interleave", "InterleaveV2"),
+        title="interleave",
+        counts="the sum of the open inner datasets, and the sizes of those read",
+        progress=_interleave,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=("ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4"),
+        title="interleave (parallel)",
+        counts="as interleave; holds `.results.size` for each element",
+        progress=_interleave,
+        held=_sum_results,
+        runs_function=True,
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("ParallelInterleave", "LegacyParallelInterleaveV2"),
+        title="parallel_interleave",
+        counts="as interleave; holds `outputs_size` for each worker",
+        progress=_interleave,
+        held=_sum_results,
+        runs_function=True,
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("Window",),
+        title="window",
+        counts="holds `buffer_size` elements of overlap",
+        progress=_window,
+        held=lambda s: s.integer("buffer_size"),
+    ),
+    OpSpec(
+        names=("GroupByWindow",),
+        title="group_by_window",
+        counts="holds the groups that are not full",
+        progress=_group_by_window,
+        held=group_sizes,
+        runs_function=True,
+    ),
+)

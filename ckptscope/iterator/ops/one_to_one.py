@@ -26,7 +26,9 @@ def _prefetch(stage: Stage, evaluator: Evaluator) -> Progress:
     if any(entry.is_error for entry in entries):
         return Progress.unknown(_ERROR_WAITS)
     ended = below.ended
-    return _without_held(replace(below, ended=ended and not entries), [entry.leading for entry in entries], ended)
+    return _without_held(
+        replace(below, ended=ended and not entries), [entry.leading for entry in entries], ended
+    )
 
 
 def _parallel_map(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -35,7 +37,9 @@ def _parallel_map(stage: Stage, evaluator: Evaluator) -> Progress:
     if any(result.is_error for result in results):
         return Progress.unknown(_ERROR_WAITS)
     ended = below.ended
-    return _without_held(replace(below, ended=ended and not results), [result.leading for result in results], ended)
+    return _without_held(
+        replace(below, ended=ended and not results), [result.leading for result in results], ended
+    )
 
 
 def _without_held(below: Progress, leading: list[int | None], ended_below: bool) -> Progress:
@@ -47,7 +51,11 @@ def _without_held(below: Progress, leading: list[int | None], ended_below: bool)
         into = below.examples.into
         # A lone batch may be the short one at the end of a pass; then it shows nothing.
         is_lone = len(sizes) == 1
-        may_be_short = ended_below or below.pass_over or (into is not None and (into < sizes[0] or into % sizes[0]))
+        may_be_short = (
+            ended_below
+            or below.pass_over
+            or (into is not None and (into < sizes[0] or into % sizes[0]))
+        )
         if not below.is_shuffled and not (is_lone and may_be_short):
             below = below.with_batch_size(max(sizes))
         if below.batch_size is not None and min(sizes) < below.batch_size:
@@ -69,13 +77,23 @@ def _filter(stage: Stage, evaluator: Evaluator) -> Progress:
 
 
 def _recounted(below: Progress, count: int, *, replace_examples: bool) -> Progress:
-    """A stage with a counter of its own that drops some of its input; sizes of passes no longer hold."""
-    tally = Tally(count, below.elements.passes, None).filled() if below.repeated else Tally.single_pass(count)
+    """A stage with a counter of its own that drops some of its input; sizes of passes no longer
+    hold.
+    """
+    tally = (
+        Tally(count, below.elements.passes, None).filled()
+        if below.repeated
+        else Tally.single_pass(count)
+    )
     examples = tally if replace_examples else Tally(None, tally.passes)
     return replace(
-        below, elements=tally, examples=examples, reason=None, assumptions=(),
+        below,
+        elements=tally,
+        examples=examples,
+        reason=None,
+        assumptions=(),
         batch_size=below.batch_size if below.batched else 1,
-    )  # fmt: skip
+    )
 
 
 def _unknown_count(reason: str) -> ProgressFunction:
@@ -96,13 +114,24 @@ def _take(stage: Stage, evaluator: Evaluator) -> Progress:
     ended = stage.flag("input_impl_empty")
     size = below.elements.size if below.repeated else (count if ended else None)
     elements = Tally(
-        count, below.elements.passes if below.repeated else 0, below.elements.into if below.repeated else count, size
+        count,
+        below.elements.passes if below.repeated else 0,
+        below.elements.into if below.repeated else count,
+        size,
     )
     examples = (
-        elements if not below.batched else replace(below.examples, size=below.examples.size if below.repeated else None)
+        elements
+        if not below.batched
+        else replace(below.examples, size=below.examples.size if below.repeated else None)
     )
-    return replace(below, elements=elements.filled(), examples=examples.filled(), ended=ended, reason=None,
-                   assumptions=() if not below.repeated else below.assumptions)  # fmt: skip
+    return replace(
+        below,
+        elements=elements.filled(),
+        examples=examples.filled(),
+        ended=ended,
+        reason=None,
+        assumptions=() if not below.repeated else below.assumptions,
+    )
 
 
 def _skip(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -112,8 +141,13 @@ def _skip(stage: Stage, evaluator: Evaluator) -> Progress:
         return below
     if below.repeated or below.batched:
         elements = Tally(below.elements.minus(skipped).total)
-        return replace(below, elements=elements, examples=Tally() if below.batched else elements, mixed=True,
-                       epoch_reason="elements were skipped across passes")  # fmt: skip
+        return replace(
+            below,
+            elements=elements,
+            examples=Tally() if below.batched else elements,
+            mixed=True,
+            epoch_reason="elements were skipped across passes",
+        )
     size = None if below.elements.size is None else max(0, below.elements.size - skipped)
     tally = replace(below.elements.minus(skipped), size=size)
     return replace(below, elements=tally, examples=tally)
@@ -123,22 +157,117 @@ def _shard(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     if stage.integer("next_index") == 0:
         return Progress.of(Tally.single_pass(0))
-    return Progress.unknown("how many shards there are is not stored, nor which one this is", ended=below.ended)
+    return Progress.unknown(
+        "how many shards there are is not stored, nor which one this is", ended=below.ended
+    )
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("Map", "MapV2"), title="map", counts="no keys: what its input gave", progress=transparent, runs_function=True),
-    OpSpec(names=("ParallelMap", "ParallelMapV2"), title="map (parallel)", counts="holds the results that are computed ahead", progress=_parallel_map, held=lambda s: len(map_results(s)), runs_function=True, is_parallel=True),
-    OpSpec(names=("Prefetch",), title="prefetch", counts="holds `buffer_size` elements", progress=_prefetch, held=lambda s: s.integer("buffer_size"), ),
-    OpSpec(names=("Filter",), title="filter", counts="`filtered_elements` passed on (counted from 2.15)", progress=_filter, runs_function=True),
-    OpSpec(names=("ParallelFilter",), title="filter (parallel)", counts="not counted", progress=_unknown_count("a parallel filter does not store how many elements it passed on"), runs_function=True, is_parallel=True),
-    OpSpec(names=("FiniteTake", "Take"), title="take", counts="`i` elements handed on", progress=_take),
-    OpSpec(names=("FiniteSkip", "Skip"), title="skip", counts="`i` elements skipped so far", progress=_skip),
-    OpSpec(names=("Shard",), title="shard", counts="`next_index` elements read; number of shards not stored", progress=_shard),
-    OpSpec(names=("Scan",), title="scan", counts="what its input gave; its state is stored", progress=transparent, runs_function=True),
-    OpSpec(names=("TakeWhile",), title="take_while", counts="what its input gave", progress=transparent, runs_function=True),
-    OpSpec(names=("AssertCardinality", "AssertNext", "AssertPrev", "Options", "OptionsV2", "FinalizeDataset", "IgnoreErrors", "SetStatsAggregator", "LatencyStats", "BytesProducedStats", "NonSerializable"), title="pass-through", counts="what its input gave", progress=transparent),
-    OpSpec(names=("Reduce",), title="group being reduced", counts="TF 1.15's name for the open group of a group_by_window", progress=transparent),
-    OpSpec(names=("Unique",), title="unique", counts="`unique_elements_size` handed on", progress=lambda s, e: _recounted(e.below(s), s.integer("unique_elements_size") or 0, replace_examples=True)),
-    OpSpec(names=("ParseExample", "ParseExampleV2"), title="parse_example", counts="holds results that are computed ahead", progress=_parallel_map, held=lambda s: len(map_results(s)), is_parallel=True),
-)  # fmt: skip
+    OpSpec(
+        names=("Map", "MapV2"),
+        title="map",
+        counts="no keys: what its input gave",
+        progress=transparent,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=("ParallelMap", "ParallelMapV2"),
+        title="map (parallel)",
+        counts="holds the results that are computed ahead",
+        progress=_parallel_map,
+        held=lambda s: len(map_results(s)),
+        runs_function=True,
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("Prefetch",),
+        title="prefetch",
+        counts="holds `buffer_size` elements",
+        progress=_prefetch,
+        held=lambda s: s.integer("buffer_size"),
+    ),
+    OpSpec(
+        names=("Filter",),
+        title="filter",
+        counts="`filtered_elements` passed on (counted from 2.15)",
+        progress=_filter,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=("ParallelFilter",),
+        title="filter (parallel)",
+        counts="not counted",
+        progress=_unknown_count("a parallel filter does not store how many elements it passed on"),
+        runs_function=True,
+        is_parallel=True,
+    ),
+    OpSpec(
+        names=("FiniteTake", "Take"), title="take", counts="`i` elements handed on", progress=_take
+    ),
+    OpSpec(
+        names=("FiniteSkip", "Skip"),
+        title="skip",
+        counts="`i` elements skipped so far",
+        progress=_skip,
+    ),
+    OpSpec(
+        names=("Shard",),
+        title="shard",
+        counts="`next_index` elements read; number of shards not stored",
+        progress=_shard,
+    ),
+    OpSpec(
+        names=("Scan",),
+        title="scan",
+        counts="what its input gave; its state is stored",
+        progress=transparent,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=("TakeWhile",),
+        title="take_while",
+        counts="what its input gave",
+        progress=transparent,
+        runs_function=True,
+    ),
+    OpSpec(
+        names=(
+            "AssertCardinality",
+            "AssertNext",
+            "AssertPrev",
+            "Options",
+            "OptionsV2",
+            "FinalizeDataset",
+            "IgnoreErrors",
+            "SetStatsAggregator",
+            "LatencyStats",
+            "BytesProducedStats",
+            "NonSerializable",
+        ),
+        title="pass-through",
+        counts="what its input gave",
+        progress=transparent,
+    ),
+    OpSpec(
+        names=("Reduce",),
+        title="group being reduced",
+        counts="TF 1.15's name for the open group of a group_by_window",
+        progress=transparent,
+    ),
+    OpSpec(
+        names=("Unique",),
+        title="unique",
+        counts="`unique_elements_size` handed on",
+        progress=lambda s, e: _recounted(
+            e.below(s), s.integer("unique_elements_size") or 0, replace_examples=True
+        ),
+    ),
+    OpSpec(
+        names=("ParseExample", "ParseExampleV2"),
+        title="parse_example",
+        counts="holds results that are computed ahead",
+        progress=_parallel_map,
+        held=lambda s: len(map_results(s)),
+        is_parallel=True,
+    ),
+)

@@ -20,11 +20,15 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
     ended = stage.flag("input_impl_empty")
     if child is None:
         if ended:
-            return replace(Progress.unknown("the data has ended and its counters are gone", ended=True), repeated=True)
+            return replace(
+                Progress.unknown("the data has ended and its counters are gone", ended=True),
+                repeated=True,
+            )
         below = Progress.of(Tally.single_pass(0))
         if passes is None:
             return replace(
-                Progress.unknown("this TensorFlow does not store how often the data was repeated"), repeated=True
+                Progress.unknown("this TensorFlow does not store how often the data was repeated"),
+                repeated=True,
             )
     else:
         below = evaluator.evaluate(child)
@@ -41,7 +45,9 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
     def again(tally: Tally) -> Tally:
         if below.repeated:
             return Tally(None, None, None, None) if passes != 0 else tally
-        return Tally(None, passes, tally.total if tally.total is not None else tally.into, tally.size).filled()
+        return Tally(
+            None, passes, tally.total if tally.total is not None else tally.into, tally.size
+        ).filled()
 
     reason = below.reason
     if reason is None and passes is None:
@@ -49,9 +55,14 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
     elif reason is None and passes:
         reason = "how many elements one pass has is not stored (give --epoch-size)"
     return replace(
-        below, elements=again(below.elements), examples=again(below.examples), repeated=True, ended=ended, reason=reason,
+        below,
+        elements=again(below.elements),
+        examples=again(below.examples),
+        repeated=True,
+        ended=ended,
+        reason=reason,
         mixed=below.mixed and not below.opaque,
-    )  # fmt: skip
+    )
 
 
 def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -61,31 +72,55 @@ def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
         return Progress.unknown(f"{stage.op} stored no slices")
     first = 0
     if slices > 1 and not stage.integer("slices_end_0") and stage.integer("slices_start_1"):
-        first, slices = 1, slices - 1  # restoring in TF 1.15 leaves an empty slice before the real ones
+        first, slices = (
+            1,
+            slices - 1,
+        )  # restoring in TF 1.15 leaves an empty slice before the real ones
     start = stage.integer(f"slices_start_{first}") or 0
     end = stage.integer(f"slices_end_{first}") or 0
     drained = stage.flag("end_of_input_sequence") and end > 0
     if below.batched:
-        tally = _fused_tally(stage, evaluator, slices, start, end) if fused else Tally.single_pass(start)
+        tally = (
+            _fused_tally(stage, evaluator, slices, start, end)
+            if fused
+            else Tally.single_pass(start)
+        )
         return _shuffle_of_batches(stage, below, tally, fused, drained and slices <= 1)
     if not fused:
         size = end if drained and slices == 1 and not below.repeated else None
         opaque = below.opaque or stage.child is None
         if below.repeated:
-            return replace(Progress.of(Tally(start)), repeated=True, mixed=True, ended=drained and start == end,
-                           epoch_reason="the data is repeated before it is shuffled, so passes overlap")  # fmt: skip
+            return replace(
+                Progress.of(Tally(start)),
+                repeated=True,
+                mixed=True,
+                ended=drained and start == end,
+                epoch_reason="the data is repeated before it is shuffled, so passes overlap",
+            )
         return replace(
-            Progress.of(Tally.single_pass(start, size)), ended=drained and start == end, opaque=opaque, mixed=opaque and start > 0,
-            epoch_reason="whether the data was repeated before it was shuffled is no longer in the state" if opaque else None,
-        )  # fmt: skip
-    return replace(Progress.of(_fused_tally(stage, evaluator, slices, start, end)), repeated=True,
-                   ended=drained and start == end and slices <= 1, opaque=below.opaque or stage.child is None)  # fmt: skip
+            Progress.of(Tally.single_pass(start, size)),
+            ended=drained and start == end,
+            opaque=opaque,
+            mixed=opaque and start > 0,
+            epoch_reason="whether the data was repeated before it was shuffled is no longer in the "
+            "state"
+            if opaque
+            else None,
+        )
+    return replace(
+        Progress.of(_fused_tally(stage, evaluator, slices, start, end)),
+        repeated=True,
+        ended=drained and start == end and slices <= 1,
+        opaque=below.opaque or stage.child is None,
+    )
 
 
 def _fused_tally(stage: Stage, evaluator: Evaluator, slices: int, start: int, end: int) -> Tally:
     """ShuffleAndRepeat counts over all passes; slice 0 is the pass that is being handed out."""
     epoch, drawn = stage.integer("epoch") or 0, stage.integer("num_random_samples") or 0
-    passes: int | None = max(0, epoch - max(slices - 1, 0) if evaluator.from_zero else epoch - max(slices, 1))
+    passes: int | None = max(
+        0, epoch - max(slices - 1, 0) if evaluator.from_zero else epoch - max(slices, 1)
+    )
     if not evaluator.legacy and (passes == 0) != (start == drawn) and start:
         passes = None  # the two counters contradict each other
     if passes is None:
@@ -98,28 +133,72 @@ def _fused_tally(stage: Stage, evaluator: Evaluator, slices: int, start: int, en
         size = (start - drawn) // passes
     if size and not evaluator.legacy and start - drawn not in (passes * size, start):
         size = None
-    into = start - passes * size if size else (start if passes == 0 else None if evaluator.legacy else drawn)
+    into = (
+        start - passes * size
+        if size
+        else (start if passes == 0 else None if evaluator.legacy else drawn)
+    )
     return Tally(start, passes, into, size)
 
 
-def _shuffle_of_batches(stage: Stage, below: Progress, tally: Tally, fused: bool, drained: bool) -> Progress:
+def _shuffle_of_batches(
+    stage: Stage, below: Progress, tally: Tally, fused: bool, drained: bool
+) -> Progress:
     """The short batch may come anywhere, so examples are what was read less what is live."""
     live = shuffle_live(stage)
     sizes = [held.leading for held in live] if live is not None else [None]
     known = [size for size in sizes if size is not None]
     held = sum(known) if len(known) == len(sizes) else None
-    rests = any(assumption.needs_step for assumption in below.assumptions)  # on what the step cannot confirm here
+    rests = any(
+        assumption.needs_step for assumption in below.assumptions
+    )  # on what the step cannot confirm here
     examples = Tally() if fused or below.repeated or rests else below.examples.minus(held)
-    reason = None if examples.total is not None else "batches are shuffled, so it is not known where the short one went"
+    reason = (
+        None
+        if examples.total is not None
+        else "batches are shuffled, so it is not known where the short one went"
+    )
     return replace(
-        below, elements=tally, examples=examples, batch_size=max(known) if len(known) > 1 else None, uncut=None,
-        repeated=below.repeated or fused, ended=drained and not sizes, reason=reason, is_shuffled=True,
-    )  # fmt: skip
+        below,
+        elements=tally,
+        examples=examples,
+        batch_size=max(known) if len(known) > 1 else None,
+        uncut=None,
+        repeated=below.repeated or fused,
+        ended=drained and not sizes,
+        reason=reason,
+        is_shuffled=True,
+    )
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("FiniteRepeat", "ForeverRepeat", "EmptyRepeat"), title="repeat", counts="`i` whole passes are done (ForeverRepeat: stored from 2.15)", progress=_repeat),
-    OpSpec(names=("Shuffle", "ReshufflingShuffle", "FixedSeedShuffle"), title="shuffle", counts="handed on `slices_start_0`, read `slices_end_last`, holds the difference", progress=_shuffle, held=lambda s: s.integer("num_elements"), draws=True),
-    OpSpec(names=("ShuffleAndRepeat",), title="shuffle + repeat", counts="as shuffle, over all passes", progress=_shuffle, held=lambda s: s.integer("num_elements"), draws=True),
-    OpSpec(names=("GlobalShuffle",), title="global shuffle", counts="`element_count` handed on, or read ahead", progress=lambda s, e: counter("element_count")(s, e).assuming(READ_AHEAD), draws=True),
-)  # fmt: skip
+    OpSpec(
+        names=("FiniteRepeat", "ForeverRepeat", "EmptyRepeat"),
+        title="repeat",
+        counts="`i` whole passes are done (ForeverRepeat: stored from 2.15)",
+        progress=_repeat,
+    ),
+    OpSpec(
+        names=("Shuffle", "ReshufflingShuffle", "FixedSeedShuffle"),
+        title="shuffle",
+        counts="handed on `slices_start_0`, read `slices_end_last`, holds the difference",
+        progress=_shuffle,
+        held=lambda s: s.integer("num_elements"),
+        draws=True,
+    ),
+    OpSpec(
+        names=("ShuffleAndRepeat",),
+        title="shuffle + repeat",
+        counts="as shuffle, over all passes",
+        progress=_shuffle,
+        held=lambda s: s.integer("num_elements"),
+        draws=True,
+    ),
+    OpSpec(
+        names=("GlobalShuffle",),
+        title="global shuffle",
+        counts="`element_count` handed on, or read ahead",
+        progress=lambda s, e: counter("element_count")(s, e).assuming(READ_AHEAD),
+        draws=True,
+    ),
+)

@@ -16,17 +16,27 @@ RANGE_ORIGIN = Assumption(
     True,
 )
 SYMBOLIC = Assumption(
-    "SYMBOLIC", "the symbolic checkpoint describes exactly what was consumed, nothing in flight", True
+    "SYMBOLIC",
+    "the symbolic checkpoint describes exactly what was consumed, nothing in flight",
+    True,
 )
-READ_AHEAD = Assumption("READ_AHEAD", "this stage had counted nothing that was not handed on yet", True)
+READ_AHEAD = Assumption(
+    "READ_AHEAD", "this stage had counted nothing that was not handed on yet", True
+)
 UNIFORM_BATCHES = Assumption(
-    "UNIFORM_BATCHES", "all batches that were split up again had as many rows as the present one", True
+    "UNIFORM_BATCHES",
+    "all batches that were split up again had as many rows as the present one",
+    True,
 )
 UNIFORM_INNER = Assumption(
-    "UNIFORM_INNER", "the inner datasets already read gave as many elements as the present one", True
+    "UNIFORM_INNER",
+    "the inner datasets already read gave as many elements as the present one",
+    True,
 )
 FILE_ORDER = Assumption(
-    "FILE_ORDER", "files are read in the order of their names, all of them from this directory", True
+    "FILE_ORDER",
+    "files are read in the order of their names, all of them from this directory",
+    True,
 )
 
 
