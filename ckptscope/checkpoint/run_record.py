@@ -168,6 +168,30 @@ def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
         return None, f"the run record cannot be read: {type(error).__name__}: {error}"
 
 
+def stages_told(path: str, attempt: str, within: str | None = None) -> tuple[str, ...] | None:
+    """Stages of the pipeline that a run record of an attempt names, whatever became of the
+    checkpoint; None where there is none.
+
+    Args:
+        within: a link to somewhere outside of this directory is not followed.
+    """
+    import json
+
+    try:
+        real = os.path.realpath(path)
+        if within is not None and os.path.commonpath((within, real)) != within:
+            return None
+        if not os.path.isfile(real) or os.path.getsize(real) > _MAX_NBYTES:
+            return None
+        with open(real, encoding="utf-8") as file:
+            value = json.load(file)
+        if value["attempt"] != attempt or value["pipeline"] is None:
+            return None
+        return tuple(str(op) for op in value["pipeline"]["ops"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def identity_of(prefix: str) -> dict[str, str]:
     """What ties a record to its checkpoint: the hash of its index; of a file without one its
     fingerprint.
