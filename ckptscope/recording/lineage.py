@@ -242,19 +242,17 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, chain: Chain) -> R
 
 def _lost(found: RecordedAttempt, chain: Chain) -> tuple[str | None, list[Span], list[Span]]:
     """(why it is not known, what was read again, what was never read)."""
-    attempt = found.attempt
-    reason = why_unknown(chain[:-1]) or _other_scale(chain)
-    begun = start_of(found).examples
-    if reason is None:
-        before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
-        reason = why_unknown(chain)
-        if reason is None:
-            own = spans_of(found, chain[-1][1])
-        elif attempt.counting == "stream" and begun is not None and _ends(before) <= begun:
-            # However far it read, all of that lies behind what had been read.
-            reason, own = None, [(begun, begun + 1)]
+    attempt, begun = found.attempt, start_of(found).examples
+    reason = _why_uncounted(chain[:-1]) or _other_scale(chain) or _incomplete(chain)
     if reason is not None:
         return reason, [], []
+    before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
+    own, reason = spans_of(found, chain[-1][1]), _why_uncounted(chain[-1:])
+    if reason is not None:
+        if attempt.counting != "stream" or begun is None or _ends(before) > begun:
+            return reason, [], []
+        # However far it read, all of that lies behind what had been read.
+        own = [(begun, begun + 1)]
     return (
         None,
         within(before, own),
@@ -285,6 +283,10 @@ def gaps_in(spans: Sequence[Span], attempt: Attempt) -> list[Span]:
 
 def why_unknown(chain: Chain) -> str | None:
     """Why it is not known what a chain of attempts read; None where it is."""
+    return _why_uncounted(chain) or _other_scale(chain) or _incomplete(chain)
+
+
+def _why_uncounted(chain: Chain) -> str | None:
     for found, rows in chain:
         reason = positions_of(found).reason
         if reason == MISCOUNTED and place_after(found, rows).examples is not None:
@@ -292,7 +294,7 @@ def why_unknown(chain: Chain) -> str | None:
         # Without the size of a pass a stream still has its order.
         if reason is not None and (reason != NO_EPOCH_SIZE or start_of(found).examples is None):
             return reason
-    return _other_scale(chain) or _incomplete(chain)
+    return None
 
 
 def _other_scale(chain: Chain) -> str | None:

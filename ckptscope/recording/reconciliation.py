@@ -304,31 +304,31 @@ def _is_confirmed(found: RecordedAttempt) -> bool:
 
 
 def _without_unconfirmed(attempts: list[RecordedAttempt]) -> list[RecordedAttempt]:
-    """Where an iterator that was restored stands a whole factor further than was counted, steps
-    take several batches that the recorder was not told of.
+    """Where an iterator that was restored stands a whole factor further than was counted, and the
+    same at every restart that went ahead, steps take several batches that the recorder was not
+    told of.
     """
     by_id = {found.attempt.id: found for found in attempts}
-    factors = {}
-    for child in attempts:
-        parent = by_id.get(child.attempt.parent or "")
-        if parent is not None and (factor := _factor(child, parent)) is not None:
-            factors[parent.attempt.id] = factor
-    if not factors:
+    ratios = {
+        ratio
+        for child in attempts
+        if (parent := by_id.get(child.attempt.parent or "")) is not None
+        and (ratio := _batches_for_one(child, parent)) is not None
+    }
+    if len(ratios) != 1 or any(map(_is_confirmed, attempts)):
         return attempts
-    several = max(factors.values())
+    (factor,) = ratios
+    if factor < 2 or factor != int(factor):
+        return attempts
     return [
-        found
-        if found.doubt is not None or _is_confirmed(found)
-        else dataclasses.replace(
-            found, doubt=NOT_CONFIRMED.format(factor=factors.get(found.attempt.id, several))
-        )
+        dataclasses.replace(found, doubt=found.doubt or NOT_CONFIRMED.format(factor=int(factor)))
         for found in attempts
     ]
 
 
-def _factor(child: RecordedAttempt, parent: RecordedAttempt) -> int | None:
-    """Batches that the iterator gave for each that was counted; None where that is 1, or
-    something confirms the count.
+def _batches_for_one(child: RecordedAttempt, parent: RecordedAttempt) -> float | None:
+    """Batches that the iterator gave for each that was counted, where it was not behind; None where
+    that cannot be told.
     """
     told, begun = child.attempt.start, parent.attempt.start
     rows = rows_before(parent, child.attempt)
@@ -340,11 +340,8 @@ def _factor(child: RecordedAttempt, parent: RecordedAttempt) -> int | None:
         or parent.attempt.counting != "stream"
         or not 0 < rows <= parent.num_rows
         or int(parent.columns["step"][rows - 1]) != child.attempt.restored_step
-        or _is_confirmed(parent)
     ):
         return None
     counted = int(parent.columns["batches"][rows - 1]) - begun.batches
     given = told.batches - begun.batches
-    if counted <= 0 or given <= counted or given % counted:
-        return None
-    return given // counted
+    return given / counted if counted > 0 and given >= counted else None
