@@ -73,6 +73,9 @@ class RunRecord:
             may draw or keep what their attributes do not show.
         num_layers: that were looked into; None where no model was given.
         hosts: processes that share the data.
+        iterations: of the optimizer when the checkpoint was saved. Keras 3 raises it once more at
+            each end of data whose size it does not know, and once for each batch where gradients
+            are accumulated.
     """
 
     path: str
@@ -101,6 +104,7 @@ class RunRecord:
     opaque_layers: tuple[str, ...] = ()
     num_layers: int | None = None
     hosts: int | None = None
+    iterations: int | None = None
 
     @property
     def is_at_epoch_end(self) -> bool | None:
@@ -265,6 +269,7 @@ def _program(value: Mapping[str, Any]) -> dict[str, Any]:
         "deterministic": _truth(value.get("deterministic")),
         "opaque_layers": tuple(str(name) for name in value.get("opaque_layers") or ()),
         "num_layers": _count(value.get("num_layers")),
+        "iterations": _count(value.get("iterations")),
     }
 
 

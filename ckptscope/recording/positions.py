@@ -162,6 +162,15 @@ def _by_epochs(
     return Positions(step, batches, unknown, epoch, into, None)
 
 
+def place_counted(
+    attempt: Attempt, epoch: int, batches: int, examples: int = UNKNOWN
+) -> tuple[Place, str | None]:
+    """(place, why something of it is not known) of one row of an attempt."""
+    row = [np.array([value], np.int64) for value in (0, epoch, batches, examples)]
+    told = _positions(attempt, *row)
+    return place_at(told, 0), told.reason
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One place in the data; None where it is not known.

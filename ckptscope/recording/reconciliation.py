@@ -16,7 +16,7 @@ import numpy as np
 from ckptscope.recording.columns import UNKNOWN, Column
 from ckptscope.recording.model import RecordedAttempt, Start
 from ckptscope.recording.parents import rows_before
-from ckptscope.recording.positions import delivered_by, place_after, start_of
+from ckptscope.recording.positions import MISCOUNTED, delivered_by, place_after, start_of
 from ckptscope.recording.steps import batches_of_rows
 
 FIRST_UNTOLD = "whether the restored iterator fed the rest of its epoch, or a new one was made, is not recorded"
@@ -44,6 +44,7 @@ def reconciled(attempts: Sequence[RecordedAttempt]) -> list[RecordedAttempt]:
             _with_own_files,
             lambda item: _first_epoch(item, proven),
             _guessed_by_cardinality,
+            _of_unknown_iterators,
         ):
             found = step(found)
         if parent is not None:
@@ -125,6 +126,14 @@ def _guessed_by_cardinality(found: RecordedAttempt) -> RecordedAttempt:
     ):
         return found
     return _with_start(found, Start(reason=GUESSED))
+
+
+def _of_unknown_iterators(found: RecordedAttempt) -> RecordedAttempt:
+    """Epochs of which the recorder says that it does not know how they begin."""
+    attempt, start = found.attempt, found.attempt.start
+    if attempt.fed is None or attempt.counting != "epochs" or start.source is not None:
+        return found
+    return dataclasses.replace(found, doubt=found.doubt or start.reason)
 
 
 def _first_epoch_ended_at(found: RecordedAttempt) -> int | None:
@@ -226,9 +235,11 @@ def _with_agreement(found: RecordedAttempt) -> RecordedAttempt:
     """Disagreements that were noted by a count which has been put right since are none."""
     if not any(saved.disagreement for saved in found.checkpoints):
         return found
-    start = found.attempt.start
-    if start.source != "decoded later":
-        return found
+    attempt = found.attempt
+    if attempt.start.source != "decoded later":
+        # Of a stream the decoded state wins; where iterators come and go none can.
+        each = attempt.counting == "epochs" or attempt.repeats is False
+        return dataclasses.replace(found, doubt=found.doubt or MISCOUNTED) if each else found
     batches = found.columns["batches"]
     saves = tuple(
         dataclasses.replace(saved, disagreement=None)
@@ -247,19 +258,17 @@ def _like_the_checkpoint(found: RecordedAttempt, parent: RecordedAttempt) -> Rec
     """An iterator in the very state of the checkpoint stands where the parent stood there: in
     examples, whatever the size of a batch is now.
     """
-    start = found.attempt.start
-    if start.source != "counted" or start.examples is not None:
+    attempt, start = found.attempt, found.attempt.start
+    same_size = attempt.batch_size == parent.attempt.batch_size
+    if start.source != "counted" or attempt.counting == "epochs" or same_size:
         return found
-    same_size = found.attempt.batch_size == parent.attempt.batch_size
-    place = place_after(parent, rows_before(parent, found.attempt))
+    place = place_after(parent, rows_before(parent, attempt))
     if place.examples is None:
-        return found if same_size else _with_start(found, Start(reason=OTHER_SIZE))
-    if same_size:
-        return found
+        return _with_start(found, Start(reason=OTHER_SIZE))
     found = _with_start(
         found, Start(start.batches, place.examples, place.epoch, place.into, "parent")
     )
-    return found if found.attempt.held == 0 else dataclasses.replace(found, doubt=OTHER_SIZE)
+    return found if attempt.held == 0 else dataclasses.replace(found, doubt=OTHER_SIZE)
 
 
 def _iterator_of_an_epoch(found: RecordedAttempt, parent: RecordedAttempt) -> RecordedAttempt:

@@ -129,11 +129,8 @@ class Recorder:
         """A position that was read from the iterator; ``read`` is called in the thread and
         gives it as JSON.
         """
-        self._later(
-            lambda: self._journal.note(
-                "state", step, {"step": step, "attempt": self.attempt.id, **read()}
-            )
-        )
+        told = {"step": step, "attempt": self.attempt.id, "sequence": self._num_rows}
+        self._later(lambda: self._journal.note("state", step, {**told, **read()}))
 
     def flush(self, timeout_s: float | None = _JOIN_TIMEOUT_S) -> bool:
         """Wait until everything so far is written; False if that took longer."""
@@ -147,6 +144,7 @@ class Recorder:
             return
         self._closed = True
         if self._process == os.getpid() and self._thread is not None:
+            self.attempt = dataclasses.replace(self.attempt, closed=True)
             self._wake.set()
             self._thread.join(_JOIN_TIMEOUT_S)
             if self._thread.is_alive():
@@ -170,6 +168,15 @@ class Recorder:
         """(batches counted, rows recorded) so far."""
         return self._batches, self._num_rows
 
+    @property
+    def epoch_number(self) -> int:
+        """The running epoch; :data:`UNKNOWN` where none was told."""
+        return self._epoch
+
+    def begin_within(self, batches: int) -> None:
+        """The epoch that was told begins after so many of its batches."""
+        self._batches = batches
+
     # ------------------------------------------------------------------------------------------ in
     # the thread
 
@@ -188,6 +195,7 @@ class Recorder:
             for task in tasks:
                 self._guarded(task)
             if closing and not self._tasks and not self._rows:
+                self._guarded(self._write_header)
                 self._guarded(self._journal.close)
                 return
             if closing:
