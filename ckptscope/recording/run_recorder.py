@@ -25,6 +25,7 @@ from ckptscope.recording.beginnings import (
     shown,
     started,
 )
+from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.live_iterator import DecodedState, LiveState, decode_bundle, save_state
 from ckptscope.recording.model import Attempt, SavedCheckpoint, Start
 from ckptscope.recording.program import Program, look_at_safely
@@ -119,7 +120,7 @@ class RunRecorder(Recorder):
         self._iterator = iterator
         self._every = every
         self._watch = watch_of(checkpoint_dir) if watch is None else watch
-        self._last_step = 0
+        self._last_step, self._tells_examples = 0, False
         self._per_step: set[int] = set()
         self._names = [file.path for file in program.files]
         parent = parent_of(restored_from)
@@ -161,7 +162,7 @@ class RunRecorder(Recorder):
         """One training step is done; see :meth:`Recorder.step`."""
         self.notice()  # what is new was written after the step before this one
         super().step(step, batches=batches, examples=examples)
-        self._last_step = step
+        self._last_step, self._tells_examples = step, examples is not None
         if len(self._per_step) < 2:
             self._per_step.add(batches)
         if self._every and self._num_rows % self._every == 0:
@@ -241,7 +242,7 @@ class RunRecorder(Recorder):
             self.attempt,
             self._epoch,
             self._batches,
-            self._examples,
+            self._examples if self._tells_examples else UNKNOWN,
             stamp_of(prefix),
             self._iterations(),
         )
