@@ -21,7 +21,7 @@ import keras
 
 from ckptscope.recording.beginnings import Begins, Parent, parent_of
 from ckptscope.recording.columns import UNKNOWN
-from ckptscope.recording.fitting import Feeding, feeding
+from ckptscope.recording.fitting import Feeding, feeding, running_method
 from ckptscope.recording.model import Attempt, Start
 from ckptscope.recording.positions import delivered_by, place_counted
 from ckptscope.recording.program import Program, look_at_safely
@@ -169,6 +169,7 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         """A new pass, where each epoch has an iterator of its own."""
         del logs
         self._epoch, self._first, self._in_epoch, self._base = epoch, 0, 0, None
+        self._open = False
         if self.recorder is not None and self._begun:
             self.recorder.notice()
             if self.recorder.attempt.counting == "epochs":
@@ -199,7 +200,7 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """How many batches an epoch has is known when one was seen to end."""
         del epoch, logs
-        recorder = self.recorder
+        recorder, self._open = self.recorder, False
         if recorder is None or not self._begun:
             return
         recorder.notice()
@@ -369,9 +370,13 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         """A checkpoint is told of: count the batch that is done, if Keras has not yet told so."""
         if not self._open:
             return
-        now = self.iterations()
-        if now is not None and self._base is not None and now - self._base <= self._in_epoch:
-            return  # it has only begun
+        during = running_method()
+        if during in ("on_train_batch_begin", "on_epoch_end", "on_epoch_begin"):
+            return  # over data of unknown size the last batch of an epoch begins, and is none
+        if during is None:
+            now = self.iterations()
+            if now is not None and self._base is not None and now - self._base <= self._in_epoch:
+                return  # it has only begun
         self._count(self._in_epoch + self._feeding.execution)
 
     def iterations(self) -> int | None:

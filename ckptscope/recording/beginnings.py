@@ -241,7 +241,6 @@ class Counted:
     """What was counted when a checkpoint was written.
 
     Attributes:
-        stamp: of the file, if it is one of Keras's.
         iterations: of the optimizer.
     """
 
@@ -249,7 +248,6 @@ class Counted:
     epoch: int
     batches: int
     examples: int
-    stamp: tuple[int, int, int] | None = None
     iterations: int | None = None
 
     def to_record(

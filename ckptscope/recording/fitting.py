@@ -7,13 +7,16 @@ Keras is not imported here."""
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
 _MOST_FRAMES = 60
 # A generator cannot begin anew: what an epoch leaves is what the next one begins with.
 _GENERATORS = frozenset(("GeneratorDataAdapter",))
+_METHODS = frozenset(
+    ("on_train_batch_begin", "on_train_batch_end", "on_epoch_begin", "on_epoch_end")
+)
 _DATASETS = frozenset(("TFDatasetAdapter", "DatasetAdapter"))
 
 
@@ -75,9 +78,20 @@ def _frame_of_fit() -> FrameType | None:
     return None
 
 
-def _with_callbacks(found: Feeding, callbacks: Any) -> Feeding:
-    from dataclasses import replace
+def running_method() -> str | None:
+    """The method of callbacks that ``fit`` is calling: the outermost one; None outside of them."""
+    frame: FrameType | None = sys._getframe(1)
+    found = None
+    for _ in range(_MOST_FRAMES):
+        if frame is None or frame.f_code.co_name == "fit":
+            break
+        if frame.f_code.co_name in _METHODS:
+            found = frame.f_code.co_name
+        frame = frame.f_back
+    return found
 
+
+def _with_callbacks(found: Feeding, callbacks: Any) -> Feeding:
     return replace(found, callbacks=tuple(getattr(callbacks, "callbacks", None) or ()))
 
 

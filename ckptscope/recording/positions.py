@@ -11,6 +11,7 @@ from ckptscope.recording.columns import UNKNOWN, Column
 from ckptscope.recording.model import Attempt, RecordedAttempt, Start
 
 NO_EPOCH_SIZE = "the size of an epoch is not known"
+SHORT_BATCHES = "a pass may end with a short batch, and its size is not known"
 MISCOUNTED = "the recorder's count and the iterator's state disagree"
 
 
@@ -72,6 +73,8 @@ def _positions(
     if size is None:
         return Positions(step, batches, unknown, unknown, unknown, "the batch size is not known")
     made = batches - start.batches
+    if attempt.epoch_size is None and attempt.repeats and not (attempt.spans or attempt.drops):
+        return Positions(step, batches, unknown, unknown, unknown, SHORT_BATCHES)
     if attempt.spans or attempt.epoch_size is None:
         base = _begun(attempt, start.batches * size)
         return _from_examples(attempt, step, batches, base + made * size, unknown)

@@ -30,7 +30,7 @@ from ckptscope.recording.live_iterator import DecodedState, LiveState, decode_bu
 from ckptscope.recording.model import Attempt, SavedCheckpoint, Start
 from ckptscope.recording.program import Program, look_at_safely
 from ckptscope.recording.recorder import FLUSH_INTERVAL_S, Recorder, new_id
-from ckptscope.recording.watching import Watch, stamp_of, watch_of
+from ckptscope.recording.watching import Watch, watch_of
 from ckptscope.version import VERSION
 
 _INDEX_TIMEOUT_S = 60.0
@@ -243,10 +243,21 @@ class RunRecorder(Recorder):
             self._epoch,
             self._batches,
             self._examples if self._tells_examples else UNKNOWN,
-            stamp_of(prefix),
             self._iterations(),
         )
+        if is_file_of_keras(prefix) or self._watch.is_transient(prefix):
+            # Keras may remove a backup and its directory at any time: nothing is written there
+            # while it does.
+            self._record_now(prefix, step, counted)
+            super().saved(prefix, step)
+            return
         super().saved(prefix, step, lambda made: self._described(made, state, counted))
+
+    def _record_now(self, prefix: str, step: int, counted: Counted) -> None:
+        made = SavedCheckpoint(
+            os.path.abspath(prefix), step, self.attempt.id, self._num_rows, time.time()
+        )
+        self._guarded(lambda: self._write_run_record(made, counted, None, None))
 
     def _iterations(self) -> int | None:
         """Of the optimizer, where the program has told of it."""
@@ -273,13 +284,6 @@ class RunRecorder(Recorder):
         from ckptscope.inspection import inspect
 
         hints = self.program.hints
-        if is_file_of_keras(made.path):
-            # One that was written again meanwhile is of another step.
-            if stamp_of(made.path) == counted.stamp:
-                path = self._write_run_record(made, counted, None, None)
-                if stamp_of(made.path) != counted.stamp:
-                    os.unlink(path)
-            return made
         _wait_for(f"{made.path}.index")
         if state is None and num_iterators(made.path) == 1:
             decoded: DecodedState | None = decode_bundle(made.path, hints, made.step, self._names)
@@ -327,12 +331,12 @@ class RunRecorder(Recorder):
         counted: Counted,
         decoded: Position | None,
         problem: str | None,
-    ) -> str:
+    ) -> None:
         from ckptscope.recording.run_record_writer import write_run_record
 
         program, attempt = self.program, self.attempt
         per_step = next(iter(self._per_step)) if len(self._per_step) == 1 else None
-        return write_run_record(
+        write_run_record(
             made.path,
             attempt=attempt.id,
             step=made.step,

@@ -30,11 +30,13 @@ class Watch:
         states: ``checkpoint`` state files of TensorFlow's.
         files: files of Keras's that are written again and again.
         folders: directories in which new files of Keras's appear.
+        backups: directories that Keras removes at the end of a training.
     """
 
     states: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    backups: tuple[str, ...] = ()
     _stamps: dict[str, Stamp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,13 @@ class Watch:
             if self._changed(folder):
                 found += [path for path in _files_in(folder) if self._changed(path)]
         return list(dict.fromkeys(found))
+
+    def is_transient(self, prefix: str) -> bool:
+        """It lies in a directory that Keras removes."""
+        path = os.path.abspath(prefix)
+        return any(
+            path.startswith(os.path.join(os.path.abspath(backup), "")) for backup in self.backups
+        )
 
     def know(self, prefix: str) -> None:
         """A checkpoint that was told needs not be noticed."""
@@ -78,13 +87,14 @@ def _files_in(folder: str) -> list[str]:
 
 def watch_of(checkpoint_dir: str | None, callbacks: Iterable[Any] = ()) -> Watch:
     """What a directory and Keras's own callbacks write."""
-    states, files, folders = [], [], []
+    states, files, folders, backups = [], [], [], []
     if checkpoint_dir is not None:
         states.append(os.path.join(checkpoint_dir, "checkpoint"))
     for callback in callbacks:
         kind = type(callback).__name__
         if kind.startswith("BackupAndRestore"):
             backup = os.fspath(callback.backup_dir)
+            backups.append(backup)
             files.append(os.path.join(backup, "latest.weights.h5"))
             states.append(os.path.join(backup, "chief", "checkpoint"))
         elif kind == "ModelCheckpoint":
@@ -95,7 +105,7 @@ def watch_of(checkpoint_dir: str | None, callbacks: Iterable[Any] = ()) -> Watch
                 folders.append(folder)
             else:
                 files.append(path)
-    return Watch(_each(states), _each(files), _each(folders))
+    return Watch(_each(states), _each(files), _each(folders), _each(backups))
 
 
 def _each(paths: list[str]) -> tuple[str, ...]:

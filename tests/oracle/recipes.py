@@ -272,11 +272,38 @@ def run(case: Case, directory: Path) -> None:
                 traceback.print_exc()
                 os._exit(1)
         _, status = os.waitpid(child, 0)
-        is_right = os.WIFSIGNALED(status) if attempt == 1 else os.waitstatus_to_exitcode(status) == 0
+        is_right = (
+            os.WIFSIGNALED(status) if attempt == 1 else os.waitstatus_to_exitcode(status) == 0
+        )
         if not is_right:
             text = (directory / f"out-{attempt}.txt").read_text()
             (directory / "failed.txt").write_text(f"process {attempt}: {text[-2000:]}")
             return
+
+
+DATA = ("known", "tfrecord", "filter", "generator")
+
+
+def cases() -> list[Case]:
+    made = []
+    for data in DATA:
+        can_save = data != "generator"
+        for recipe in ("loop", "epochs"):
+            if can_save:
+                made.append(Case(recipe, data, "exact"))
+                made.append(Case(recipe, data, "older", go_on=4))
+                made.append(Case(recipe, data, "epoch_end", go_on=6))
+            made.append(Case(recipe, data, "lost", keeps=False))
+        for order in ("before", "behind"):
+            made.append(Case("fit", data, "epoch_end", order, go_on=6))
+            made.append(Case("fit", data, "lost", order))
+            made.append(Case("backup", data, "epoch_end", order, go_on=6))
+            made.append(Case("backup", data, "lost", order))
+        made.append(Case("fit", data, "older", go_on=4))
+    return made
+
+
+CASES = {case.name: case for case in cases()}
 
 
 def main(directory: str, names: list[str]) -> None:
@@ -286,8 +313,7 @@ def main(directory: str, names: list[str]) -> None:
     import tensorflow  # noqa: F401
 
     import ckptscope as cs
-    import ckptscope.keras  # noqa: F401
-    from tests.oracle.test_recipes import CASES
+    import ckptscope.keras
 
     assert cs
     for name in names:

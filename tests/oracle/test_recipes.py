@@ -15,42 +15,25 @@ import pytest
 import ckptscope as cs
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.positions import positions_of
-from tests.oracle.recipes import BATCH, PER_PASS, SIZE, Case
+from tests.oracle.recipes import BATCH, CASES, PER_PASS, SIZE
 
 pytestmark = pytest.mark.tf
-DATA = ("known", "tfrecord", "filter", "generator")
 Place = tuple[int, int]
 
 
-def cases() -> list[Case]:
-    made = []
-    for data in DATA:
-        can_save = data != "generator"
-        for recipe in ("loop", "epochs"):
-            if can_save:
-                made.append(Case(recipe, data, "exact"))
-                made.append(Case(recipe, data, "older", go_on=4))
-                made.append(Case(recipe, data, "epoch_end", go_on=6))
-            made.append(Case(recipe, data, "lost", keeps=False))
-        for order in ("before", "behind"):
-            made.append(Case("fit", data, "epoch_end", order, go_on=6))
-            made.append(Case("fit", data, "lost", order))
-            made.append(Case("backup", data, "epoch_end", order, go_on=6))
-            made.append(Case("backup", data, "lost", order))
-        made.append(Case("fit", data, "older", go_on=4))
-    return made
-
-
-CASES = {case.name: case for case in cases()}
 # A pass whose size nobody knows: how much of it was left out cannot be told.
 KNOWN = {"known", "tfrecord"}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("recipes")
+    asked = [
+        item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
+    ]
+    wanted = [name for name in CASES if name in asked]
     made = subprocess.run(
-        [sys.executable, "-m", "tests.oracle.recipes", str(directory), *CASES],
+        [sys.executable, "-m", "tests.oracle.recipes", str(directory), *wanted],
         capture_output=True,
         text=True,
         timeout=600,
