@@ -81,6 +81,26 @@ class Restart:
     order_again: Literal["first", "new"] | None = None
 
     @property
+    def lost_steps(self) -> str:
+        """How many steps of the parent are lost, in words; empty where none is known to be."""
+        if not self.dead_steps:
+            return ""
+        many = "step" if self.dead_steps == 1 else "steps"
+        least = "" if self.dead_steps_complete else "at least "
+        return f"{least}{self.dead_steps:,} {many}"
+
+    @property
+    def new_order(self) -> str:
+        """What became of the order of elements in this process, in words; empty where it goes
+        on.
+        """
+        return {
+            None: "",
+            "first": "the order of epoch 0 is used again",
+            "new": "elements come in another order than the run would have gone on with",
+        }[self.order_again]
+
+    @property
     def repeated(self) -> tuple[EpochRange, ...]:
         """As ranges of each pass, which may be many."""
         return tuple(in_epochs(self.repeated_spans, self.epoch_size))
@@ -243,7 +263,12 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, chain: Chain) -> R
 def _lost(found: RecordedAttempt, chain: Chain) -> tuple[str | None, list[Span], list[Span]]:
     """(why it is not known, what was read again, what was never read)."""
     attempt, begun = found.attempt, start_of(found).examples
-    reason = _why_uncounted(chain[:-1]) or _other_scale(chain) or _incomplete(chain)
+    reason = (
+        _why_uncounted(chain[:-1])
+        or _other_scale(chain)
+        or _incomplete(chain)
+        or _unfinished_epoch(chain)
+    )
     if reason is not None:
         return reason, [], []
     before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
@@ -258,6 +283,31 @@ def _lost(found: RecordedAttempt, chain: Chain) -> tuple[str | None, list[Span],
         within(before, own),
         without(gaps_in([*before, *own], attempt), gaps_in(before, attempt)),
     )
+
+
+def _unfinished_epoch(chain: Chain) -> str | None:
+    """An attempt went on with a later epoch, and how much was left of the one before is not known."""
+    if len(chain) < 2 or delivered_by(chain[-1][0].attempt) is not None:
+        return None
+    (parent, rows), (child, _) = chain[-2:]
+    left, begun = place_after(parent, rows), start_of(child)
+    if child.attempt.counting != "epochs" or left.epoch is None or begun.epoch is None:
+        return None
+    if begun.epoch > left.epoch and not is_epoch_end(parent, rows):
+        return NO_EPOCH_SIZE
+    return None
+
+
+def is_epoch_end(found: RecordedAttempt, rows: int) -> bool:
+    """A row is the last of its epoch: another follows it, or it has as many batches as epochs that
+    were seen to end.
+    """
+    if not 0 < rows <= found.num_rows or found.attempt.counting != "epochs":
+        return False
+    epoch, batches = found.columns["epoch"], found.columns["batches"]
+    if rows < found.num_rows and epoch[rows] != epoch[rows - 1]:
+        return True
+    return bool(batches[rows - 1] == found.attempt.steps_per_epoch)
 
 
 def _ends(spans: Sequence[Span]) -> int:
@@ -311,6 +361,12 @@ def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | 
         return (begun.in_epoch[0] - left.in_epoch[0]) * size + begun.in_epoch[1] - left.in_epoch[1]
     if left.in_epoch is not None and begun.in_epoch is not None and left.epoch == begun.epoch:
         return begun.in_epoch[1] - left.in_epoch[1]
+    if (
+        left.epoch is not None
+        and begun.in_epoch == (left.epoch + 1, 0)
+        and is_epoch_end(parent, rows)
+    ):
+        return 0
     return (
         None if left.examples is None or begun.examples is None else begun.examples - left.examples
     )

@@ -22,6 +22,7 @@ class AttemptSummary:
     checkpoints: tuple[SavedCheckpoint, ...]
     gaps: tuple[Gap, ...]
     problems: tuple[str, ...]
+    doubt: str | None = None
 
 
 def attempt_label(found: RecordedAttempt, number: int) -> str:
@@ -47,4 +48,5 @@ def attempt_summary(found: RecordedAttempt, number: int) -> AttemptSummary:
         found.checkpoints,
         found.gaps,
         found.problems,
+        found.doubt,
     )
