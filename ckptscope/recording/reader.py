@@ -17,7 +17,7 @@ from ckptscope.errors import CkptscopeError, UnsupportedFormatError
 from ckptscope.formats.event_file import RecordedBytes, read_bytes_of
 from ckptscope.iterator.position import Hints
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
-from ckptscope.recording.journal_files import recordings_in
+from ckptscope.recording.journal_files import is_recording, recordings_in
 from ckptscope.recording.live_iterator import decode_bundle, start_of
 from ckptscope.recording.model import SCHEMA_VERSION, Attempt, RecordedAttempt, Start
 from ckptscope.recording.notes import attempt_from, checkpoint_from, gap_from
@@ -74,7 +74,7 @@ def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[Re
 def event_files(place: str) -> list[str]:
     """Event files of a directory; none where it is gone."""
     try:
-        names = sorted(name for name in os.listdir(place) if ".tfevents." in name)
+        names = sorted(filter(is_recording, os.listdir(place)))
     except OSError:
         return []
     # A pipe would be waited for.

@@ -1,0 +1,79 @@
+"""Checkpoints as a training program sees them, and the run records beside them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+
+
+def step_in_name(prefix):
+    """The number at the end of a checkpoint's name."""
+    tail = os.path.basename(prefix).rpartition("-")[2]
+    return int(tail) if tail.isdigit() else None
+
+
+def stamp_of(path):
+    """What changes when a file is written; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, TypeError):
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def latest_checkpoint(state_file):
+    """The prefix that a state file names; None where there is none."""
+    try:
+        with open(state_file, "rb") as file:
+            found = re.match(rb'model_checkpoint_path: ("(?:[^"\\\n]|\\.)*")', file.read(1 << 16))
+        name = ast.literal_eval("b" + found.group(1).decode("latin-1")).decode()
+    except (OSError, AttributeError, ValueError, SyntaxError):
+        return None
+    return os.path.join(os.path.dirname(state_file), name)
+
+
+def run_record_of(prefix):
+    """The run record beside a checkpoint; empty where there is none that belongs to it."""
+    try:
+        with open("%s.ckptscope.json" % prefix, encoding="utf-8") as file:
+            found = json.load(file)
+        return found if found["index_sha256"] == _sha256_of(prefix + ".index") else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _sha256_of(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def write_run_record(note, header, counted):
+    """What no checkpoint holds, beside it; in one move."""
+    path = "%s.ckptscope.json" % note["path"]
+    names = ("tensorflow", "keras", "numpy")
+    versions = {name: str(sys.modules[name].__version__) for name in names if name in sys.modules}
+    value = {
+        "format_version": "1.0",
+        "tool_version": "portable",
+        "index_sha256": _sha256_of(note["path"] + ".index"),
+        "attempt": note["attempt"],
+        "step": note["step"],
+        "wall_time_s": note["wall_time_s"],
+        "pipeline": None,
+        "files": [],
+        "batch_size": header.get("batch_size"),
+        "epoch_size": header.get("epoch_size"),
+        "versions": dict(versions, python=platform.python_version()),
+        "hosts": header["hosts"],
+        "random_layers": None,
+        "position": {"counted_batches": counted, "decoded": None},
+    }
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1)
+    os.replace(temporary, path)
