@@ -16,6 +16,8 @@ the recording, on another machine if need be. See docs/recording.md."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from .callback import CallbackMethods
 from .hook import HookMethods
 from .loop import LoopRecorder, record
@@ -23,7 +25,7 @@ from .loop import LoopRecorder, record
 __all__ = ("CallbackMethods", "HookMethods", "LoopRecorder", "record")
 
 
-def _hook_class():
+def _hook_class() -> tuple[type, ...]:
     import tensorflow as tf
 
     try:
@@ -33,7 +35,7 @@ def _hook_class():
     return HookMethods, base
 
 
-def _callback_class():
+def _callback_class() -> tuple[type, ...]:
     import tensorflow as tf
 
     return CallbackMethods, tf.keras.callbacks.Callback
@@ -42,7 +44,7 @@ def _callback_class():
 _MADE_WHEN_ASKED_FOR = {"DataPositionHook": _hook_class, "DataPosition": _callback_class}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """TensorFlow is imported only by who asks for a hook or a callback."""
     if name not in _MADE_WHEN_ASKED_FOR:
         raise AttributeError(name)

@@ -9,50 +9,58 @@ import os
 import platform
 import re
 import sys
+from typing import Any, Mapping
+
+# The first line of a state file: a string as protocol buffers write it.
+_NAMED = re.compile(rb'model_checkpoint_path: ("(?:[^"\\\n]|\\.)*")')
 
 
-def step_in_name(prefix):
+def step_in_name(prefix: str) -> int | None:
     """The number at the end of a checkpoint's name."""
     tail = os.path.basename(prefix).rpartition("-")[2]
     return int(tail) if tail.isdigit() else None
 
 
-def stamp_of(path):
+def stamp_of(path: str) -> tuple[int, int, int] | None:
     """What changes when a file is written; None where there is none."""
     try:
         status = os.stat(path)
-    except (OSError, TypeError):
+    except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def latest_checkpoint(state_file):
+def latest_checkpoint(state_file: str) -> str | None:
     """The prefix that a state file names; None where there is none."""
     try:
         with open(state_file, "rb") as file:
-            found = re.match(rb'model_checkpoint_path: ("(?:[^"\\\n]|\\.)*")', file.read(1 << 16))
-        name = ast.literal_eval("b" + found.group(1).decode("latin-1")).decode()
-    except (OSError, AttributeError, ValueError, SyntaxError):
+            found = _NAMED.match(file.read(1 << 16))
+        if found is None:
+            return None
+        name: str = ast.literal_eval("b" + found.group(1).decode("latin-1")).decode()
+    except (OSError, ValueError, SyntaxError):
         return None
     return os.path.join(os.path.dirname(state_file), name)
 
 
-def run_record_of(prefix):
+def run_record_of(prefix: str) -> dict[str, Any]:
     """The run record beside a checkpoint; empty where there is none that belongs to it."""
     try:
         with open("%s.ckptscope.json" % prefix, encoding="utf-8") as file:
             found = json.load(file)
-        return found if found["index_sha256"] == _sha256_of(prefix + ".index") else {}
+        return dict(found) if found["index_sha256"] == _sha256_of(prefix + ".index") else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _sha256_of(path):
+def _sha256_of(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def write_run_record(note, header, counted):
+def write_run_record(
+    note: Mapping[str, Any], header: Mapping[str, Any], counted: int | None
+) -> None:
     """What no checkpoint holds, beside it; in one move."""
     path = "%s.ckptscope.json" % note["path"]
     names = ("tensorflow", "keras", "numpy")

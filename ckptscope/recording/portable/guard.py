@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
+from typing import Any, Callable, TypeVar
+
+Kind = TypeVar("Kind", bound=type)
 
 # What doubles hold exactly; JSON readers agree on no more.
 LARGEST = 1 << 53
 
 
-def warn(owner, message):
+def warn(owner: object, message: str) -> None:
     """One warning for each object, which no filter turns into an error: training goes on."""
     if owner.__dict__.get("_has_warned"):
         return
@@ -22,24 +25,24 @@ def warn(owner, message):
         sys.stderr.write(text + "\n")
 
 
-def guarded(method):
+def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method whose exceptions become a warning; it returns None then."""
     if getattr(method, "is_guarded", False):
         return method
 
     @functools.wraps(method)
-    def call(self, *args, **kwargs):
+    def call(self: object, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         except Exception as error:
             warn(self, "%s: %s" % (type(error).__name__, error))
             return None
 
-    call.is_guarded = True
+    vars(call)["is_guarded"] = True
     return call
 
 
-def never_hurts(kind):
+def never_hurts(kind: Kind) -> Kind:
     """A class whose public methods are guarded, and those that TensorFlow calls."""
     for name, value in list(vars(kind).items()):
         if callable(value) and not name.startswith("_") and not isinstance(value, type):
@@ -47,7 +50,7 @@ def never_hurts(kind):
     return kind
 
 
-def whole_number(value):
+def whole_number(value: Any) -> int | None:
     """A count out of whatever holds one: numbers, tensors, variables, also those of several
     replicas. None where it is not a whole number from 0 to 2^53.
     """
@@ -62,7 +65,7 @@ def whole_number(value):
     return None
 
 
-def _inside(value):
+def _inside(value: Any) -> Any:
     """What a variable holds; of several replicas the first one."""
     for name in ("values", "_primary", "numpy", "read_value", "value"):
         found = getattr(value, name, None)

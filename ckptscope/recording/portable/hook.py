@@ -87,9 +87,12 @@ class HookMethods(Reused):
             self._live.after(run_context.session, run_values.results)
 
     def end(self, session):
-        """Write what is left."""
+        """Write what there is. The last checkpoint may be written after this, by another hook: it
+        is noticed when the program ends, or trains again.
+        """
         del session
-        self.finish()
+        if self._live is not None:
+            self._live.pause()
 
 
 class _Sessions:
@@ -132,6 +135,7 @@ class _Sessions:
             self._recorder = RunRecorder(
                 restored_from=latest if self._step and is_latest else None,
                 restored_step=self._step or None,
+                named_by_step=True,
                 pipeline=self._pipeline,
                 **self._config,
             )
@@ -150,6 +154,12 @@ class _Sessions:
         if self._is_first:
             self._is_first = False
             self._store(session, "first", batches=1)
+
+    def pause(self):
+        """The session ends."""
+        if self._recorder is not None:
+            self._recorder.notice()
+            self._recorder.flush()
 
     def close(self):
         """Write what is left."""

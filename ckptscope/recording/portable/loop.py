@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .attempt import RunRecorder
-from .checkpoints import step_in_name
 from .guard import warn
 from .states import save_eagerly, state_files
 
@@ -11,19 +12,19 @@ from .states import save_eagerly, state_files
 class LoopRecorder(RunRecorder):
     """What :func:`record` returns: the state of an iterator of TensorFlow 2 is stored, too."""
 
-    def __init__(self, log_dir, iterator=None, **facts):
+    def __init__(self, log_dir: str, iterator: Any = None, **facts: Any) -> None:
         super().__init__(log_dir, **facts)
         self._iterator = iterator
         self._store("start")
 
-    def step(self, step, *, batches=1, examples=None):
+    def step(self, step: int, *, batches: int = 1, examples: int | None = None) -> None:
         """One training step is done; see :meth:`Recorder.step`."""
         super().step(step, batches=batches, examples=examples)
         # What was restored after this object was made is in the state behind the first batch.
         self._store("first", batches=batches)
         self._iterator = None
 
-    def _store(self, when, **facts):
+    def _store(self, when: str, **facts: Any) -> None:
         resource = getattr(self._iterator, "_iterator_resource", None)
         if resource is None:
             return
@@ -36,14 +37,11 @@ class LoopRecorder(RunRecorder):
             self.note("raw", 0, dict(facts, when=when, files=files))
 
 
-def record(log_dir, **facts):
+def record(log_dir: str, **facts: Any) -> LoopRecorder:
     """Record a loop: after the checkpoint was restored, before the first step.
 
     Args:
         log_dir: where the recording goes, into a directory ``ckptscope`` of its own.
         facts: ``iterator`` (of a dataset), and those of :class:`RunRecorder`.
     """
-    prefix = facts.get("restored_from")
-    if prefix and facts.get("restored_step") is None:
-        facts["restored_step"] = step_in_name(prefix)
     return LoopRecorder(log_dir, **facts)

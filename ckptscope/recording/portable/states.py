@@ -6,11 +6,12 @@ import base64
 import os
 import shutil
 import tempfile
+from typing import Any, Callable
 
 MAX_STATE_NBYTES = 1 << 20
 
 
-def state_files(save):
+def state_files(save: Callable[[str], object]) -> dict[str, str] | None:
     """The files of a small bundle that ``save(prefix)`` writes, in base64; None where they are
     large.
     """
@@ -28,7 +29,7 @@ def state_files(save):
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def save_eagerly(resource, prefix):
+def save_eagerly(resource: Any, prefix: str) -> None:
     """Save the iterator of TensorFlow 2 that a resource is."""
     import tensorflow as tf
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from typing import Any, Callable, Mapping
 
 from .guard import LARGEST, never_hurts, warn, whole_number
 from .journal import Journal
@@ -19,15 +20,15 @@ MAX_PENDING_ROWS = 1 << 21
 MAX_NOTES = 1 << 16
 JOIN_TIMEOUT_S = 30.0
 
-_living = weakref.WeakSet()
+_living: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
-def _close_all():
+def _close_all() -> None:
     for recorder in list(_living):
         recorder.close()
 
 
-def _forget_all():
+def _forget_all() -> None:
     """A child process must not write into its parent's files."""
     for recorder in list(_living):
         recorder._silence()
@@ -51,11 +52,16 @@ class Recorder:
         header: of the attempt: ``id``, ``start`` and other fields of the package's ``Attempt``.
     """
 
-    def __init_subclass__(cls):
+    def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         never_hurts(cls)
 
-    def __init__(self, log_dir, header, flush_interval_s=FLUSH_INTERVAL_S):
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        header: dict[str, Any],
+        flush_interval_s: float = FLUSH_INTERVAL_S,
+    ) -> None:
         self.log_dir = os.path.abspath(os.fspath(log_dir))
         self._header = header
         self._journal = Journal(self.log_dir, header["id"])
@@ -65,26 +71,31 @@ class Recorder:
         examples = start.get("examples")
         self._examples = UNKNOWN if examples is None else examples
         self._epoch = UNKNOWN
-        self._rows = []
-        self._append = self._rows.append
+        self._rows: list[tuple[int, ...]] = []
+        self._append: Callable[[tuple[int, ...]], None] = self._rows.append
         self._num_rows = self._written = 0
         # Rows that the thread has taken, and could not write yet.
-        self._pending = []
-        self._notes = collections.deque(maxlen=MAX_NOTES)
-        self._tasks = collections.deque()
+        self._pending: list[tuple[int, ...]] = []
+        self._notes: collections.deque[tuple[str, int, Mapping[str, Any]]] = collections.deque(
+            maxlen=MAX_NOTES
+        )
+        self._tasks: collections.deque[Callable[[], object]] = collections.deque()
         self._wake = threading.Event()
         self._closed = False
-        self._steps_written = self._lost = None
-        self._thread = threading.Thread(target=self._run, name="ckptscope", daemon=True)
+        self._steps_written: tuple[int, int] | None = None
+        self._lost: tuple[int, int, str] | None = None
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._run, name="ckptscope", daemon=True
+        )
         self._thread.start()
         _living.add(self)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[()]]:
         return Silent, ()
 
     # ---------------------------------------------------------------------------- in the loop
 
-    def step(self, step, *, batches=1, examples=None):
+    def step(self, step: int, *, batches: int = 1, examples: int | None = None) -> None:
         """One training step is done.
 
         Args:
@@ -113,7 +124,7 @@ class Recorder:
         )
         self._num_rows += 1
 
-    def epoch(self, number):
+    def epoch(self, number: int) -> None:
         """A pass over the data begins with an iterator of its own; for loops that make one for
         each epoch.
         """
@@ -122,12 +133,12 @@ class Recorder:
         if self._header.get("counting") != "epochs":
             self.update(counting="epochs")
 
-    def update(self, **facts):
+    def update(self, **facts: Any) -> None:
         """Facts of the attempt that became known later."""
         self._header = dict(self._header, **facts)
         self._later(self._write_header)
 
-    def saved(self, prefix, step, describe=None):
+    def saved(self, prefix: str, step: int, describe: Any = None) -> None:
         """A checkpoint was written after the step that was recorded last.
 
         Args:
@@ -141,7 +152,7 @@ class Recorder:
             "wall_time_s": time.time(),
         }
 
-        def write():
+        def write() -> None:
             found = note
             if describe is not None:
                 try:
@@ -152,7 +163,9 @@ class Recorder:
 
         self._later(write)
 
-    def note(self, kind, step, value):
+    def note(
+        self, kind: str, step: int, value: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> None:
         """Something else that was found out at a step; ``value`` may be a function that gives it,
         called in the thread.
         """
@@ -161,13 +174,13 @@ class Recorder:
             lambda: self._note(kind, step, dict(facts, **(value() if callable(value) else value)))
         )
 
-    def flush(self, timeout_s=JOIN_TIMEOUT_S):
+    def flush(self, timeout_s: float | None = JOIN_TIMEOUT_S) -> bool:
         """Wait until everything so far is written; False if that took longer."""
         done = threading.Event()
         self._later(done.set)
         return done.wait(timeout_s) if self._thread is not None else False
 
-    def close(self):
+    def close(self) -> None:
         """Write what is left. Called again it does nothing."""
         if self._closed:
             return
@@ -181,31 +194,31 @@ class Recorder:
             warn(self, "writing to %s takes too long; what is left may be lost" % self.log_dir)
         self._append = self._append_late
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
 
     @property
-    def position(self):
+    def position(self) -> tuple[int, int]:
         """(batches counted, rows recorded) so far."""
         return self._batches, self._num_rows
 
     # ---------------------------------------------------------------------------- in the thread
 
-    def _warn(self, message):
+    def _warn(self, message: str) -> None:
         warn(self, message)
 
-    def _later(self, task):
+    def _later(self, task: Callable[[], object]) -> None:
         self._tasks.append(task)
         self._wake.set()
 
-    def _note(self, kind, step, value):
+    def _note(self, kind: str, step: int, value: Mapping[str, Any]) -> None:
         self._notes.append((kind, step, value))
         self._write()
 
-    def _run(self):
+    def _run(self) -> None:
         self._guarded(self._write_header)
         while True:
             self._wake.wait(self._flush_interval_s)
@@ -221,16 +234,16 @@ class Recorder:
             if closing:
                 self._wake.set()
 
-    def _guarded(self, task):
+    def _guarded(self, task: Callable[[], object]) -> None:
         try:
             task()
         except Exception as error:  # the recorder must never hurt
             warn(self, "%s: %s" % (type(error).__name__, error))
 
-    def _write_header(self):
+    def _write_header(self) -> None:
         self._journal.header(self._header)
 
-    def _write(self):
+    def _write(self) -> None:
         """Everything that waits: rows, then notes. What cannot be written waits for the next try,
         up to a bound; beyond it the oldest rows are given up.
         """
@@ -250,20 +263,24 @@ class Recorder:
                 self._written += len(rows)
             self._note_gap()
             while self._notes:
-                self._journal.note(*self._notes[0])
-                self._notes.popleft()
+                note = self._notes.popleft()
+                try:
+                    self._journal.note(*note)
+                except OSError:
+                    self._notes.appendleft(note)
+                    raise
         except OSError as error:
             self._give_up(len(self._pending) - MAX_PENDING_ROWS, str(error))
             raise
 
-    def _give_up(self, surplus, reason):
+    def _give_up(self, surplus: int, reason: str) -> None:
         if surplus > 0:
             first = self._lost[0] if self._lost else self._pending[0][0]
             self._lost = first, self._pending[surplus - 1][0], reason
             del self._pending[:surplus]
             self._written += surplus
 
-    def _note_gap(self):
+    def _note_gap(self) -> None:
         if self._lost:
             keys = ("attempt", "first", "last", "reason")
             self._notes.appendleft(
@@ -271,7 +288,7 @@ class Recorder:
             )
             self._lost = None
 
-    def _notice_removal(self):
+    def _notice_removal(self) -> None:
         if self._journal.notice_removal():
             reason = "the recording was removed from %s while it was written" % self.log_dir
             if self._steps_written:
@@ -279,15 +296,16 @@ class Recorder:
             self._steps_written = None
             warn(self, reason)
 
-    def _finish(self):
-        if self._pending or self._notes:
+    def _finish(self) -> None:
+        try:
             self._write()
-        self._journal.close()
+        finally:
+            self._journal.close()
 
-    def _append_late(self, row):
+    def _append_late(self, row: tuple[int, ...]) -> None:
         warn(self, "step %d came after close()" % row[0])
 
-    def _silence(self):
+    def _silence(self) -> None:
         """From now on nothing is recorded here."""
         self._thread = None
         self._closed = True
@@ -298,24 +316,24 @@ class Recorder:
         self._guarded(self._journal.close)
 
 
-def _ignore(row):
+def _ignore(row: tuple[int, ...]) -> None:
     del row
 
 
 class Silent:
     """What a copy of a recorder is: everything may be called, nothing is recorded."""
 
-    def __enter__(self):
+    def __enter__(self) -> Silent:
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         pass
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("_"):
             raise AttributeError(name)
         return _nothing
 
 
-def _nothing(*args, **kwargs):
+def _nothing(*args: Any, **kwargs: Any) -> None:
     del args, kwargs
