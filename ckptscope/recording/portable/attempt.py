@@ -26,6 +26,7 @@ class RunRecorder(Recorder):
         start: examples that were cut off at the front of the data: ``skip(n)`` before ``batch()``,
             ``data[n:]``.
         batch_size, epoch_size: examples of a full batch, and of a pass over all of the data.
+        fed: ``fit``, ``loop`` or ``hook``.
         counting: ``stream``, or ``epochs`` where each epoch has an iterator of its own.
         named_by_step: the numbers at the end of checkpoints' names are steps.
         facts: further fields of the header.
@@ -41,6 +42,7 @@ class RunRecorder(Recorder):
         batch_size: int | None = None,
         epoch_size: int | None = None,
         kind: str = "train",
+        fed: str = "loop",
         counting: str = "stream",
         flush_interval_s: float = FLUSH_INTERVAL_S,
         named_by_step: bool = False,
@@ -56,6 +58,7 @@ class RunRecorder(Recorder):
             "process": process,
             "hosts": hosts,
             "kind": kind,
+            "fed": fed,
             "counting": counting,
             "restored_from": restored_from and os.path.abspath(restored_from),
             "restored_step": restored_step if restored_step is not None else parent.get("step"),
@@ -72,6 +75,11 @@ class RunRecorder(Recorder):
         self._named_by_step = named_by_step
         self._steps: collections.deque[int] = collections.deque(maxlen=256)
         super().__init__(log_dir, header, flush_interval_s)
+
+    @property
+    def attempt_id(self) -> str:
+        """The attempt's random name."""
+        return str(self._header["id"])
 
     def step(self, step: int, *, batches: int = 1, examples: int | None = None) -> None:
         """One training step is done; see :meth:`Recorder.step`."""

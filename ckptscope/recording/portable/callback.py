@@ -23,6 +23,8 @@ class CallbackMethods(Reused):
         flush_interval_s: what a killed process may lose.
     """
 
+    _last = None
+
     def __init__(
         self,
         log_dir,
@@ -50,22 +52,18 @@ class CallbackMethods(Reused):
     def on_train_begin(self, logs=None):
         """Everything is read at the first batch, after all callbacks have restored."""
         del logs
-        self._first_epoch, self._shift = None, 0
+        self.finish()
+        self._epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         """A new pass, where each epoch has an iterator of its own."""
         del logs
-        if self._first_epoch is None:
-            self._first_epoch = epoch
-            # Another call of fit in this process: its epochs come after those that were.
-            if self._live is not None and epoch <= self._epoch:
-                self._shift = self._epoch + 1 - epoch
-        self._epoch = epoch + self._shift
-        if self._live is not None:
-            self._begin_epoch()
+        self._epoch = epoch
+        if self._live is not None and self._has_epochs:
+            self._live.epoch(epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
-        """An execution begins."""
+        """An execution begins; after a restore in mid-epoch not with batch 0."""
         del logs
         self._begun = batch
         if self._live is None:
@@ -81,29 +79,37 @@ class CallbackMethods(Reused):
         self._live.step(self._step, batches=taken)
 
     def on_train_end(self, logs=None):
-        """Write what there is; another call of ``fit`` goes on with it."""
+        """Write what is left."""
         del logs
-        if self._live is not None:
-            self._live.notice()
-            self._live.flush()
+        self.finish()
 
     def _start(self):
         optimizer = getattr(self.model, "optimizer", None)
         self._step = whole_number(getattr(optimizer, "iterations", 0)) or 0
-        counting = self._counting()
-        self._live = RunRecorder(
-            restored_step=self._step or None, counting=counting or "stream", **self._config
+        counting, facts = self._counting(), {}
+        if self._last is not None and self._last[1] == self._step:
+            facts["continues"] = self._last[0]  # another call of fit in this process
+        self._has_epochs = counting == "epochs"
+        recorder = RunRecorder(
+            restored_step=self._step or None,
+            fed="fit",
+            counting=counting or "stream",
+            **dict(self._config, **facts),
         )
         if counting is None:
             reason = "whether epochs share an iterator is not known: give dataset="
-            self._live.update(start={"reason": reason})
-        elif self._step:
-            self._live.update(start=FRESH)
-        self._begin_epoch()
+            recorder.update(start={"reason": reason})
+        else:
+            recorder.update(start=FRESH)
+        if self._has_epochs:
+            recorder.epoch(self._epoch)
+        self._live = recorder
 
-    def _begin_epoch(self):
-        if self._live._header["counting"] == "epochs":
-            self._live.epoch(self._epoch)
+    def finish(self):
+        """Write what is left of the last call of ``fit``."""
+        if self._live is not None:
+            self._last = self._live.attempt_id, self._step
+        super().finish()
 
     def _counting(self):
         """``fit`` makes an iterator for each epoch, unless it is told ``steps_per_epoch`` that are

@@ -11,6 +11,7 @@ import re
 import sys
 from typing import Any, Mapping
 
+_EPOCHS = {"stream": "one_iterator", "epochs": "iterator_per_epoch"}
 # The first line of a state file: a string as protocol buffers write it.
 _NAMED = re.compile(rb'model_checkpoint_path: ("(?:[^"\\\n]|\\.)*")')
 
@@ -80,6 +81,7 @@ def write_run_record(
         "hosts": header["hosts"],
         "random_layers": None,
         "position": {"counted_batches": counted, "decoded": None},
+        "program": {"fed": header["fed"], "epochs": _EPOCHS.get(header["counting"])},
     }
     temporary = "%s.%d.tmp" % (path, os.getpid())
     with open(temporary, "w", encoding="utf-8") as file:

@@ -136,6 +136,7 @@ class _Sessions:
                 restored_from=latest if self._step and is_latest else None,
                 restored_step=self._step or None,
                 named_by_step=True,
+                fed="hook",
                 pipeline=self._pipeline,
                 **self._config,
             )
@@ -159,6 +160,7 @@ class _Sessions:
         """The session ends."""
         if self._recorder is not None:
             self._recorder.notice()
+            self._recorder.update(closed=True)
             self._recorder.flush()
 
     def close(self):

@@ -169,7 +169,7 @@ class Recorder:
         """Something else that was found out at a step; ``value`` may be a function that gives it,
         called in the thread.
         """
-        facts = {"step": step, "attempt": self._header["id"]}
+        facts = {"step": step, "attempt": self._header["id"], "sequence": self._num_rows}
         self._later(
             lambda: self._note(kind, step, dict(facts, **(value() if callable(value) else value)))
         )
@@ -188,6 +188,7 @@ class Recorder:
         _living.discard(self)
         if self._thread is None:
             return
+        self._header = dict(self._header, closed=True)
         self._wake.set()
         self._thread.join(JOIN_TIMEOUT_S)
         if self._thread.is_alive():
@@ -299,6 +300,7 @@ class Recorder:
     def _finish(self) -> None:
         try:
             self._write()
+            self._write_header()
         finally:
             self._journal.close()
 
