@@ -85,9 +85,12 @@ class RunRecorder(Recorder):
         """One training step is done; see :meth:`Recorder.step`."""
         if self._start is not None and examples is None:
             examples = self._behind_start(batches)
+        if not self._named_by_step:
+            self.notice()  # it was written after the step before this one
         super().step(step, batches=batches, examples=examples)
         self._steps.append(whole_number(step) or 0)
-        self.notice()
+        if self._named_by_step:
+            self.notice()
 
     def saved(self, prefix: str, step: int | None = None, describe: Any = None) -> None:
         """A checkpoint was written; give what ``save()`` returned."""

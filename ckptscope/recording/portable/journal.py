@@ -25,15 +25,15 @@ class Journal:
         self.directory = os.path.join(log_dir, DIRECTORY)
         self.attempt = attempt
         self._file: BinaryIO | None = None
-        self._size = self._num_files = 0
+        self._size = self._num_files = self._num_headers = 0
         self._header: bytes | None = None
 
     def header(self, value: Mapping[str, Any]) -> None:
         """What is known of the attempt; the newest counts."""
         data = json.dumps(value, allow_nan=False).encode()
         if data != self._header:
-            self._write("run", int(time.time() * 1000), data)
-            self._header = data
+            self._write("run", self._num_headers, data)
+            self._header, self._num_headers = data, self._num_headers + 1
 
     def rows(self, first: int, rows: Sequence[tuple[int, ...]]) -> None:
         """Rows that follow on those that were written; ``first`` is their number."""
@@ -81,7 +81,7 @@ class Journal:
         record = version_record(now)
         if self._header is not None:
             tag = "ckptscope/run/%s" % self.attempt
-            record += bytes_record(tag, int(now * 1000), now, self._header)
+            record += bytes_record(tag, self._num_headers - 1, now, self._header)
         return file, record
 
     def _undo(self, file: BinaryIO) -> None:
