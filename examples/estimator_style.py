@@ -64,16 +64,13 @@ def train(directory, last, restore, is_last):
         latest = tf.train.latest_checkpoint(str(directory))
 
         class RestorePlace(v1.train.SessionRunHook):
-            """As CheckpointInputPipelineHook does it: when the first step is about to run, because
-            an iterator can be restored only when it is initialized.
+            """An iterator can be restored only when it is initialized. Before the saver's hook, which
+            writes the checkpoint again when a session begins.
             """
 
-            is_restored = False
-
-            def before_run(self, run_context):
-                if latest is not None and restore == "everything" and not self.is_restored:
-                    everything.restore(run_context.session, latest)
-                self.is_restored = True
+            def after_create_session(self, session, coord):
+                if latest is not None and restore == "everything":
+                    everything.restore(session, latest)
 
         hooks = [
             hook_class()(

@@ -23,6 +23,10 @@ _ANOTHER_PIPELINE = (
     "the input pipeline is not that of the attempt before (another skip, slice or list of files): "
     "give start= to say where its data begins"
 )
+_ALIKE = (
+    "the checkpoint lies at the end of an epoch, where this TensorFlow's state of a restored "
+    "iterator is that of a new one"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,9 +106,12 @@ def _start(attempt: Attempt, own: RawStates, fresh: RawStates | None) -> Start:
     at_start = Start(0, 0, 0, 0, "fresh") if was_new else start_of(as_it_began)
     if own.first is None:
         return at_start
-    if was_new and fresh is not None and _data(own.first) == _data(fresh.first):
-        return at_start
     behind = start_of(_decoded(attempt, own.first, own.batches))
+    if was_new and fresh is not None and _data(own.first) == _data(fresh.first):
+        if behind.batches in (None, own.batches):
+            return at_start
+        # The step, which completes what the state does not hold, speaks for a restored one.
+        return Start(reason=_ALIKE)
     if behind.batches is None:
         return Start(reason=behind.reason)
     if at_start.batches in (behind.batches, behind.batches - own.batches):

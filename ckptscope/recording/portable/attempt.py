@@ -14,6 +14,7 @@ from .checkpoints import latest_checkpoint, run_record_of, stamp_of, step_in_nam
 from .guard import whole_number
 from .writer import FLUSH_INTERVAL_S, Recorder
 
+LAST_CHECKPOINT_S = 30.0
 FRESH = {"batches": 0, "examples": 0, "epoch": 0, "into": 0, "source": "fresh"}
 
 
@@ -73,6 +74,7 @@ class RunRecorder(Recorder):
         self._state_file = os.path.join(checkpoint_dir, "checkpoint") if checkpoint_dir else ""
         self._stamp = stamp_of(self._state_file)
         self._named_by_step = named_by_step
+        self._last_saved: int | None = None
         self._steps: collections.deque[int] = collections.deque(maxlen=256)
         super().__init__(log_dir, header, flush_interval_s)
 
@@ -99,6 +101,7 @@ class RunRecorder(Recorder):
             return  # CheckpointManager.save() returns None where it is not due
         if step is None:
             step = self._steps[-1] if self._steps else 0
+        self._last_saved = step
         # It may be noticed some steps after it was written.
         since = sum(done > step for done in self._steps)
         counted, header = self._counted(since), self._header
@@ -121,6 +124,22 @@ class RunRecorder(Recorder):
         # One of a later step is another recorder's, which goes on in the same directory.
         if latest and (step is None or (self._steps and step <= self._steps[-1])):
             self.saved(latest, step)
+
+    def pause(self) -> None:
+        """No further step comes; the last checkpoint may."""
+        self.notice()
+        self.update(closed=True)
+        self.flush()
+        if self._steps and self._last_saved != self._steps[-1]:
+            self._later(self._await_last)
+
+    def _await_last(self) -> None:
+        deadline = time.monotonic() + LAST_CHECKPOINT_S
+        while not self._closed and time.monotonic() < deadline:
+            if stamp_of(self._state_file) != self._stamp:
+                self.notice()
+                return
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Write what is left."""

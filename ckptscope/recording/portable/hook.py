@@ -88,7 +88,7 @@ class HookMethods(Reused):
 
     def end(self, session):
         """Write what there is. The last checkpoint may be written after this, by another hook: it
-        is noticed when the program ends, or trains again.
+        is waited for in the background.
         """
         del session
         if self._live is not None:
@@ -112,7 +112,7 @@ class _Sessions:
         self._pipeline = pipeline_fingerprint(v1.get_default_graph())
         self._save = None
         iterators = v1.get_collection("iterators")
-        if len(iterators) == 1:
+        if len(iterators) == 1 and not reads_python(v1.get_default_graph()):
             self._prefix = v1.placeholder(tf.string, [])
             state = tf.raw_ops.SerializeIterator(resource_handle=iterators[0])
             self._save = tf.raw_ops.SaveV2(
@@ -159,9 +159,7 @@ class _Sessions:
     def pause(self):
         """The session ends."""
         if self._recorder is not None:
-            self._recorder.notice()
-            self._recorder.update(closed=True)
-            self._recorder.flush()
+            self._recorder.pause()
 
     def close(self):
         """Write what is left."""
@@ -180,6 +178,14 @@ class _Sessions:
             return
         if files:
             self._recorder.note("raw", self._step, dict(facts, when=when, files=files))
+
+
+def reads_python(graph):
+    """Whether a function of a graph calls Python, as ``from_generator`` does: where such data
+    stands no state of an iterator tells.
+    """
+    functions = graph.as_graph_def().library.function
+    return any("PyFunc" in node.op for function in functions for node in function.node_def)
 
 
 def pipeline_fingerprint(graph):
