@@ -25,11 +25,20 @@ PROCESSES = ((12, "everything"), (21, "everything"), (27, "weights"))
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "ckptscope")
 
 
+def has_package():
+    """Whether ckptscope is installed here, which needs Python 3.11."""
+    try:
+        importlib.import_module("ckptscope.cli")
+    except (ImportError, SyntaxError):
+        return False
+    return True
+
+
 def hook_class():
-    """From the package; on older Pythons from the one file, made as it would be for a machine that
-    has nothing else.
+    """From the package; else from the one file, made as it would be for a machine that has nothing
+    else.
     """
-    if sys.version_info >= (3, 11):
+    if has_package():
         from ckptscope.recording.portable import DataPositionHook
 
         return DataPositionHook
@@ -116,10 +125,10 @@ def main():
             [sys.executable, __file__, arguments.directory, "--process", str(number)], check=False
         )
     command = ["-m", "ckptscope", "inspect", arguments.directory, "--all"]
-    if sys.version_info >= (3, 11):
+    if has_package():
         subprocess.run([sys.executable] + command, check=True)
     else:
-        print("Recorded. On a machine with Python 3.11 or newer:\n  python " + " ".join(command))
+        print("Recorded. Where ckptscope is installed:\n  python " + " ".join(command))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ class Journal:
         """Another file, and what it begins with."""
         os.makedirs(self.directory, exist_ok=True)
         self._num_files += 1
-        name = "%s%d.%s.%d" % (PREFIX, now, self.attempt, self._num_files)
+        # Milliseconds, so that names come in the order of time.
+        name = "%s%d.%s.%d" % (PREFIX, now * 1000, self.attempt, self._num_files)
         file: BinaryIO = open(os.path.join(self.directory, name), "xb", buffering=0)
         self._file, self._size = file, 0
         record = version_record(now)
