@@ -9,13 +9,10 @@ matter. Importing this module imports Keras."""
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-import warnings
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 
@@ -23,6 +20,7 @@ from ckptscope.recording.beginnings import Begins, Parent, parent_of
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.fitting import Feeding, feeding, running_method
 from ckptscope.recording.model import Attempt, Start
+from ckptscope.recording.portable.guard import never_hurts, whole_number
 from ckptscope.recording.positions import delivered_by, place_counted
 from ckptscope.recording.program import Program, look_at_safely
 from ckptscope.recording.recorder import FLUSH_INTERVAL_S
@@ -30,21 +28,6 @@ from ckptscope.recording.run_recorder import RunRecorder
 from ckptscope.recording.watching import backup_of, watch_of
 
 UNTOLD = "whether fit makes an iterator for each epoch could not be seen (steps_per_epoch)"
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _never_hurts(method: Method) -> Method:
-    """Whatever goes wrong becomes one warning: training goes on."""
-
-    @functools.wraps(method)
-    def guarded(self: DataPosition, *arguments: Any, **named: Any) -> Any:
-        try:
-            return method(self, *arguments, **named)
-        except Exception as error:
-            self.warn(f"{type(error).__name__}: {error}")
-            return None
-
-    return guarded  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -99,6 +82,7 @@ def _nothing() -> None:
     return None
 
 
+@never_hurts
 class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     """Records where the data of ``fit`` stands after each batch.
 
@@ -139,8 +123,12 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         self._batch_size, self._epoch_size = batch_size, epoch_size
         self._checkpoint_dir, self._flush_interval_s = checkpoint_dir, flush_interval_s
         self._begins = Begins(start, skipped)
-        self._warned = False
         self._reset()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy begins anew; a dataset cannot be pickled, nor a running call of fit.
+        told = {"recorder": None, "_dataset": None, "_feeding": Feeding(None, None)}
+        return {**self.__dict__, **told}
 
     def _reset(self) -> None:
         self._feeding = Feeding(None, None)
@@ -155,7 +143,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     # ------------------------------------------------------------------------------------------
     # called by Keras
 
-    @_never_hurts
     def on_train_begin(self, logs: Any = None) -> None:
         """Nothing is restored yet by callbacks behind this one; what they will restore is there."""
         del logs
@@ -164,7 +151,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         self._backup = backup_of(self._feeding.callbacks)
         self._parent = parent_of(self._restored_from or self._backup)
 
-    @_never_hurts
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """A new pass, where each epoch has an iterator of its own."""
         del logs
@@ -175,7 +161,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
             if self.recorder.attempt.counting == "epochs":
                 self.recorder.epoch(epoch + self._offset)
 
-    @_never_hurts
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """The first one begins the attempt: every callback has restored by now."""
         del logs
@@ -187,7 +172,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
             self._base, self._first = self.iterations(), batch
         self._open = True
 
-    @_never_hurts
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """One batch, or as many as ``steps_per_execution``."""
         del logs
@@ -196,7 +180,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         if self.recorder is not None:
             self.recorder.notice()
 
-    @_never_hurts
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """How many batches an epoch has is known when one was seen to end."""
         del epoch, logs
@@ -209,7 +192,6 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         if attempt.counting == "epochs" and attempt.steps_per_epoch is None and ended:
             recorder.update(steps_per_epoch=recorder.position[0])
 
-    @_never_hurts
     def on_train_end(self, logs: Any = None) -> None:
         """Write what is left."""
         del logs
@@ -387,7 +369,7 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         if optimizer is None:
             return None
         value = getattr(optimizer, "_iterations", None)
-        return number_of(value if value is not None else optimizer.iterations)
+        return whole_number(value if value is not None else optimizer.iterations)
 
     def _remember(self, recorder: FitRecorder) -> None:
         place, _ = place_counted(recorder.attempt, recorder.epoch_number, recorder.position[0])
@@ -399,23 +381,3 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
             self._epoch + self._offset + 1,
             place.examples,
         )
-
-    def warn(self, message: str) -> None:
-        """Once for each callback."""
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"ckptscope: the data position is not fully recorded: {message}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
-
-def number_of(value: Any) -> int | None:
-    """A variable as a number, also where it is mirrored over devices."""
-    for read in (int, lambda item: int(item.numpy()), lambda item: int(item.values[0].numpy())):
-        try:
-            return read(value)
-        except Exception:  # another kind of variable
-            continue
-    return None
