@@ -214,6 +214,9 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
             self._epoch_size if self._epoch_size is not None else feed.num_examples,
         )
         program = dataclasses.replace(program, told_order=feed.order)
+        size, batch_size = program.epoch_size, program.batch_size
+        if not feed.is_even and (size is None or batch_size is None or size % batch_size):
+            program = dataclasses.replace(program, batch_size=None)
         makes = feed.makes_iterator
         if makes is not False and self._begins == Begins():
             program = program.of_cut_passes()

@@ -14,6 +14,7 @@ from typing import Any
 _MOST_FRAMES = 60
 # A generator cannot begin anew: what an epoch leaves is what the next one begins with.
 _GENERATORS = frozenset(("GeneratorDataAdapter",))
+_SEQUENCES = frozenset(("PyDatasetAdapter", "KerasSequenceAdapter"))
 _METHODS = frozenset(
     ("on_train_batch_begin", "on_train_batch_end", "on_epoch_begin", "on_epoch_end")
 )
@@ -30,6 +31,8 @@ class Feeding:
         steps: batches of an epoch; None where the data decides.
         batch_size, num_examples: of arrays.
         order: of arrays, which ``fit`` shuffles itself.
+        is_even: a short batch comes last, if at all; not where batches come out of Python code, or
+            in another order each time.
         dataset: the ``tf.data.Dataset``, if it is fed by one.
         execution: batches of one call of the training function.
         callbacks: of this call, this one among them.
@@ -41,6 +44,7 @@ class Feeding:
     num_examples: int | None = None
     order: str | None = None
     dataset: Any = None
+    is_even: bool = True
     execution: int = 1
     callbacks: tuple[Any, ...] = field(default=(), compare=False)
 
@@ -141,8 +145,13 @@ def _keras_2(handler: Any, steps: int | None) -> Feeding:
 
 def _arrays(adapter: Any, kind: str) -> dict[str, Any]:
     """Sizes and order of arrays."""
+    if kind in _SEQUENCES:
+        shuffled = getattr(adapter, "shuffle", getattr(adapter, "_shuffle_sequence", True))
+        return {"is_even": not shuffled, "order": "shuffled" if shuffled else None}
+    if kind in _GENERATORS:
+        return {"is_even": False}
     size, shuffle = getattr(adapter, "_num_samples", None), getattr(adapter, "_shuffle", None)
-    if kind in _GENERATORS or kind in _DATASETS or size is None:
+    if kind in _DATASETS or size is None:
         return {}
     batch = getattr(adapter, "_batch_size", None)
     return {

@@ -40,6 +40,8 @@ def _step_before(found: RecordedAttempt) -> int | None:
     steps = found.columns["step"][:2].tolist()
     if not steps:
         return None
+    if found.columns["batches"][0] - (found.attempt.start.batches or 0) == steps[0]:
+        return None  # its first row holds all steps until then
     before = int(steps[0] - max(1, steps[1] - steps[0] if len(steps) > 1 else 1))
     return before if before > 0 else None
 
