@@ -20,7 +20,6 @@ from ckptscope.recording.program import Program
 
 NOT_GIVEN = "the program's iterator was not given"
 OTHER_ITERATOR = "the checkpoint holds an iterator, and the program's was not given"
-OTHER_SIZE = "batches of the earlier size may lie in the restored iterator's buffers"
 _SUFFIXES = (".h5", ".keras", ".hdf5")
 
 
@@ -114,10 +113,12 @@ def started(
     if state is None:
         return dataclasses.replace(attempt, start=_of_new_iterator(attempt, program, parent))
     found = start_of(state)
+    if found.batches is None and _is_unread(state):
+        found = Start(0, 0, 0, 0, "fresh")
     if found.batches is None and state.is_like and parent.record is not None:
         return _like(attempt, parent)
     origin = _origin(attempt, program, parent)
-    if origin and found.batches is not None:
+    if origin and found.batches is not None and not program.origin.in_state:
         attempt = _with_whole_pass(attempt, parent, origin)
         return _begun_at(attempt, origin, found.batches, "given")
     return dataclasses.replace(attempt, start=found)
@@ -133,6 +134,12 @@ def _of_new_iterator(attempt: Attempt, program: Program, parent: Parent) -> Star
             return Start(0, 0, 0, 0, "fresh")
         return _begun_at(attempt, origin, 0, "given").start
     return Start(reason=OTHER_ITERATOR if parent.num_iterators else NOT_GIVEN)
+
+
+def _is_unread(state: DecodedState) -> bool:
+    """No source has handed on anything: a new iterator, whatever lies above."""
+    sources = state.position.sources if state.position is not None else ()
+    return bool(sources) and all(source.elements_read == 0 for source in sources)
 
 
 def _taken(state: DecodedState | None) -> int:

@@ -44,10 +44,12 @@ class Origin:
     Attributes:
         batches: of the stream that a ``skip`` behind the batch leaves out.
         examples: that a ``skip`` before it, or the beginning of a range, leaves out.
+        in_state: the iterator's state counts them along: a range tells its next number.
     """
 
     batches: int = 0
     examples: int = 0
+    in_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ def _without_skip(dataset: Any) -> tuple[Any, Origin]:
         if kind == "Range":
             begin = live.number_of(stage, "_start")
             step = live.number_of(stage, "_step")
-            return dataset, Origin(0, begin if begin and begin > 0 and step == 1 else 0)
+            return dataset, Origin(0, begin if begin and begin > 0 and step == 1 else 0, True)
         if kind not in _HANDS_ON and kind not in ("Batch", "Finalize"):
             break
     return dataset, Origin()

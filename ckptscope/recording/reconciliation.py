@@ -260,7 +260,11 @@ def _like_the_checkpoint(found: RecordedAttempt, parent: RecordedAttempt) -> Rec
     """
     attempt, start = found.attempt, found.attempt.start
     same_size = attempt.batch_size == parent.attempt.batch_size
-    if start.source != "counted" or attempt.counting == "epochs" or same_size:
+    if attempt.counting == "epochs" or same_size or None in _sizes(found, parent):
+        return found
+    if start.source == "decoded" and start.batches:
+        return dataclasses.replace(found, doubt=OTHER_SIZE)
+    if start.source != "counted":
         return found
     place = place_after(parent, rows_before(parent, attempt))
     if place.examples is None:
@@ -268,7 +272,11 @@ def _like_the_checkpoint(found: RecordedAttempt, parent: RecordedAttempt) -> Rec
     found = _with_start(
         found, Start(start.batches, place.examples, place.epoch, place.into, "parent")
     )
-    return found if attempt.held == 0 else dataclasses.replace(found, doubt=OTHER_SIZE)
+    return dataclasses.replace(found, doubt=OTHER_SIZE)
+
+
+def _sizes(*attempts: RecordedAttempt) -> list[int | None]:
+    return [found.attempt.batch_size for found in attempts]
 
 
 def _iterator_of_an_epoch(found: RecordedAttempt, parent: RecordedAttempt) -> RecordedAttempt:

@@ -14,7 +14,6 @@ from typing import Any
 from ckptscope.iterator.position import Position
 from ckptscope.recording.beginnings import (
     NOT_GIVEN,
-    OTHER_ITERATOR,
     Begins,
     Counted,
     epochs_made,
@@ -124,6 +123,9 @@ class RunRecorder(Recorder):
         self._per_step: set[int] = set()
         self._names = [file.path for file in program.files]
         parent = parent_of(restored_from)
+        before = parent.record.batch_size if parent.record is not None else None
+        # Of batches of two sizes a state does not tell how many there were.
+        self._is_resized = before not in (None, program.batch_size)
         state = (
             save_state(iterator).read(program.hints, restored_from, self._names)
             if iterator is not None
@@ -307,10 +309,10 @@ class RunRecorder(Recorder):
         """
         attempt = self.attempt
         told = None if position is None else position.batches_consumed
-        if told is None or attempt.start.source in ("given", "parent"):
+        if told is None or self._is_resized or attempt.start.source in ("given", "parent"):
             return None
         if attempt.counting == "stream" and attempt.start.batches is None:
-            if told >= counted and attempt.start.reason != OTHER_ITERATOR:
+            if told >= counted:
                 self.update(start=Start(told - counted, source="decoded later"))
             return None
         shift = attempt.start.batches or 0 if attempt.start.source == "decoded later" else 0
