@@ -5,8 +5,9 @@ What was read is told as spans of the whole stream, see :mod:`ckptscope.recordin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -212,7 +213,7 @@ def coverage_of(
         effective(training) if effective_only else [(found, found.num_rows) for found in training]
     )
     scales = {scale_of(found.attempt) for found, _ in chain}
-    if len(scales) != 1:
+    if len(scales) != 1 or any(uncounted(chain)) or (effective_only and any(unwritten(chain))):
         return []
     scale = scales.pop()
     pieces = swept(span for found, rows in chain for span in spans_of(found, rows))
@@ -337,14 +338,28 @@ def why_unknown(chain: Chain) -> str | None:
 
 
 def _why_uncounted(chain: Chain) -> str | None:
+    return next((why for _, why in uncounted(chain)), None)
+
+
+def uncounted(chain: Chain) -> Iterator[tuple[RecordedAttempt, str]]:
+    """Attempts of which it is not known what they read, and why."""
     for found, rows in chain:
         reason = positions_of(found).reason
         if reason == MISCOUNTED and place_after(found, rows).examples is not None:
             continue  # from its start to there, whatever lay between
         # Without the size of a pass a stream still has its order.
         if reason is not None and (reason != NO_EPOCH_SIZE or start_of(found).examples is None):
-            return reason
-    return None
+            yield found, reason
+
+
+def unwritten(chain: Chain) -> Iterator[tuple[RecordedAttempt, int]]:
+    """Attempts whose last steps before the next one's checkpoint were not written, and the step
+    of that.
+    """
+    for (found, rows), (child, _) in pairwise(chain):
+        until = child.attempt.restored_step
+        if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
+            yield found, until
 
 
 def _other_scale(chain: Chain) -> str | None:
@@ -376,13 +391,20 @@ def _incomplete(chain: Chain) -> str | None:
     """Why the recording does not hold all that the weights have seen: nothing may be called
     skipped then.
     """
-    for number, (found, rows) in enumerate(chain):
+    for found, _ in chain:
         if found.missing or found.problems or found.gaps:
             return f"the recording of attempt {found.attempt.id} is damaged or has gaps"
-        until = chain[number + 1][0].attempt.restored_step if number + 1 < len(chain) else None
-        if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
-            return (
-                f"the last steps of attempt {found.attempt.id} before step {until:,} were not "
-                "written"
-            )
-    return None
+    return next(
+        (
+            f"the last steps of attempt {found.attempt.id} before step {until:,} were not written"
+            for found, until in unwritten(chain)
+        ),
+        None,
+    )
+
+
+def in_numbers(text: str, numbers: Mapping[str, int]) -> str:
+    """Attempts by their numbers, which people know them by."""
+    for identity, number in numbers.items():
+        text = text.replace(f"attempt {identity}", f"attempt {number}")
+    return text

@@ -96,6 +96,7 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
     """Recorded processes, and what each restart cost."""
     if not history.attempts:
         return
+    from ckptscope.recording.lineage import in_numbers
     from ckptscope.recording.steps import first_step
 
     heading(console, f"Recorded: {words.plural(len(history.attempts), 'attempt')}")
@@ -111,7 +112,7 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
         ]
         item(console, ", ".join(text for text in told if text))
         for line in _losses(restarts.get(attempt.id)):
-            item(console, line, 5)
+            item(console, in_numbers(line, numbers), 5)
         told = [
             *(saved.disagreement for saved in found.checkpoints if saved.disagreement),
             *([f"its place is not known: {found.doubt}"] if found.doubt else ()),

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ckptscope.recording.intervals import num_examples, within
-from ckptscope.recording.lineage import Restart, effective, spans_of
+from ckptscope.recording.lineage import Restart, effective, in_numbers, spans_of
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
 from ckptscope.run_history import RunHistory
@@ -80,7 +80,7 @@ def _cost(
         rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
         label_of(restart, repeated, skipped),
-        _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
+        in_numbers(_text(restart, numbers[restart.parent], found.attempt.parent_inferred), numbers),
     )
 
 
