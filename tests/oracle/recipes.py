@@ -108,9 +108,12 @@ def loop(case: Case, directory: Path, attempt: int) -> None:
         checkpoint.restore(restored)
     log = Log(directory, attempt)
     with cs.record(
-        str(directory), dataset=data, iterator=iterator, restored_from=restored,
+        str(directory),
+        dataset=data,
+        iterator=iterator,
+        restored_from=restored,
         flush_interval_s=FLUSH_S,
-    ) as recorder:  # fmt: skip
+    ) as recorder:
         while int(step) < case.last:
             ids = next(iterator)[0].numpy()[:, 0].astype(int).tolist()
             step.assign_add(1)
@@ -143,9 +146,12 @@ def epochs(case: Case, directory: Path, attempt: int) -> None:
         checkpoint.restore(restored)
     log = Log(directory, attempt)
     with cs.record(
-        str(directory), dataset=data, iterator=iterator, restored_from=restored,
+        str(directory),
+        dataset=data,
+        iterator=iterator,
+        restored_from=restored,
         flush_interval_s=FLUSH_S,
-    ) as recorder:  # fmt: skip
+    ) as recorder:
         while int(step) < case.last:
             recorder.epoch(int(epoch), iterator=iterator)
             for batch, _ in iterator:
