@@ -39,8 +39,24 @@ def num_steps(found: RecordedAttempt, first: int = 0) -> int:
     return int(steps_of_rows(found)[first:].sum())
 
 
+def counts_from_its_own_beginning(found: RecordedAttempt) -> bool:
+    """An earlier version of the callback read the step before ``BackupAndRestore`` had restored it:
+    in a later epoch it counted from 1, and which checkpoint it went on from is not recorded.
+    """
+    attempt = found.attempt
+    return (
+        attempt.fed is None
+        and attempt.counting == "epochs"
+        and attempt.restored_step is None
+        and attempt.restored_from is None
+        and found.num_rows > 0
+        and int(found.columns["epoch"][0]) > 0
+        and int(found.columns["step"][0]) == int(steps_of_rows(found)[0])
+    )
+
+
 def first_step(found: RecordedAttempt) -> int | None:
-    """The first step that was made; None where there is none."""
-    if not found.num_rows:
+    """The first step that was made; None where there is none, or it is not known."""
+    if not found.num_rows or counts_from_its_own_beginning(found):
         return None
     return int(found.columns["step"][0] - steps_of_rows(found)[0] + 1)

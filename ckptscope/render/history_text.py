@@ -16,7 +16,7 @@ from ckptscope.render.screen import VERDICT_STYLE, heading, item, row, trimmed
 
 if TYPE_CHECKING:
     from ckptscope.recording.lineage import Restart
-    from ckptscope.recording.model import Attempt
+    from ckptscope.recording.model import Attempt, RecordedAttempt
     from ckptscope.run_history import HistoryRow, RunHistory
 
 
@@ -97,14 +97,13 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
     if not history.attempts:
         return
     from ckptscope.recording.lineage import in_numbers
-    from ckptscope.recording.steps import first_step
 
     heading(console, f"Recorded: {words.plural(len(history.attempts), 'attempt')}")
     numbers = {found.attempt.id: number for number, found in enumerate(history.attempts, 1)}
     restarts = {restart.attempt: restart for restart in history.restarts}
     for found in history.attempts:
-        attempt, steps = found.attempt, found.columns["step"]
-        reached = f"steps {first_step(found):,} to {steps[-1]:,}" if found.num_rows else "no step"
+        attempt = found.attempt
+        reached = _reached(found)
         kind = "" if attempt.kind == "train" else f" ({attempt.kind})"
         told = [
             f"{numbers[attempt.id]}{kind}: {reached}",
@@ -124,6 +123,17 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
         ]
         for problem in told:
             item(console, problem, 5)
+
+
+def _reached(found: RecordedAttempt) -> str:
+    from ckptscope.recording.steps import first_step, num_steps
+
+    if not found.num_rows:
+        return "no step"
+    first = first_step(found)
+    if first is None:
+        return f"{words.plural(num_steps(found), 'step')}, of unknown numbers"
+    return f"steps {first:,} to {int(found.columns['step'][-1]):,}"
 
 
 def _origin(attempt: Attempt, restart: Restart | None, numbers: dict[str, int]) -> str:

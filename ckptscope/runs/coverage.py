@@ -20,6 +20,7 @@ from ckptscope.recording.lineage import (
 )
 from ckptscope.recording.model import RecordedAttempt, SourceFile
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
+from ckptscope.recording.steps import counts_from_its_own_beginning
 from ckptscope.runs.axes import file_offsets
 from ckptscope.runs.model import Run
 from ckptscope.runs.restarts import Reads
@@ -224,6 +225,10 @@ def _why_unknown(
     chain: list[tuple[RecordedAttempt, int]], numbers: Mapping[str, int], reads: Reads
 ) -> str | None:
     """Attempts that may have read anything: without them every count would be too small."""
+    for found, _ in chain:
+        if counts_from_its_own_beginning(found):
+            number = numbers[found.attempt.id]
+            return f"which checkpoint attempt {number} went on from is not recorded"
     for found, why in uncounted(chain):
         if found.num_rows and why != NO_EPOCH_SIZE:
             number = numbers[found.attempt.id]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ckptscope.recording.intervals import num_examples, swept, without
 from ckptscope.recording.lineage import effective, gaps_in, processes, spans_of, why_unknown
 from ckptscope.recording.positions import start_of
+from ckptscope.recording.steps import counts_from_its_own_beginning
 from ckptscope.recording.steps import num_steps as steps_in
 from ckptscope.recording.summary import AttemptSummary, attempt_label
 from ckptscope.runs.model import Run
@@ -79,6 +80,8 @@ def summary_of(run: Run) -> RunSummary:
 def _lost(run: Run) -> tuple[int, int] | None:
     """(read again, never read) examples of the steps that survive."""
     chain = effective(run.history.attempts)
+    if any(counts_from_its_own_beginning(found) for found, _ in chain):
+        return None
     if not run.costs:
         return 0, 0
     if len(processes(run.history.attempts)) > 1 or why_unknown(chain) is not None or not chain:

@@ -192,3 +192,10 @@ def test_a_changed_size_of_a_batch_is_in_place_and_its_steps_are_not_known():
     assert (restart.reason, restart.moved) == (None, 0)
     assert (restart.repeated, restart.skipped) == ((), ())
     assert positions_of(reconciled([first, second])[1]).reason == OTHER_SIZE
+
+
+def test_steps_that_were_counted_before_the_backup_was_restored_are_not_known():
+    found = attempt("b", epochs((2, 1, 10), (3, 1, 2)), counting="epochs")
+    assert (num_steps(found), first_step(found)) == (12, None)
+    (told,) = reconciled([attempt("b", epochs((0, 1, 10)), counting="epochs")])
+    assert first_step(told) == 1
