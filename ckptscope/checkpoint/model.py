@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ckptscope.checkpoint.object_graph import ObjectGraph
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# Leading values of larger tensors are read without reading the whole for its checksum.
+_VERIFIED_NBYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class TensorEntry:
         nbytes: stored bytes (for slices: their sum).
         crc32c: masked checksum of the stored bytes; None where the format keeps none for a single
             tensor.
-        slices: (extents, entry) pairs of a partitioned tensor, else empty.
+        slices: (extents, entry) pairs of a partitioned tensor, else empty. The offset of a slice
+            that is listed and has no entry of its own is -1.
     """
 
     key: str
@@ -71,6 +74,13 @@ class Damage:
 
 class TensorReader(Protocol):
     """What a format offers for the tensors that it lists."""
+
+    def verify(self, entry: TensorEntry) -> None:
+        """Compare the stored bytes with their checksum, once for each tensor.
+
+        Raises:
+            CorruptCheckpointError: they differ, or are not all there.
+        """
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
         """The stored bytes of an entry without slices."""
@@ -150,14 +160,21 @@ class Checkpoint:
         return key in self.entries
 
     def __getitem__(self, key: str) -> numpy.ndarray[Any, Any]:
-        """The tensor as a NumPy array, read-only and a view of the file where possible.
+        """The tensor as a NumPy array, read-only and a view of the file where possible. Its
+        bytes are compared with their checksum the first time.
+
+        Args:
+            key: a checkpoint key, or a name that resolves to one (:mod:`ckptscope.checkpoint.names`).
 
         Raises:
             TensorNotFoundError: no such key.
-            CorruptCheckpointError: its bytes cannot be read.
+            CorruptCheckpointError: its bytes do not match their checksum, or cannot be read.
             UnsupportedFormatError: its dtype has no NumPy form.
         """
-        return self.reader.read_array(self.entry(key))
+        entry = self.entry(key)
+        values = self.reader.read_array(entry)
+        self.reader.verify(entry)
+        return values
 
     def entry(self, key: str) -> TensorEntry:
         """The index entry of ``key``.
@@ -177,5 +194,14 @@ class Checkpoint:
         return found
 
     def values(self, key: str, limit: int = 64) -> list[Any]:
-        """At most ``limit`` leading elements as Python values, without importing NumPy."""
-        return self.reader.read_values(self.entry(key), limit)
+        """At most ``limit`` leading elements as Python values, without importing NumPy. Small
+        tensors are compared with their checksum first.
+
+        Raises:
+            TensorNotFoundError: no such key.
+            CorruptCheckpointError: its bytes do not match their checksum, or cannot be read.
+        """
+        entry = self.entry(key)
+        if entry.nbytes <= _VERIFIED_NBYTES:
+            self.reader.verify(entry)
+        return self.reader.read_values(entry, limit)
