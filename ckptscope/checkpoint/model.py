@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ckptscope.errors import TensorNotFoundError
 from ckptscope.formats.dtypes import DType
 from ckptscope.formats.messages import Extents
 
@@ -59,8 +58,8 @@ class Damage:
     """One thing wrong with the stored bytes.
 
     Attributes:
-        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed``, ``index`` or
-            ``unclaimed``.
+        kind: ``missing_shard`` (also a git-LFS pointer), ``short_shard``, ``checksum``,
+            ``malformed``, ``index``, ``unclaimed``; of verifying only ``meta`` and ``absent``.
         fatal: restoring would raise.
     """
 
@@ -177,20 +176,16 @@ class Checkpoint:
         return values
 
     def entry(self, key: str) -> TensorEntry:
-        """The index entry of ``key``.
+        """The index entry of ``key``, or of the variable that has that name.
 
         Raises:
-            TensorNotFoundError: no such key; the message names the closest ones.
+            TensorNotFoundError: no such variable, or several; the message names the closest ones.
         """
         found = self.entries.get(key)
         if found is None:
-            import difflib
+            from ckptscope.checkpoint.names import resolve
 
-            close = difflib.get_close_matches(key, list(self.entries), n=3, cutoff=0.3)
-            hint = f"; the closest are {', '.join(close)}" if close else ""
-            raise TensorNotFoundError(
-                f"no variable {key!r} in this checkpoint{hint}", path=self.prefix
-            )
+            found = self.entries[resolve(self, key)]
         return found
 
     def values(self, key: str, limit: int = 64) -> list[Any]:
