@@ -27,7 +27,8 @@ from ckptscope.checkpoint.order import checkpoints_in as checkpoints_in
 from ckptscope.checkpoint.order import is_index as is_index
 from ckptscope.checkpoint.order import number_of as number_of
 from ckptscope.checkpoint.order import ordered_checkpoints as ordered_checkpoints
-from ckptscope.checkpoint.state_file import STATE_FILE, StateFile, is_of_windows, local_path
+from ckptscope.checkpoint.state_file import STATE_FILE as STATE_FILE
+from ckptscope.checkpoint.state_file import StateFile, is_of_windows, local_path
 from ckptscope.checkpoint.state_file import name_of as name_in_state_file
 from ckptscope.checkpoint.state_file import read_state_file as read_state_file
 from ckptscope.errors import (
