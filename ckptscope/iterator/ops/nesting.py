@@ -23,6 +23,15 @@ def _text_of(items: Mapping[str, StateItem], *keys: str) -> str | None:
     return None
 
 
+def is_inner(slot: int | None, child: Stage) -> bool:
+    """Whether an input of a stage that nests is a dataset which its function made, not the one that
+    its function is called with.
+
+    They have numbers, but for the open group of a GroupByWindow in TF 1.15, which is called Reduce.
+    """
+    return slot is not None or child.op == "Reduce"
+
+
 def inner_files(stage: Stage) -> dict[int, str]:
     """File names of the open inner datasets of a FlatMap or interleave, by sub-iterator number."""
     files: dict[int, str] = {}
@@ -184,7 +193,7 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
             is_shuffled=True,
             reason="the groups are being emptied at the end of the data",
         )
-    groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
+    groups = [child for slot, child in stage.inputs if is_inner(slot, child)]
     for child in groups:  # the open group is still listed among the groups
         held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
     made = below.made_batches()
@@ -205,6 +214,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="flat_map",
         counts="`element_index` inner datasets opened",
         progress=_flat_map,
+        nests=True,
         runs_function=True,
     ),
     OpSpec(
@@ -212,6 +222,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="interleave",
         counts="the sum of the open inner datasets, and the sizes of those read",
         progress=_interleave,
+        nests=True,
         runs_function=True,
     ),
     OpSpec(
@@ -219,6 +230,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="interleave (parallel)",
         counts="as interleave; holds `.results.size` for each element",
         progress=_interleave,
+        nests=True,
         held=_sum_results,
         runs_function=True,
         is_parallel=True,
@@ -228,6 +240,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="parallel_interleave",
         counts="as interleave; holds `outputs_size` for each worker",
         progress=_interleave,
+        nests=True,
         held=_sum_results,
         runs_function=True,
         is_parallel=True,
@@ -244,6 +257,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="group_by_window",
         counts="holds the groups that are not full",
         progress=_group_by_window,
+        nests=True,
         held=group_sizes,
         runs_function=True,
     ),
