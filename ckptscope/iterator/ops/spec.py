@@ -37,6 +37,7 @@ FILE_ORDER = Assumption(
     "FILE_ORDER",
     "files are read in the order of their names, all of them from this directory",
     True,
+    is_guess=True,
 )
 
 
