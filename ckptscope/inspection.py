@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, checkpoints_in, find
+from ckptscope.checkpoint.discover import Location, Remark, find, ordered_checkpoints
 from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.names import Selection, names_of
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.errors import CheckpointChangedError, CkptscopeError
 from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle_live
@@ -125,6 +125,8 @@ class Inspection:
     Attributes:
         parameters: (number, bytes) of model weights.
         stats: by key, where asked for.
+        stats_problems: by key, why there are no statistics of it.
+        remarks: what a person should know of the directory; not part of the JSON.
     """
 
     checkpoint: CheckpointInfo
@@ -136,6 +138,8 @@ class Inspection:
     counters: Mapping[str, int]
     resume: ResumeReport
     stats: Mapping[str, Mapping[str, float | int | None]]
+    stats_problems: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     def to_json(self) -> str:
         """The contract's JSON object, as text."""
@@ -196,7 +200,7 @@ def inspect(
         verify: read every checksum, whatever the size.
         stats: compute statistics of each numeric variable (reads all data).
         show_elements: include what is in buffers (the user's data).
-        only, ignore: patterns of variable keys to list.
+        only, ignore: patterns of names of the variables to list.
         require: a verdict that the headline should name an alternative for, if this checkpoint
             misses it.
         progress: called with the bytes checked.
@@ -260,11 +264,12 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
     try:
         others = [
             other
-            for other in checkpoints_in(os.path.dirname(location.prefix) or ".")
+            for other in ordered_checkpoints(os.path.dirname(location.prefix) or ".")
             if other.prefix != location.prefix
         ]
     except OSError:
         return ""
+    what = "can be continued" if require == "approximate" else "resumes exactly"
     for other in reversed(others[-_MAX_ALTERNATIVES:]):
         try:
             with other.open() as checkpoint:
@@ -272,17 +277,11 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
         except CkptscopeError:
             continue
         if meets(verdict, require):
-            return (
-                " The latest one here that "
-                f"{'can be continued' if require == 'approximate' else 'resumes exactly'} is "
-                f"{os.path.basename(other.prefix)} ({verdict})."
-            )
-    return (
-        " No other checkpoint here "
-        f"{'can be continued' if require == 'approximate' else 'resumes exactly'}."
-        if others
-        else ""
-    )
+            name = os.path.basename(other.prefix)
+            return f" The latest one here that {what} is {name} ({verdict})."
+    if len(others) > _MAX_ALTERNATIVES:
+        return f" None of the last {_MAX_ALTERNATIVES} of {len(others)} others here {what}."
+    return f" No other checkpoint here {what}." if others else ""
 
 
 def checkpoint_info(facts: Facts) -> CheckpointInfo:
@@ -336,12 +335,9 @@ def _inspection(
 ) -> Inspection:
     variables = facts.inventory.variables
     if only or ignore:
-        variables = tuple(
-            variable
-            for variable in variables
-            if (not only or any(fnmatch.fnmatchcase(variable.key, glob) for glob in only))
-            and not any(fnmatch.fnmatchcase(variable.key, glob) for glob in ignore)
-        )
+        selection = Selection(only, ignore, names_of(variables))
+        selection.check("this checkpoint")
+        variables = tuple(variable for variable in variables if selection.wants(variable.key))
     totals: dict[Role, list[int]] = {}
     for variable in facts.inventory.variables:
         total = totals.setdefault(variable.role, [0, 0, 0])
@@ -349,14 +345,12 @@ def _inspection(
         total[1] += variable.entry.num_elements
         total[2] += variable.entry.nbytes
     weights = totals.get("weight", [0, 0, 0])
-    found: dict[str, Mapping[str, float | int | None]] = {}
+    found: dict[str, Mapping[str, float | int | None] | str] = {}
     if stats:
         from ckptscope.checkpoint.statistics import statistics_of
 
         found = {
-            variable.key: values
-            for variable in variables
-            if (values := statistics_of(facts.checkpoint, variable.key)) is not None
+            variable.key: statistics_of(facts.checkpoint, variable.key) for variable in variables
         }
     return Inspection(
         checkpoint=checkpoint_info(facts),
@@ -372,7 +366,9 @@ def _inspection(
         ),
         counters=facts.counters,
         resume=report,
-        stats=found,
+        stats={key: made for key, made in found.items() if not isinstance(made, str)},
+        stats_problems={key: made for key, made in found.items() if isinstance(made, str)},
+        remarks=facts.location.remarks,
     )
 
 

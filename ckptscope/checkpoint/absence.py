@@ -3,18 +3,17 @@
 Restoring looks a value up by the key that the object graph names for it, and raises NotFoundError
 where there is none (tensorflow/python/checkpoint/restore.py, tensorflow/core/kernels/
 save_restore_v2_ops.cc). An attribute may be stored in several tensors, whose keys begin with its
-own: ``ITERATOR_STATE``, ``table-keys`` and ``table-values``. A partitioned tensor must be there in
-whole (tensorflow/core/util/tensor_slice_set.cc)."""
+own: ``ITERATOR_STATE``, ``table-keys`` and ``table-values``."""
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ckptscope.checkpoint.model import Checkpoint, TensorEntry
+from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 
@@ -24,8 +23,6 @@ NamedBy = Literal["graph", "meta", "partition", "partner"]
 _NOT_RESTORED = frozenset(("OBJECT_CONFIG_JSON", "OBJECT_METADATA"))
 # Tensors that are stored together under one attribute: one without the other cannot be restored.
 _TOGETHER = {"-keys": "-values", "-values": "-keys"}
-# Pairs of slices are compared for overlaps up to this number of slices.
-_MAX_SLICES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +106,6 @@ def _of_partitions(checkpoint: Checkpoint) -> Iterator[MissingKey]:
     for entry in checkpoint.entries.values():
         if entry.slices and (problem := uncovered(entry)) is not None:
             yield MissingKey(entry.key, "partition", f"{entry.key} is not complete: {problem}")
-
-
-def uncovered(entry: TensorEntry) -> str | None:
-    """Why the slices of a partitioned tensor do not make up its shape; None if they do."""
-    boxes = []
-    for extents, part in entry.slices:
-        box = [
-            (0, size) if length < 0 else (start, start + length)
-            for size, (start, length) in zip(entry.shape, extents.axes, strict=False)
-        ]
-        fits = len(extents.axes) == len(entry.shape) and all(
-            0 <= start <= stop <= size for size, (start, stop) in zip(entry.shape, box, strict=True)
-        )
-        if not fits or part.num_elements != math.prod(stop - start for start, stop in box):
-            return f"a slice of shape {list(part.shape)} does not fit its shape {list(entry.shape)}"
-        boxes.append(box)
-    held = sum(part.num_elements for _, part in entry.slices)
-    if held < entry.num_elements:
-        count = len(entry.slices)
-        return (
-            f"the {count} stored slices hold {held:,} of {entry.num_elements:,} elements"
-            if count != 1
-            else f"the one stored slice holds {held:,} of {entry.num_elements:,} elements"
-        )
-    overlaps = held > entry.num_elements or (
-        len(boxes) <= _MAX_SLICES
-        and any(
-            all(max(a[0], b[0]) < min(a[1], b[1]) for a, b in zip(one, other, strict=True))
-            for place, one in enumerate(boxes)
-            for other in boxes[:place]
-        )
-    )
-    return "its slices overlap" if overlaps and entry.shape else None
 
 
 def _of_partners(partners: Iterable[str]) -> Iterator[MissingKey]:

@@ -13,11 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.object_graph import parse_object_graph
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.errors import (
+    ChecksumMismatchError,
     CkptscopeError,
     CorruptCheckpointError,
+    LfsPointerError,
     MalformedMessageError,
     MissingShardError,
     TruncatedError,
@@ -29,6 +33,7 @@ from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
 from ckptscope.formats.messages import (
     BundleHeader,
+    Extents,
     encode_slice_key,
     parse_bundle_entry,
     parse_bundle_header,
@@ -53,11 +58,14 @@ def open_bundle(prefix: str) -> Checkpoint:
 
     Raises:
         CorruptCheckpointError: the index cannot be read.
+        LfsPointerError: the index is a git-LFS pointer.
         UnsupportedFormatError: written on a big-endian machine.
     """
     index = f"{prefix}.index"
     with open(index, "rb") as file:
         data = file.read()
+    if (nbytes := pointed_nbytes(data)) is not None:
+        raise LfsPointerError(pointer_problem(nbytes), path=index)
     header, entries = _read_index(data, index)
     if header.big_endian:
         raise UnsupportedFormatError(
@@ -69,7 +77,11 @@ def open_bundle(prefix: str) -> Checkpoint:
     if OBJECT_GRAPH_KEY in entries:
         try:
             (message,) = reader.read_values(entries[OBJECT_GRAPH_KEY], 1)
+            if not isinstance(message, bytes):
+                raise MalformedMessageError(f"stored as {entries[OBJECT_GRAPH_KEY].dtype.name}")
             graph = parse_object_graph(message)
+        except LfsPointerError:
+            pass  # said of its file
         except (CkptscopeError, ValueError) as error:
             entry = entries[OBJECT_GRAPH_KEY]
             problem = Damage(
@@ -134,13 +146,7 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
         slices = []
         for extents in all_extents:
             part = raw_keys.get(encode_slice_key(key, extents))
-            if part is None:
-                raise MalformedMessageError(
-                    f"slice {extents.axes} of {tensor.key} is not in the index",
-                    path=path,
-                    structure="slices",
-                )
-            slices.append((extents, part))
+            slices.append((extents, part or _absent(tensor, extents)))
         entries[tensor.key] = TensorEntry(
             tensor.key,
             tensor.dtype,
@@ -154,6 +160,17 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     return header, entries
 
 
+def _absent(tensor: TensorEntry, extents: Extents) -> TensorEntry:
+    """Stands for a slice that the index lists and does not hold; reading it raises."""
+    shape = tuple(
+        size if length < 0 else length
+        for size, (_, length) in zip(tensor.shape, extents.axes, strict=False)
+    )
+    return replace(
+        tensor, shape=shape, offset=-1, nbytes=math.prod(shape) * tensor.dtype.nbytes, slices=()
+    )
+
+
 class BundleReader:
     """Reads tensors of one bundle. Data files are opened when first needed."""
 
@@ -164,6 +181,7 @@ class BundleReader:
         self._maps: dict[int, mmap.mmap] = {}
         self._sizes: dict[int, int] = {}
         self._window = (-1, 0, b"")
+        self._verified: set[tuple[int, int, int]] = set()  # shard, offset and size
 
     def close(self) -> None:
         """Close the data files."""
@@ -179,9 +197,7 @@ class BundleReader:
     def _descriptor(self, shard: int) -> int:
         if shard not in self._descriptors:
             try:
-                self._descriptors[shard] = os.open(
-                    self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0)
-                )
+                descriptor = os.open(self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
                 raise MissingShardError(
                     "this data shard is missing; copy it back, or use another checkpoint",
@@ -191,10 +207,27 @@ class BundleReader:
                 raise CkptscopeError(
                     f"cannot be read: {error.strerror}", path=self.path(shard)
                 ) from None
+            self._refuse_pointer(descriptor, shard)
+            self._descriptors[shard] = descriptor
         return self._descriptors[shard]
+
+    def _refuse_pointer(self, descriptor: int, shard: int) -> None:
+        """No value is read out of the text of a git-LFS pointer."""
+        if os.fstat(descriptor).st_size > MAX_POINTER_NBYTES:
+            return
+        nbytes = pointed_nbytes(os.pread(descriptor, MAX_POINTER_NBYTES, 0))
+        if nbytes is not None:
+            os.close(descriptor)
+            raise LfsPointerError(pointer_problem(nbytes), path=self.path(shard))
 
     def _span(self, entry: TensorEntry) -> tuple[int, int]:
         """(offset, available bytes), checked against the file before anything is allocated."""
+        if entry.offset == -1:
+            raise MalformedMessageError(
+                f"the index lists a slice of shape {list(entry.shape)} and does not hold it",
+                path=f"{self._prefix}.index",
+                structure=entry.key,
+            )
         descriptor = self._descriptor(entry.shard)
         size = self._sizes.get(entry.shard)
         if size is None or entry.offset + entry.nbytes > size:
@@ -262,12 +295,29 @@ class BundleReader:
             )
             return unpack(entry.dtype, self.read_bytes(head), count)
 
+    def verify(self, entry: TensorEntry) -> None:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
+        for part in tuple(part for _, part in entry.slices) or (entry,):
+            place = part.shard, part.offset, part.nbytes
+            if place in self._verified:
+                continue
+            self._span(part)
+            if not self._intact(part):
+                raise ChecksumMismatchError(
+                    "stored bytes do not match their checksum",
+                    path=self.path(part.shard),
+                    structure=entry.key,
+                    offset=part.offset,
+                )
+            self._verified.add(place)
+
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         import numpy
 
         dtype = numpy_dtype(entry.dtype)
         if entry.slices:
+            self._refuse_gaps(entry)
             whole = numpy.empty(entry.shape, dtype)
             for extents, part in entry.slices:
                 where = tuple(
@@ -303,6 +353,12 @@ class BundleReader:
             )
             return flat.reshape(entry.shape)
 
+    def _refuse_gaps(self, entry: TensorEntry) -> None:
+        """Elements that no slice holds would be whatever memory held."""
+        problem = uncovered(entry)
+        if problem is not None:
+            raise MalformedMessageError(problem, path=f"{self._prefix}.index", structure=entry.key)
+
     def check(
         self,
         entries: Mapping[str, TensorEntry],
@@ -319,6 +375,7 @@ class BundleReader:
         damage: list[Damage] = []
         unreadable: set[int] = set()
         self._window = (-1, 0, b"")  # the file may have changed since the last check
+        self._verified.clear()
         for key, entry in stored:
             if entry.shard in unreadable:
                 continue
@@ -341,7 +398,10 @@ class BundleReader:
                 raise MalformedMessageError(
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
                 )
-            if not checksums or self._intact(entry):
+            if not checksums:
+                return None
+            if self._intact(entry):
+                self._verified.add((entry.shard, entry.offset, entry.nbytes))
                 return None
             return Damage(
                 "checksum",

@@ -10,9 +10,11 @@ import math
 import mmap
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.errors import (
     CorruptCheckpointError,
     MalformedMessageError,
@@ -75,6 +77,15 @@ def open_sliced(path: str) -> Checkpoint:
     )
 
 
+def _part(entry: TensorEntry, extents: Extents) -> TensorEntry:
+    """One slice of a tensor by its shape."""
+    shape = tuple(
+        size if length < 0 else length
+        for size, (_, length) in zip(entry.shape, extents.axes, strict=False)
+    )
+    return replace(entry, shape=shape or entry.shape)
+
+
 class SlicedReader:
     """Reads tensors of one V1 file; where each lies is found when the first one is wanted."""
 
@@ -110,6 +121,9 @@ class SlicedReader:
                 "listed in the header, but no data of it is stored", path=self._path, structure=name
             )
         return result
+
+    def verify(self, entry: TensorEntry) -> None:
+        """Nothing to do: every block is compared with its checksum whenever it is read."""
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
@@ -162,7 +176,12 @@ class SlicedReader:
             whole = numpy.empty(
                 entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype)
             )
-            for extents, tensor in self._slices(entry.key):
+            slices = self._slices(entry.key)
+            parts = tuple((extents, _part(entry, extents)) for extents, _ in slices)
+            # Elements that no slice holds would be whatever memory held.
+            if (problem := uncovered(replace(entry, slices=parts))) is not None:
+                raise MalformedMessageError(problem)
+            for extents, tensor in slices:
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length)
                     for start, length in extents.axes

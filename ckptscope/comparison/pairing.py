@@ -7,8 +7,9 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ckptscope.checkpoint.names import names_of
 from ckptscope.checkpoint.roles import Variable
 from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import VARIANT
@@ -82,20 +83,29 @@ class Names:
             pairs.append((old.removesuffix(_SUFFIX), new.removesuffix(_SUFFIX)))
         return cls(tuple(pairs), tuple(strip))
 
-    def check(self, keys: Iterable[str]) -> None:
-        """Complain of a map that fits no key of A.
+    def check(self, variables: Iterable[Variable]) -> None:
+        """Complain of a map that fits no name of A.
 
         Raises:
             UsageError: naming it.
         """
-        known = [name_of(key) for key in keys]
+        known = {name for names in names_of(variables).values() for name in names[1:] or names}
         for old, _ in self.maps:
             if not any(_below(name, old) for name in known):
-                close = difflib.get_close_matches(old, known, n=3, cutoff=0.3)
+                close = difflib.get_close_matches(old, sorted(known), n=3, cutoff=0.3)
                 hint = f"; the closest are {', '.join(close)}" if close else ""
                 raise UsageError(
-                    f"--map {old}=…: no variable of A has that key, nor begins with it{hint}"
+                    f"--map {old}=…: no variable of A has that name, nor one that begins with it"
+                    f"{hint}"
                 )
+
+    def resolved(self, a: Iterable[Variable], b: Iterable[Variable]) -> Names:
+        """With keys where a map has another name of a single variable."""
+        if not self.maps:
+            return self
+        old_keys, new_keys = _keys_by_name(a), _keys_by_name(b)
+        maps = tuple((old_keys.get(old, old), new_keys.get(new, new)) for old, new in self.maps)
+        return replace(self, maps=maps)
 
     def stripped(self, name: str) -> str:
         """Without the first prefix that fits."""
@@ -108,6 +118,15 @@ class Names:
             if _below(name, old):
                 return (new + name[len(old) :]).lstrip("/")
         return name
+
+
+def _keys_by_name(variables: Iterable[Variable]) -> dict[str, str]:
+    """Keys without suffix by those names that only one variable has."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for key, names in names_of(variables).items():
+        for name in names:
+            owners[name].add(name_of(key))
+    return {name: next(iter(keys)) for name, keys in owners.items() if len(keys) == 1}
 
 
 def _below(name: str, path: str) -> bool:

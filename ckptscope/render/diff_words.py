@@ -53,11 +53,14 @@ def headline(found: CheckpointDiff) -> str:
     total = sum(group.num_equal + sum(group.counted.values()) for group in counting)
     counted = {kind: sum(group.counted.get(kind, 0) for group in counting) for kind in _KIND_WORDS}
     changed = [f"{count:,} {_KIND_WORDS[kind]}" for kind, count in counted.items() if count]
-    parts.append(
-        f"of {words.plural(total, 'variable')} {', '.join(changed)}"
+    left_out = f" compared ({found.num_left_out:,} left out)" if found.num_left_out else ""
+    equal = (
+        f"of {words.plural(total, 'variable')}{left_out} {', '.join(changed)}"
         if changed
-        else f"all {words.plural(total, 'variable')} equal"
+        else f"all {words.plural(total, 'variable')}{left_out} equal"
     )
+    # A comparison of some variables says "the same" of these, and says so first.
+    parts.insert(0 if left_out else len(parts), equal)
     if not all(item.same for item in found.iterators):
         moved = sum(not item.same for item in found.iterators)
         parts.append(f"{words.plural(moved, 'iterator')} not the same")

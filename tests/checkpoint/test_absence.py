@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ckptscope.checkpoint.absence import MissingKey, missing_keys, uncovered
+from ckptscope.checkpoint.absence import MissingKey, missing_keys
 from ckptscope.checkpoint.discover import find
 from ckptscope.checkpoint.model import Checkpoint, TensorEntry
 from ckptscope.checkpoint.object_graph import Attribute, ObjectGraph, ObjectNode
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.formats.dtypes import DType, dtype_of
 from ckptscope.formats.messages import Extents
 from tests import samples

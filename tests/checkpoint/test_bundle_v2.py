@@ -141,8 +141,11 @@ def test_slice_that_the_index_lacks(tmp_path):
         "w", np.zeros((4, 2), "float32"), [((0, 2), (0, -1)), ((2, 2), (0, -1))]
     )
     del bundle.entries[writers.slice_key("w", ((2, 2), (0, -1)))]
-    with pytest.raises(CorruptCheckpointError, match="not in the index"):
-        open_bundle(bundle.write(tmp_path / "c"))
+    with open_bundle(bundle.write(tmp_path / "p")) as checkpoint:
+        (damage,) = [d for d in checkpoint.reader.check(checkpoint.entries, True, None) if d.fatal]
+        assert (damage.key, damage.kind) == ("w", "malformed")
+        with pytest.raises(CorruptCheckpointError, match="lists a slice"):
+            checkpoint["w"]
 
 
 def test_arrays_are_read_only_views(tmp_path):
