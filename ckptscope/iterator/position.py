@@ -15,6 +15,7 @@ from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.tree import IteratorTree, Stage
 
 PositionClass = Literal["stored", "derivable", "lost"]
+KnownFrom = Literal["state", "counters", "run_record"]
 
 # Stages that keep the order of a single source, so that the next record can be named.
 _ORDERLY = frozenset(
@@ -97,6 +98,7 @@ class Position:
         reasons: for each field that is None, why.
         guesses: sentences that the numbers rest on and that nothing stored supports: they may be
             told as a guess, and nothing may follow from them.
+        known_from: what the numbers come from; None where there are none.
     """
 
     kind: PositionClass | None = None
@@ -111,6 +113,7 @@ class Position:
     next_record: NextRecord | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     guesses: tuple[str, ...] = ()
+    known_from: KnownFrom | None = None
 
 
 COUNTS = ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")

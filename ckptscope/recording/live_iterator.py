@@ -103,7 +103,7 @@ def decode_bundle(prefix: str, hints: Hints, step: int | None = None) -> Decoded
             reading = read_position(tree, hints, files)
             position = reading.position
             if step is not None and position.batches_consumed is None:
-                agreement = compare(reading, tree, step, "own", hints)
+                agreement = replace(compare(reading, step, "own", hints), compared_with=step)
                 position = resume_position(
                     step=step,
                     training=(reading, agreement),
