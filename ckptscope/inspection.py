@@ -18,7 +18,8 @@ from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
 from ckptscope.resume.agreement import own_position
-from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts, IteratorFact, gather
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts, IteratorFact
+from ckptscope.resume.gather import gather
 from ckptscope.resume.model import VERDICTS
 from ckptscope.resume.report import ResumeReport, evaluate
 

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ckptscope.resume.conditions import CONDITION_RULES
+
 from ckptscope.arguments import COMMANDS, Argument
 from ckptscope.comparison.alarms import ALARM_RULES
 from ckptscope.iterator.ops import OP_SPECS, OpSpec
 from ckptscope.render.explanation import FRAMEWORKS
-from ckptscope.resume.conditions import CONDITION_RULES
 from ckptscope.resume.report import RULES
 
 HERE = Path(__file__).resolve().parent

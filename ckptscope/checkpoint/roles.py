@@ -178,6 +178,42 @@ class Inventory:
         return found
 
     @cached_property
+    def true_slots(self):
+        return [
+            v
+            for v in self.of_role("optimizer_slot")
+            if v.slot_of
+            or v.slot_name
+            or not _ACCUMULATOR.search(v.object_path or v.key)
+            or _OPTIMIZER_PATH.search(v.object_path or v.key)
+        ]
+
+    @cached_property
+    def gradient_sums(self):
+        return [v for v in self.of_role("optimizer_slot") if v not in self.true_slots]
+
+    @cached_property
+    def weights_without_slots(self):
+        owned = {v.slot_of for v in self.of_role("optimizer_slot") if v.slot_of}
+        if not owned:
+            return ()
+        return tuple(
+            v.key
+            for v in self.of_role("weight")
+            if v.key not in owned
+            and v.entry.dtype.is_floating
+            and v.entry.shape
+            and not re.search(
+                r"moving_|running_|/mean$|/variance$|population",
+                (v.full_name or v.object_path or v.key).replace("/.ATTRIBUTES/VARIABLE_VALUE", ""),
+            )
+        )
+
+    @cached_property
+    def orphan_slots(self):
+        return ()
+
+    @cached_property
     def slot_gaps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """(variable, missing slots) where an optimizer keeps slots for others that this
         variable lacks.

@@ -91,8 +91,8 @@ def _decoded(
     contents = [(x, y, x is not None and y is not None and _same_contents(x, y)) for x, y in pairs]
     places, move = _moved(old, new, a, b)
     evaluators = (
-        TreeEvaluator(old.tree, DataFiles(a.hints.data_root)),
-        TreeEvaluator(new.tree, DataFiles(b.hints.data_root)),
+        TreeEvaluator(old.tree, _files(a)),
+        TreeEvaluator(new.tree, _files(b)),
     )
     # What was read in between is the difference of two counts only where the iterator of the one
     # became that of the other.
@@ -117,6 +117,11 @@ def _decoded(
         move.epochs,
         stages,
     )
+
+
+def _files(facts: Facts) -> DataFiles:
+    """Without those that happen to lie beside the ones that are read: nothing rests on them."""
+    return DataFiles(facts.hints.data_root, facts.hints.files, may_list=False)
 
 
 def _moved(

@@ -15,6 +15,7 @@ from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.tree import IteratorTree, Stage
 
 PositionClass = Literal["stored", "derivable", "lost"]
+KnownFrom = Literal["state", "counters", "run_record"]
 
 # Stages that keep the order of a single source, so that the next record can be named.
 _ORDERLY = frozenset(
@@ -38,6 +39,7 @@ class Hints:
         data_root: directory of relative data files.
         op_seeds: (seed, seed2) pairs of shuffles as a stored graph has them.
         range_origin: a stored graph shows that ranges start at 0 and count by 1.
+        files: data files in reading order, as a graph or a run record names them.
     """
 
     batch_size: int | None = None
@@ -47,6 +49,7 @@ class Hints:
     data_root: str | None = None
     op_seeds: tuple[tuple[int, int], ...] = ()
     range_origin: bool = False
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,9 @@ class Position:
         sources: where each source stands.
         next_record: first example of the next batch.
         reasons: for each field that is None, why.
+        guesses: sentences that the numbers rest on and that nothing stored supports: they may be
+            told as a guess, and nothing may follow from them.
+        known_from: what the numbers come from; None where there are none.
     """
 
     kind: PositionClass | None = None
@@ -106,6 +112,8 @@ class Position:
     sources: tuple[SourcePosition, ...] = ()
     next_record: NextRecord | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
+    guesses: tuple[str, ...] = ()
+    known_from: KnownFrom | None = None
 
 
 COUNTS = ("epoch", "batches_consumed", "examples_consumed", "examples_into_epoch")
@@ -128,6 +136,13 @@ class Reading:
     started: bool | None
     exhausted: bool
     assumptions: tuple[Assumption, ...]
+
+    @property
+    def guesses(self) -> tuple[Assumption, ...]:
+        """Those of the assumptions on which nothing may be built but a number that is told as a
+        guess: no agreement with the step, no finding, no size of an epoch.
+        """
+        return tuple(assumption for assumption in self.assumptions if assumption.is_guess)
 
 
 class TreeEvaluator:
@@ -197,10 +212,35 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
     if tree.root is None:
         raise IteratorStateError("the state names no stage")
     evaluator = TreeEvaluator(tree, files)
-    progress = evaluator.evaluate(tree.root)
-    if not progress.batched and hints.batch_size is not None and progress.batch_size is None:
+    progress = _with_hints(evaluator.evaluate(tree.root), hints)
+    sources = tuple(
+        _source(stage, evaluator)
+        for stage in tree.root.walk()
+        if stage.op in OPS and OPS[stage.op].is_source
+    )
+    position = _position(progress, hints, sources)
+    following = _next_record(tree.root, progress, sources)
+    if isinstance(following, NextRecord):
+        position = replace(position, next_record=following)
+    else:
+        position = replace(position, reasons={**position.reasons, "next_record": following})
+    return Reading(position, progress, _started(progress), progress.ended, progress.assumptions)
+
+
+def _started(progress: Progress) -> bool | None:
+    total = progress.elements.total
+    total = progress.examples.total if total is None else total
+    within, passes = progress.examples.into, progress.examples.passes
+    if total is None and within is None and not passes:
+        return None
+    return bool(total or within or passes)
+
+
+def _with_hints(progress: Progress, hints: Hints) -> Progress:
+    """Completed with what the user, a stored graph or a run record say."""
+    if progress.batch_size is None:
         progress = replace(progress, batch_size=hints.batch_size)
-    progress = progress.with_batch_size(hints.batch_size)
+    progress = _without_refuted(progress, hints)
     if (
         progress.mixed
         and progress.opaque
@@ -208,103 +248,124 @@ def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading
         and hints.epoch_size == (progress.examples.size or progress.uncut)
     ):
         progress = replace(progress, mixed=False)
-    ambiguous = progress.mixed or (progress.opaque and not progress.batched)
-    if hints.epoch_size is not None and progress.examples.size is None and not ambiguous:
-        elements = progress.elements
-        if not progress.batched:
-            elements = replace(elements, size=hints.epoch_size)
-        progress = replace(
-            progress, examples=replace(progress.examples, size=hints.epoch_size), elements=elements
-        )
-    progress = progress.completed()
+    progress = _with_epoch_size(progress, hints.epoch_size).completed()
     if hints.range_origin:
-        progress = replace(
-            progress, assumptions=tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN")
-        )
-    sources = tuple(
-        _source(stage, evaluator)
-        for stage in tree.root.walk()
-        if (OPS.get(stage.op) and OPS[stage.op].is_source)
-    )
-    exhausted = progress.ended
-    position = _position(progress, hints, exhausted, sources)
-    following = _next_record(tree.root, progress, sources)
-    if isinstance(following, NextRecord):
-        position = replace(position, next_record=following)
-    else:
-        position = replace(position, reasons={**position.reasons, "next_record": following})
-    total = (
-        progress.elements.total if progress.elements.total is not None else progress.examples.total
-    )
-    into, passes = progress.examples.into, progress.examples.passes
-    started = (
-        None if total is None and into is None and not passes else bool(total or into or passes)
-    )
-    return Reading(position, progress, started, exhausted, progress.assumptions)
+        kept = tuple(a for a in progress.assumptions if a.code != "RANGE_ORIGIN")
+        progress = replace(progress, assumptions=kept)
+    return progress
 
 
-def _position(
-    progress: Progress, hints: Hints, exhausted: bool, sources: tuple[SourcePosition, ...]
-) -> Position:
+def _with_epoch_size(progress: Progress, size: int | None) -> Progress:
+    if size is None or progress.examples.size is not None or _is_ambiguous(progress):
+        return progress
+    elements, examples = progress.elements, replace(progress.examples, size=size)
+    if not progress.batched:
+        elements = replace(elements, size=size)
+    return replace(progress, examples=examples, elements=elements)
+
+
+def _is_ambiguous(progress: Progress) -> bool:
+    """What an epoch is, or an example, is not known."""
+    return progress.mixed or _may_be_batches(progress)
+
+
+def _may_be_batches(progress: Progress) -> bool:
+    return progress.opaque and not progress.batched
+
+
+def _without_refuted(progress: Progress, hints: Hints) -> Progress:
+    """Without numbers that were guessed from data files which are not those of the run: its epoch
+    has another size.
+    """
+    size = progress.examples.size if progress.uncut is None else progress.uncut
+    guesses = [assumption for assumption in progress.assumptions if assumption.is_guess]
+    if not guesses or hints.epoch_size is None or size is None:
+        return progress
+    batch = progress.batch_size or 1
+    if hints.epoch_size in (size, size - size % batch):
+        return progress
+    return replace(
+        progress,
+        elements=Tally(),
+        examples=Tally(),
+        uncut=None,
+        assumptions=tuple(a for a in progress.assumptions if not a.is_guess),
+        reason=f"the data files here hold {size:,} examples, an epoch of the run has "
+        f"{hints.epoch_size:,}: which files it reads is not stored",
+    )
+
+
+def _position(progress: Progress, hints: Hints, sources: tuple[SourcePosition, ...]) -> Position:
     examples, elements = progress.examples.settled(), progress.elements.settled()
-    reasons: dict[str, str] = {}
     if examples.total == 0:
         elements = replace(elements, total=0)
-    if progress.opaque and not progress.batched and examples.total != 0:
-        progress = replace(
-            progress,
-            reason="the stages below have ended and left no state, so elements may be batches",
-        )
-        examples = Tally()
-    reason = progress.reason or "it cannot be derived from the counters that are stored"
-    if exhausted:
-        reason = "the data has ended, and TensorFlow drops the counters at the end"
-    epoch, into = examples.passes, examples.into
+    if _may_be_batches(progress) and examples.total != 0:
+        reason = "the stages below have ended and left no state, so elements may be batches"
+        progress, examples = replace(progress, reason=reason), Tally()
+    epoch, within = examples.passes, examples.into
     if progress.mixed and examples.total != 0:
-        epoch = into = None
-        reason_epoch = progress.epoch_reason or "passes overlap"
-    else:
-        reason_epoch = progress.epoch_reason or (
-            "the position lies at the end of a pass whose size is not stored (give --epoch-size)"
-            if epoch is not None or (examples.total is None and progress.reason is None)
-            else reason
-        )
-    values = {
+        epoch = within = None
+    size = progress.batch_size if progress.batched else None
+    values: dict[str, int | None] = {
         "batches_consumed": elements.total,
         "examples_consumed": examples.total,
         "epoch": epoch,
-        "examples_into_epoch": into,
+        "examples_into_epoch": within,
+        "batch_size": size or hints.batch_size,
     }
-    batch_size = (
-        progress.batch_size if progress.batched and progress.batch_size else hints.batch_size
-    )
-    for name, value in values.items():
-        if value is not None and value < 0:
-            values[name] = None
-            reasons[name] = "the counters contradict each other"
-        elif value is None:
-            reasons[name] = reason_epoch if name in ("epoch", "examples_into_epoch") else reason
-    if values["batches_consumed"] is None and values["examples_consumed"] is not None:
-        reasons["batches_consumed"] = "the batch size is not stored (give --batch-size)"
-    if batch_size is None:
-        reasons["batch_size"] = (
-            "no buffered batch shows it (give --batch-size)"
-            if progress.batched
-            else "no stage makes batches"
-        )
+    reasons = _reasons(progress, examples, values)
+    told = {name: None if name in reasons else value for name, value in values.items()}
     return Position(
         kind="stored",
-        epoch=values["epoch"],
-        batches_consumed=values["batches_consumed"],
-        examples_consumed=values["examples_consumed"],
-        examples_into_epoch=values["examples_into_epoch"],
-        batch_size=batch_size,
-        epoch_size=None
-        if progress.mixed or (progress.opaque and not progress.batched)
-        else progress.examples.size,
+        epoch=told["epoch"],
+        batches_consumed=told["batches_consumed"],
+        examples_consumed=told["examples_consumed"],
+        examples_into_epoch=told["examples_into_epoch"],
+        batch_size=told["batch_size"],
+        epoch_size=None if _is_ambiguous(progress) else progress.examples.size,
         sources=sources,
         reasons=reasons,
+        guesses=tuple(item.text for item in progress.assumptions if item.is_guess),
     )
+
+
+def _reasons(
+    progress: Progress, examples: Tally, values: Mapping[str, int | None]
+) -> dict[str, str]:
+    """Why fields are None, or must be: what is below zero contradicts itself."""
+    why = _reason(progress)
+    why_epoch = _reason_of_epoch(progress, examples, values["epoch"], why)
+    told = {
+        "batches_consumed": why,
+        "examples_consumed": why,
+        "epoch": why_epoch,
+        "examples_into_epoch": why_epoch,
+        "batch_size": "no buffered batch shows it (give --batch-size)"
+        if progress.batched
+        else "no stage makes batches",
+    }
+    consumed = values["examples_consumed"]
+    if values["batches_consumed"] is None and consumed is not None and consumed >= 0:
+        told["batches_consumed"] = "the batch size is not stored (give --batch-size)"
+    reasons = {name: told[name] for name, value in values.items() if value is None}
+    wrong = (name for name, value in values.items() if value is not None and value < 0)
+    return {**reasons, **dict.fromkeys(wrong, "the counters contradict each other")}
+
+
+def _reason(progress: Progress) -> str:
+    if progress.ended:
+        return "the data has ended, and TensorFlow drops the counters at the end"
+    return progress.reason or "it cannot be derived from the counters that are stored"
+
+
+def _reason_of_epoch(progress: Progress, examples: Tally, epoch: int | None, why: str) -> str:
+    if progress.epoch_reason is not None:
+        return progress.epoch_reason
+    if progress.mixed and examples.total != 0:
+        return "passes overlap"
+    if epoch is not None or (examples.total is None and progress.reason is None):
+        return "the position lies at the end of a pass whose size is not stored (give --epoch-size)"
+    return why
 
 
 def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:

@@ -73,9 +73,7 @@ class Stage:
     def child(self) -> Stage | None:
         """The only input, or the first without a number."""
         for slot, stage in self.inputs:
-            if (
-                slot is None and stage.op != "Reduce"
-            ):  # TF 1.15's name for the open group of a GroupByWindow
+            if slot is None and stage.op != "Reduce":
                 return stage
         return self.inputs[0][1] if len(self.inputs) == 1 else None
 

@@ -98,10 +98,12 @@ def decode_bundle(prefix: str, hints: Hints, step: int | None = None) -> Decoded
                 checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key
             )
             tree = build_tree(records)
-            reading = read_position(tree, hints, DataFiles(hints.data_root))
+            # What lies beside a data file may be another program's: nothing recorded rests on it.
+            files = DataFiles(hints.data_root, hints.files, may_list=False)
+            reading = read_position(tree, hints, files)
             position = reading.position
             if step is not None and position.batches_consumed is None:
-                agreement = compare(reading, tree, step, "own", hints)
+                agreement = replace(compare(reading, step, "own", hints), compared_with=step)
                 position = resume_position(
                     step=step,
                     training=(reading, agreement),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ckptscope.checkpoint.meta_graph import GraphPipeline
-from ckptscope.checkpoint.run_record import FORMAT_VERSION, SUFFIX, sha256_of
+from ckptscope.checkpoint.run_record import FORMAT_VERSION, SUFFIX, identity_of
 from ckptscope.recording.live import versions
 from ckptscope.recording.model import SourceFile
 from ckptscope.version import VERSION
@@ -28,16 +28,22 @@ def write_run_record(
     hosts: int,
     random_layers: Sequence[Mapping[str, str]] | None,
     position: Mapping[str, Any],
+    program: Mapping[str, Any] | None = None,
 ) -> str:
     """Write ``<prefix>.ckptscope.json`` in one move; returns its path.
 
+    Args:
+        prefix: of a checkpoint, or the path of a file of Keras's.
+        position: where the data stood, by the names of :class:`RunRecord`.
+        program: how the program feeds its training, by the same names.
+
     Raises:
-        OSError: the index is not there, or the directory cannot be written.
+        OSError: the checkpoint is not there, or the directory cannot be written.
     """
     value = {
         "format_version": FORMAT_VERSION,
         "tool_version": VERSION,
-        "index_sha256": sha256_of(f"{prefix}.index"),
+        **identity_of(prefix),
         "attempt": attempt,
         "step": step,
         "wall_time_s": wall_time_s,
@@ -51,6 +57,7 @@ def write_run_record(
         if random_layers is None
         else [dict(layer) for layer in random_layers],
         "position": dict(position),
+        "program": dict(program or {}),
     }
     path = f"{prefix}{SUFFIX}"
     temporary = f"{path}.{os.getpid()}.tmp"

@@ -120,6 +120,7 @@ class Program:
             self.batch_size,
             self.delivered,
             range_origin=bool(self.pipeline and self.pipeline.range_from_zero),
+            files=tuple(file.path for file in self.files) if self.reads_whole_files else (),
         )
 
 
@@ -375,7 +376,7 @@ class RunRecorder(Recorder):
         hints = self.program.hints
         found = inspect(made.path, batch_size=hints.batch_size, epoch_size=hints.epoch_size)
         position: Position | None = decoded.position if decoded is not None else None
-        if position is None and found.iterators:
+        if position is None and found.iterators and not found.resume.position.guesses:
             position = found.resume.position
         return dataclasses.replace(
             made,

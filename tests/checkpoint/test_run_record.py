@@ -133,3 +133,70 @@ def test_diff_shows_that_the_pipeline_changed(tmp_path):
     b = saved(tmp_path, "ckpt-6", pipeline=other)
     alarms = {alarm.code: alarm.text for alarm in cs.diff(a, b).summary.alarms}
     assert "new: ShuffleDatasetV3" in alarms["PIPELINE_CHANGED"]
+
+
+def test_what_the_program_does_comes_back(tmp_path):
+    prefix = saved(
+        tmp_path,
+        position={
+            "counted_batches": 5,
+            "epoch": 2,
+            "batches_into_epoch": 5,
+            "examples_into_epoch": 20,
+            "examples_counted": 100,
+            "start_examples": 80,
+        },
+        program={
+            "fed": "fit",
+            "epochs": "iterator_per_epoch",
+            "steps_per_epoch": 10,
+            "order": "shuffled",
+            "order_depends_on_epoch": True,
+            "deterministic": True,
+            "opaque_layers": ["own (Own)"],
+            "num_layers": 3,
+        },
+    )
+    found, problem = read_run_record(prefix)
+    assert problem is None
+    assert (found.epoch, found.examples_into_epoch, found.examples_counted) == (2, 20, 100)
+    assert (found.fed, found.epochs, found.order) == ("fit", "iterator_per_epoch", "shuffled")
+    assert (found.steps_per_epoch, found.start_examples, found.hosts) == (10, 80, 1)
+    assert (found.order_depends_on_epoch, found.opaque_layers) == (True, ("own (Own)",))
+    assert found.is_at_epoch_end is False
+
+
+def test_a_record_of_an_earlier_version_leaves_the_rest_open(tmp_path):
+    found, _ = read_run_record(saved(tmp_path))
+    assert (found.fed, found.epochs, found.epoch, found.order) == (None, None, None, None)
+    assert found.is_at_epoch_end is None
+
+
+def test_words_of_a_later_version_are_not_believed(tmp_path):
+    found, problem = read_run_record(saved(tmp_path, program={"epochs": "several", "fed": 3}))
+    assert problem is None
+    assert (found.epochs, found.fed) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.keras", "latest.weights.h5"])
+def test_a_file_of_keras_is_known_by_its_fingerprint(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"weights" * 100)
+    write_run_record(
+        str(path),
+        attempt="abc",
+        step=5,
+        wall_time_s=0.0,
+        pipeline=None,
+        files=(),
+        batch_size=4,
+        epoch_size=None,
+        hosts=1,
+        random_layers=None,
+        position={"epoch": 1},
+    )
+    assert read_run_record(str(path))[0].epoch == 1
+    path.write_bytes(b"weighty" * 100)
+    found, problem = read_run_record(str(path))
+    assert found is None
+    assert "belongs to another checkpoint" in problem

@@ -18,7 +18,7 @@ from ckptscope.iterator.ops import (
     repeating,
     sources,
 )
-from ckptscope.iterator.ops.nesting import inner_files
+from ckptscope.iterator.ops.nesting import inner_files, is_inner
 from ckptscope.iterator.ops.spec import OpSpec
 
 OP_SPECS: tuple[OpSpec, ...] = (
@@ -33,4 +33,4 @@ OP_SPECS: tuple[OpSpec, ...] = (
 )
 OPS: dict[str, OpSpec] = {name: spec for spec in OP_SPECS for name in spec.names}
 
-__all__ = ["OPS", "OP_SPECS", "OpSpec", "inner_files"]
+__all__ = ["OPS", "OP_SPECS", "OpSpec", "inner_files", "is_inner"]

@@ -65,6 +65,7 @@ def _rebatch(stage: Stage, evaluator: Evaluator) -> Progress:
         elements=Tally(),
         examples=below.examples.minus(held),
         batched=True,
+        crosses_passes=below.repeated,
         batch_size=None,
         ended=below.ended and held == 0,
         in_flight=_sum(below.in_flight, held),

@@ -23,6 +23,15 @@ def _text_of(items: Mapping[str, StateItem], *keys: str) -> str | None:
     return None
 
 
+def is_inner(slot: int | None, child: Stage) -> bool:
+    """Whether an input of a stage that nests is a dataset which its function made, not the one that
+    its function is called with.
+
+    They have numbers, but for the open group of a GroupByWindow in TF 1.15, which is called Reduce.
+    """
+    return slot is not None or child.op == "Reduce"
+
+
 def inner_files(stage: Stage) -> dict[int, str]:
     """File names of the open inner datasets of a FlatMap or interleave, by sub-iterator number."""
     files: dict[int, str] = {}
@@ -78,11 +87,14 @@ def _flat_map(stage: Stage, evaluator: Evaluator) -> Progress:
         )
     if below.examples.total is None:
         return replace(below, ended=outer_ended)
-    return _with_closed(stage, evaluator, below, opened - 1, names.get(opened - 1), source, current)
+    return _with_closed(evaluator, below, opened - 1, names.get(opened - 1), source, current)
+
+
+# They change how many of a file's records are delivered.
+_RECOUNTS = {"Filter", "ParallelFilter", "Shard", "FiniteTake", "FiniteSkip", "TakeWhile", "Unique"}
 
 
 def _with_closed(
-    stage: Stage,
     evaluator: Evaluator,
     below: Progress,
     closed: int,
@@ -91,38 +103,41 @@ def _with_closed(
     current: Stage,
 ) -> Progress:
     """Add the inner datasets that were read before the open one, whose sizes are not stored."""
-    del stage
     inside = {inner.op for inner in current.walk()}
     kind = "record" if "TFRecord" in inside else "line" if "TextLine" in inside else None
     shuffled = source is None or any(
         inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk()
     )
-    if (
-        name is not None
-        and kind is not None
-        and not shuffled
-        and not inside & {"Filter", "Shard", "FiniteTake", "FiniteSkip"}
-    ):
-        files = evaluator.files.siblings(name)
-        if closed < len(files) and files[closed] == name:
-            sizes = [evaluator.files.num_records(file, kind) for file in files]
-            if None not in sizes:
-                total = sum(size or 0 for size in sizes[:closed]) + (below.examples.total or 0)
-                tally = Tally.single_pass(total, sum(size or 0 for size in sizes))
-                return replace(below, elements=tally, examples=tally).assuming(FILE_ORDER)
+    if name is not None and kind is not None and not shuffled and not inside & _RECOUNTS:
+        found = _of_files(evaluator, below, closed, name, kind)
+        if found is not None:
+            return found
     if "Window" in inside and below.batched:
         window = next(inner for inner in current.walk() if inner.op == "Window")
         if window.integer("i") and not shuffled and below.examples.total == window.integer("i"):
             return replace(
                 below, elements=Tally.single_pass(closed + 1), examples=Tally()
             ).assuming(UNIFORM_INNER)
-    if kind is not None:
-        return Progress.unknown(
-            f"{closed} files were read before the open one; their sizes are not stored"
-        )
-    return Progress.unknown(
-        f"{closed} inner datasets were read before the open one; their sizes are not stored"
-    )
+    what = "files were" if kind is not None else "inner datasets were"
+    return Progress.unknown(f"{closed} {what} read before the open one; their sizes are not stored")
+
+
+def _of_files(
+    evaluator: Evaluator, below: Progress, closed: int, name: str, kind: str
+) -> Progress | None:
+    """With the records of the files that were read before the open one; None where they are not
+    here.
+    """
+    files, is_known = evaluator.files.read_with(name)
+    if closed >= len(files) or files[closed] != name:
+        return None
+    sizes = [evaluator.files.num_records(file, kind) for file in files]
+    if None in sizes:
+        return None
+    total = sum(size or 0 for size in sizes[:closed]) + (below.examples.total or 0)
+    tally = Tally.single_pass(total, sum(size or 0 for size in sizes))
+    progress = replace(below, elements=tally, examples=tally)
+    return progress if is_known else progress.assuming(FILE_ORDER)
 
 
 def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -184,7 +199,7 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
             is_shuffled=True,
             reason="the groups are being emptied at the end of the data",
         )
-    groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
+    groups = [child for slot, child in stage.inputs if is_inner(slot, child)]
     for child in groups:  # the open group is still listed among the groups
         held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
     made = below.made_batches()
@@ -205,6 +220,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="flat_map",
         counts="`element_index` inner datasets opened",
         progress=_flat_map,
+        nests=True,
         runs_function=True,
     ),
     OpSpec(
@@ -212,6 +228,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="interleave",
         counts="the sum of the open inner datasets, and the sizes of those read",
         progress=_interleave,
+        nests=True,
         runs_function=True,
     ),
     OpSpec(
@@ -219,6 +236,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="interleave (parallel)",
         counts="as interleave; holds `.results.size` for each element",
         progress=_interleave,
+        nests=True,
         held=_sum_results,
         runs_function=True,
         is_parallel=True,
@@ -228,6 +246,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="parallel_interleave",
         counts="as interleave; holds `outputs_size` for each worker",
         progress=_interleave,
+        nests=True,
         held=_sum_results,
         runs_function=True,
         is_parallel=True,
@@ -244,6 +263,7 @@ SPECS: tuple[OpSpec, ...] = (
         title="group_by_window",
         counts="holds the groups that are not full",
         progress=_group_by_window,
+        nests=True,
         held=group_sizes,
         runs_function=True,
     ),

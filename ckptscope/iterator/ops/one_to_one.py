@@ -59,7 +59,7 @@ def _without_held(below: Progress, leading: list[int | None], ended_below: bool)
         if not below.is_shuffled and not (is_lone and may_be_short):
             below = below.with_batch_size(max(sizes))
         if below.batch_size is not None and min(sizes) < below.batch_size:
-            below = replace(below, drops=False)
+            below = replace(below, drops_remainder=False)
         return below.completed().minus(len(leading), sum(sizes)).completed()
     if below.batch_size is not None and not below.pass_over and not ended_below:
         return below.completed().minus(len(leading), len(leading) * below.batch_size).completed()

@@ -37,6 +37,7 @@ FILE_ORDER = Assumption(
     "FILE_ORDER",
     "files are read in the order of their names, all of them from this directory",
     True,
+    is_guess=True,
 )
 
 
@@ -75,6 +76,9 @@ class OpSpec:
         held: number of elements held, for display; None if it holds none.
         is_source: reads data from outside the pipeline.
         draws: draws random numbers, so that its seed matters.
+        repeats: makes its input anew for each pass.
+        nests: its elements are datasets, which its function makes anew; they are its numbered
+            inputs.
         runs_function: runs a function of the user's.
         is_parallel: order may depend on timing when deterministic=False.
         needs_files: files beside the data must survive, in words.
@@ -87,6 +91,8 @@ class OpSpec:
     held: Callable[[Stage], int | None] | None = None
     is_source: bool = False
     draws: bool = False
+    repeats: bool = False
+    nests: bool = False
     runs_function: bool = False
     is_parallel: bool = False
     needs_files: str | None = None
