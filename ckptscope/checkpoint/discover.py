@@ -472,7 +472,8 @@ def _below(directory: str, step: str | None) -> Location:
         return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
     if inside:
         raise CheckpointNotFoundError(
-            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}",
+            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}"
+            + (f" and {len(inside) - 5} more" if len(inside) > 5 else ""),
             path=directory,
         )
     if any(name.endswith(_LATER) for name in names):
