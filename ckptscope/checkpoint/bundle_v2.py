@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 _CHUNK_NBYTES = 1 << 20
 _MAX_SHARDS = 100_000
+# Keys are stored as what they add to the one before: a small file can stand for very long ones.
+_MAX_KEY_NBYTES, _MAX_KEY_EXPANSION = 1 << 24, 100
+_MAX_ELEMENTS = (1 << 63) - 1  # of a tensor of TensorFlow
 
 
 def shard_name(prefix: str, shard: int, num_shards: int) -> str:
@@ -109,6 +112,7 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     raw_keys: dict[bytes, TensorEntry] = {}
     partitioned = []
     key = b""
+    key_nbytes = 0
     try:
         for key, value in Table(data, path):
             if header is None:
@@ -120,7 +124,12 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
                 if not 0 < header.num_shards <= _MAX_SHARDS:
                     raise MalformedMessageError(f"{header.num_shards} shards")
                 continue
+            key_nbytes += len(key)
+            if key_nbytes > _MAX_KEY_NBYTES and key_nbytes > _MAX_KEY_EXPANSION * len(data):
+                raise MalformedMessageError("its keys are far longer than the file")
             entry = parse_bundle_entry(value)
+            if math.prod(entry.shape) > _MAX_ELEMENTS:
+                raise MalformedMessageError(f"a shape of {len(entry.shape)} axes is too large")
             if entry.shard >= header.num_shards:
                 raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
             name = key.decode("utf-8", "backslashreplace")
@@ -318,7 +327,7 @@ class BundleReader:
         dtype = numpy_dtype(entry.dtype)
         if entry.slices:
             self._refuse_gaps(entry)
-            whole = numpy.empty(entry.shape, dtype)
+            whole = self._empty(entry, dtype)
             for extents, part in entry.slices:
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length)
@@ -342,7 +351,7 @@ class BundleReader:
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
                 )
             if entry.nbytes == 0:
-                return numpy.empty(entry.shape, dtype)
+                return self._empty(entry, dtype)
             offset, _ = self._span(entry)
             if entry.shard not in self._maps:
                 self._maps[entry.shard] = mmap.mmap(
@@ -352,6 +361,18 @@ class BundleReader:
                 self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset
             )
             return flat.reshape(entry.shape)
+
+    def _empty(self, entry: TensorEntry, dtype: numpy.dtype[Any]) -> numpy.ndarray[Any, Any]:
+        import numpy
+
+        try:
+            return numpy.empty(entry.shape, dtype)
+        except ValueError:  # axes too long for an array, although another is 0
+            raise MalformedMessageError(
+                f"shape {entry.shape} is too large",
+                path=f"{self._prefix}.index",
+                structure=entry.key,
+            ) from None
 
     def _refuse_gaps(self, entry: TensorEntry) -> None:
         """Elements that no slice holds would be whatever memory held."""
