@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ckptscope.checkpoint.bundle_strings import string_checksum, strings, variant_checksum
 from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.object_graph import parse_object_graph
@@ -29,7 +30,6 @@ from ckptscope.errors import (
     reading,
 )
 from ckptscope.formats.checksum import RunningChecksum, masked_crc32c
-from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
 from ckptscope.formats.messages import (
     BundleHeader,
@@ -292,7 +292,7 @@ class BundleReader:
         count = min(limit, entry.num_elements)
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                return _strings(self.read_bytes(entry), entry.num_elements)[:count]
+                return strings(self.read_bytes(entry), entry.num_elements)[:count]
             head = TensorEntry(
                 entry.key,
                 entry.dtype,
@@ -344,8 +344,8 @@ class BundleReader:
             return whole
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                strings = _strings(self.read_bytes(entry), entry.num_elements)
-                return numpy.array(strings, dtype=object).reshape(entry.shape)
+                words = strings(self.read_bytes(entry), entry.num_elements)
+                return numpy.array(words, dtype=object).reshape(entry.shape)
             if entry.nbytes != math.prod(entry.shape) * dtype.itemsize:
                 raise MalformedMessageError(
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
@@ -458,9 +458,9 @@ class BundleReader:
 
     def _intact(self, entry: TensorEntry) -> bool:
         if entry.dtype is STRING:
-            computed = _string_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = string_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.dtype is VARIANT:
-            computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = variant_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.nbytes <= _CHUNK_NBYTES:
             computed = masked_crc32c(self._ahead(entry.shard, entry.offset, entry.nbytes))
         else:
@@ -481,53 +481,3 @@ class BundleReader:
             window, start = os.pread(self._descriptor(shard), _CHUNK_NBYTES, offset), offset
             self._window = (shard, start, window)
         return window if nbytes == len(window) else window[offset - start : offset - start + nbytes]
-
-
-def _strings(data: bytes, count: int) -> list[bytes]:
-    """Strings of one tensor: varint lengths, masked checksum of the lengths, the bytes."""
-    lengths, position = [], 0
-    if count > len(data):
-        raise MalformedMessageError(f"{count} strings in {len(data)} bytes")
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        lengths.append(length)
-    if sum(lengths) != len(data) - position - 4:
-        raise MalformedMessageError(
-            f"strings of {sum(lengths)} bytes in {len(data) - position - 4}"
-        )
-    strings, position = [], position + 4
-    for length in lengths:
-        strings.append(data[position : position + length])
-        position += length
-    return strings
-
-
-def _string_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then
-    all bytes.
-    """
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        running.feed(length.to_bytes(4 if length <= 0xFFFFFFFF else 8, "little"))
-    if int.from_bytes(data[position : position + 4], "little") != running.masked:
-        return -1
-    running.feed(data[position:])
-    return running.masked
-
-
-def _variant_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 8 bytes, the message, the stored running checksum behind it."""
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        if length > len(data) - position - 4:
-            return -1
-        running.feed(length.to_bytes(8, "little"))
-        running.feed(data[position : position + length])
-        position += length
-        if int.from_bytes(data[position : position + 4], "little") != running.masked:
-            return -1
-        running.feed(data[position : position + 4])
-        position += 4
-    return running.masked
