@@ -166,11 +166,13 @@ def _has_counts(position: Position | None) -> bool:
 def _place(facts: Facts, iterator: IteratorFact | None, confirmed: frozenset[str]) -> Place:
     step, position = facts.step.value, facts.position
     if iterator is None:
+        # The recorder counts batches of the run, or of an epoch, not of a stored iterator.
+        counted = position.known_from != "run_record"
         return Place(
             step,
             position,
             None,
-            position.batches_consumed,
+            position.batches_consumed if counted else None,
             position.examples_consumed,
             position.epoch,
             position.batch_size,

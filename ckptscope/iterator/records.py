@@ -95,6 +95,10 @@ class DataFiles:
                 files = list(self._known)
                 files[number] = name
                 return files, True
+            # Named on another machine: the program reads the same names below another directory.
+            above = known.removesuffix(name)
+            if above.endswith(os.sep) and above != known:
+                return [file.removeprefix(above) for file in self._known], True
         return (self._siblings(name), False) if self._may_list else ([], False)
 
     def _siblings(self, name: str) -> list[str]:

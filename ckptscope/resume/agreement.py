@@ -40,6 +40,10 @@ class Agreement:
         fetched_ahead: why the batches it is ahead are lost at every save.
         not_training: why it is not the iterator that feeds the training.
         feeds: who shows that it feeds the training although it is behind.
+        mixed_batches: the batch size changed during the run, so that batches do not follow from
+            examples.
+        confirmed_by: name of the neighbour in which the same assumptions lead to a count that is
+            in step.
         reached: examples after as many batches, where passes are not counted in the state.
     """
 
@@ -56,6 +60,8 @@ class Agreement:
     fetched_ahead: str | None = None
     not_training: str | None = None
     feeds: str | None = None
+    mixed_batches: bool = False
+    confirmed_by: str | None = None
     reached: Tally | None = None
 
     @property
@@ -115,8 +121,10 @@ def _without_batch_size(
         or (passes != 0 and not progress.batches_span_passes)
     ):
         return Agreement("unknown")  # a short batch at the end of a pass spoils the division
-    if not progress.repeated and examples < step:
-        return Agreement("unknown")  # a loop may have made iterators for the passes before
+    if examples < step:
+        # Fewer examples than steps, whatever the size of a batch. Where nothing repeats the data a
+        # loop may have made iterators for the passes before.
+        return Agreement("behind" if progress.repeated else "unknown")
     return Agreement("contradicts")
 
 
@@ -135,6 +143,8 @@ def _modulo(progress: Progress, examples: Tally, step: int) -> Agreement:
         same = next((tally for tally in possible if tally.into == into), None)
         if same is not None:
             return Agreement("agrees", reached=same)
+        if _several_steps_for_each(progress, into, step):
+            return Agreement("behind")
         if not progress.batched and per_pass:
             return Agreement("agrees" if (expected - into) % per_pass == 0 else "contradicts")
         return Agreement("contradicts" if possible else "unknown")
@@ -144,6 +154,15 @@ def _modulo(progress: Progress, examples: Tally, step: int) -> Agreement:
         # Later passes have at least as many examples as were consumed of this one.
         return Agreement("behind") if expected - into < into else Agreement("unknown")
     return Agreement("ahead" if passes and into == expected else "unknown")
+
+
+def _several_steps_for_each(progress: Progress, into: int, step: int) -> bool:
+    """The step is a whole multiple of the batches: each batch is trained on several times, as where
+    networks take turns.
+    """
+    size = progress.batch_size or 1
+    batches, rest = divmod(into, size)
+    return not rest and batches >= _MIN_UPDATES and step > batches and step % batches == 0
 
 
 def resume_position(
@@ -252,7 +271,7 @@ def _completed_by_record(position: Position, recorded: RecordedPlace) -> Positio
     if position.kind != "stored" or not recorded.iterator_per_epoch:
         counted["batches_consumed"] = recorded.batches_of_run
         counted["examples_consumed"] = recorded.examples
-    if position.epoch is not None or position.examples_into_epoch is not None:
+    if position.epoch not in (None, recorded.epoch) or position.examples_into_epoch is not None:
         counted["epoch"] = counted["examples_into_epoch"] = None
     new = {
         name: value
@@ -287,11 +306,16 @@ def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Po
     witness confirms them.
     """
     position = replace(reading.position, step=step, known_from="state")
+    if agreement.mixed_batches and position.batches_consumed is not None:
+        why = "the batch size changed during the run, and how many batches had which is not stored"
+        reasons = {**position.reasons, "batches_consumed": why}
+        position = replace(position, batches_consumed=None, reasons=reasons)
     if step is None:
         why = "no step counter is stored, or several that differ"
         position = replace(position, reasons={**position.reasons, "step": why})
     unproven = [assumption.text for assumption in reading.assumptions if assumption.needs_step]
-    if not unproven or agreement.in_step or agreement.feeds == RUN_RECORD:
+    told = agreement.in_step or agreement.feeds == RUN_RECORD or agreement.confirmed_by is not None
+    if not unproven or told:
         return position
     reason = f"it rests on what is not stored: {'; '.join(unproven)}"
     if position.batches_consumed is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from ckptscope.iterator.position import Hints, Reading
 from ckptscope.resume.agreement import RUN_RECORD, Agreement, compare
+from ckptscope.resume.delivered import delivered_by
 from ckptscope.resume.neighbours import Neighbour
 
 _EVALUATION = re.compile(
@@ -36,6 +37,7 @@ class Witnesses:
         updates: counts of updates above 0, with their names.
         recorded: batches that the recorder counted.
         staging: ops that hold batches between the iterator and the training op.
+        batch_size_changed: a run record here and one of a neighbour name different sizes.
         neighbours: in the order of the directory.
     """
 
@@ -45,15 +47,24 @@ class Witnesses:
     updates: tuple[tuple[str, int], ...] = ()
     recorded: int | None = None
     staging: tuple[str, ...] = ()
+    batch_size_changed: bool = False
     neighbours: tuple[Neighbour, ...] = ()
 
 
 def align(key: str, reading: Reading, witnesses: Witnesses, hints: Hints) -> Agreement:
     """How the iterator under ``key`` stands to all witnesses."""
     found = _counted(reading, witnesses, hints)
-    found = replace(found, delivered=_delivered(reading))
+    found = replace(found, delivered=delivered_by(reading))
     if found.in_step:
         return found
+    found = replace(found, confirmed_by=_confirmed_by(key, reading, witnesses))
+    if witnesses.batch_size_changed:
+        return Agreement(
+            "unknown", compared_with=witnesses.step, mixed_batches=True, feeds=found.feeds
+        )
+    if reading.guesses and found.confirmed_by is None:
+        # What a listing of data files suggests proves no difference.
+        found = Agreement("unknown", compared_with=witnesses.step)
     if found.kind == "ahead":
         found = _ahead(key, found, witnesses)
     elif found.kind in ("behind", "whole_passes_behind"):
@@ -63,8 +74,17 @@ def align(key: str, reading: Reading, witnesses: Witnesses, hints: Hints) -> Agr
     return found
 
 
-def _delivered(reading: Reading) -> int | None:
-    return reading.progress.completed().elements.settled().total
+def _confirmed_by(key: str, reading: Reading, witnesses: Witnesses) -> str | None:
+    """The neighbour in which the same assumptions lead to a count that is in step."""
+    needed = {item.code for item in reading.assumptions if item.needs_step}
+    for neighbour in witnesses.neighbours:
+        given = neighbour.delivered.get(key)
+        step = neighbour.counters.get(witnesses.step_key or "")
+        if given is None or not given.batches or not step or not needed <= given.assumptions:
+            continue
+        if given.batches == step or (step >= _MIN_STEPS and given.batches % step == 0):
+            return neighbour.name
+    return None
 
 
 def _counted(reading: Reading, witnesses: Witnesses, hints: Hints) -> Agreement:
@@ -78,12 +98,12 @@ def _counted(reading: Reading, witnesses: Witnesses, hints: Hints) -> Agreement:
         better = second.kind == "agrees" or (
             second.implied_batch_size is not None and _may_start_at(witnesses.step, updates)
         )
+        telling = second.implied_batch_size or second.batches_per_update
+        if first.kind in ("unknown", "contradicts") and first.implied_batch_size is None:
+            better = better or (second.kind == "unknown" and bool(telling))
         if better:
             return replace(second, compared_with=updates, witness=name)
-        if first.kind in ("unknown", "contradicts") and second.kind == "unknown":
-            if second.implied_batch_size or second.batches_per_update:
-                return replace(second, compared_with=updates, witness=name)
-    delivered = _delivered(reading)
+    delivered = delivered_by(reading)
     if witnesses.recorded is not None and delivered == witnesses.recorded:
         if first.kind == "ahead":
             return Agreement("several_per_step", first.batches, witness=RUN_RECORD)
@@ -122,12 +142,10 @@ def _per_step(found: Agreement, witnesses: Witnesses) -> Agreement | None:
         return None
     counts = [("", step), *witnesses.updates]
     for name, count in counts:
-        if count is not None and count >= _MIN_STEPS and delivered >= 2 * count:
-            if delivered % count == 0:
-                many = delivered // count
-                return replace(
-                    found, kind="several_per_step", batches_per_step=many, witness=name or None
-                )
+        if count is None or count < _MIN_STEPS or delivered < 2 * count or delivered % count:
+            continue
+        many = delivered // count
+        return replace(found, kind="several_per_step", batches_per_step=many, witness=name or None)
     return None
 
 

@@ -295,8 +295,12 @@ class Facts:
 
     @property
     def candidates(self) -> tuple[IteratorFact, ...]:
-        """Iterators that may feed the training: all but exhausted ones beside others."""
-        return tuple(it for it in self.iterators if not it.exhausted) or self.iterators
+        """Iterators that may feed the training: without exhausted ones, and without those that
+        witnesses show to be others, where any are left.
+        """
+        possible = tuple(it for it in self.iterators if it.agreement.not_training is None)
+        possible = possible or self.iterators
+        return tuple(it for it in possible if not it.exhausted) or possible
 
     @property
     def judged(self) -> tuple[IteratorFact, ...]:

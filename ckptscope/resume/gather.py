@@ -37,7 +37,7 @@ from ckptscope.resume.facts import (
     UpdateFact,
 )
 from ckptscope.resume.neighbours import Asked, Neighbour, Neighbourhood
-from ckptscope.resume.recorded import REORDERING, RecordedPlace, recorded_place
+from ckptscope.resume.recorded import REORDERING, RecordedPlace, believed, recorded_place
 from ckptscope.resume.trained import (
     adam_without_powers,
     graph_state_lost,
@@ -80,7 +80,7 @@ def gather(
     partners = tuple(partners_of(location))
     own = [p for p in partners if p.is_complete and p.step == location.number]
     filled = _with_record(_with_graph(hints, meta.pipeline if meta is not None else None), record)
-    decoder = _Decoder(filled, DataFiles(hints.data_root))
+    decoder = _Decoder(filled, DataFiles(hints.data_root, filled.files))
     raw = decoder.all_of(location, checkpoint, inventory, own, damage)
     broken = frozenset(item.key for item in damage if item.fatal)
     counters = counter_values(checkpoint, inventory.of_role("counter", "bookkeeping"), broken)
@@ -91,8 +91,8 @@ def gather(
     )
     sources = StepSources(counters, keys, meta, neighbours, location.number, record)
     step = step_of(sources, updates)
-    place = recorded_place(record)
-    witnesses = _witnesses(step, updates, place, meta, neighbours)
+    place = believed(recorded_place(record), record, step.key, neighbours)
+    witnesses = _witnesses(step, updates, place, record, meta, neighbours)
     iterators = tuple(item.aligned(witnesses, filled) for item in raw)
     facts = Facts(
         location=location,
@@ -226,6 +226,7 @@ def _witnesses(
     step: StepFact,
     updates: UpdateFact,
     place: RecordedPlace | None,
+    record: RunRecord | None,
     meta: MetaGraph | None,
     neighbours: tuple[Neighbour, ...],
 ) -> Witnesses:
@@ -237,6 +238,8 @@ def _witnesses(
         updates=tuple((f"{w.name} = {w.value:,}", w.value) for w in counted if w.value),
         recorded=None if place is None else place.batches,
         staging=meta.staging if meta is not None else (),
+        batch_size_changed=record is not None
+        and any(n.recorded_sizes and n.recorded_sizes[0] != record.batch_size for n in neighbours),
         neighbours=neighbours,
     )
 
@@ -360,9 +363,10 @@ def _training(iterators: tuple[IteratorFact, ...]) -> IteratorFact | None:
     """The iterator that feeds the training: the only one, or the only unexhausted one in step."""
     if len(iterators) == 1:
         return iterators[0]
-    running = [it for it in iterators if not it.exhausted and it.agreement.not_training is None]
+    others = [it for it in iterators if it.agreement.not_training is not None]
+    running = [it for it in iterators if not it.exhausted and it not in others]
     out_of_step = ("ahead", "behind", "contradicts")
-    if len(running) == 1 and running[0].agreement.kind not in out_of_step:
+    if len(running) == 1 and (others or running[0].agreement.kind not in out_of_step):
         return running[0]
     in_step = [it for it in running if it.agreement.in_step]
     return in_step[0] if len(in_step) == 1 else None

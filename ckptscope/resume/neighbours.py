@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from ckptscope.checkpoint.discover import Location, partners_of
 from ckptscope.checkpoint.model import Checkpoint, TensorEntry
 from ckptscope.checkpoint.order import ordered_checkpoints
+from ckptscope.checkpoint.run_record import read_run_record
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.position import Hints, read_position
 from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.state import split_records
 from ckptscope.iterator.tree import build_tree
+from ckptscope.resume.delivered import delivered_by
 
 # Larger ones are not opened only to be heard: listing 40,000 variables takes longer than judging.
 _INDEX_LIMIT_NBYTES = 4 << 20
@@ -30,10 +32,15 @@ _COMMON_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What an iterator state of a neighbour says: batches (None where it does not tell)."""
+    """What an iterator state of a neighbour says: batches (None where it does not tell).
+
+    Attributes:
+        assumptions: codes of what the number rests on that the state does not hold.
+    """
 
     batches: int | None = None
     exhausted: bool = False
+    assumptions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Neighbour:
         counters: the same integer scalars as in this checkpoint, by key.
         delivered: by key of the iterator.
         changed: keys of weights with another checksum; None where the format keeps none.
+        recorded_sizes: (examples of a batch, of an epoch) in its run record; None without one.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Neighbour:
     counters: Mapping[str, int] = field(default_factory=dict)
     delivered: Mapping[str, Delivered] = field(default_factory=dict)
     changed: frozenset[str] | None = None
+    recorded_sizes: tuple[int | None, int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,7 @@ def _ask(other: Location, checkpoint: Checkpoint, later: bool, asked: Asked) -> 
                 for key in asked.iterators:
                     if key in beside.entries:
                         delivered[key] = _delivered(beside, beside.entries[key], asked.hints)
+    record, _ = read_run_record(other.prefix)
     return Neighbour(
         os.path.basename(other.prefix),
         later,
@@ -135,6 +145,7 @@ def _ask(other: Location, checkpoint: Checkpoint, later: bool, asked: Asked) -> 
         counters,
         delivered,
         _changed(entries, asked.weights),
+        None if record is None else (record.batch_size, record.epoch_size),
     )
 
 
@@ -157,5 +168,9 @@ def _delivered(checkpoint: Checkpoint, entry: TensorEntry, hints: Hints) -> Deli
         return Delivered()
     data = checkpoint.reader.read_bytes(entry)
     tree = build_tree(split_records(data, entry.num_elements, entry.key))
-    reading = read_position(tree, hints, DataFiles(hints.data_root))
-    return Delivered(reading.progress.completed().elements.settled().total, bool(reading.exhausted))
+    reading = read_position(tree, hints, DataFiles(hints.data_root, hints.files))
+    return Delivered(
+        delivered_by(reading),
+        reading.exhausted,
+        frozenset(item.code for item in reading.assumptions if item.needs_step),
+    )

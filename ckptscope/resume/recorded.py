@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ckptscope.checkpoint.meta_graph import GraphPipeline
 from ckptscope.checkpoint.run_record import RunRecord
+from ckptscope.resume.neighbours import Neighbour
 
 REORDERING = ("Shuffle", "Random", "Sample", "DirectedInterleave", "ParallelInterleave")
 
@@ -140,3 +141,27 @@ def _of_one_pass(
         order_is_fixed=fixed,
         batches_of_run=record.step,
     )
+
+
+def believed(
+    place: RecordedPlace | None,
+    record: RunRecord | None,
+    step_key: str | None,
+    neighbours: tuple[Neighbour, ...],
+) -> RecordedPlace | None:
+    """The place, unless an early record is contradicted by the neighbours.
+
+    Earlier recorders counted in batches of the present size, and one for each step where nobody
+    told them otherwise."""
+    if place is None or record is None or record.fed is not None:
+        return place
+    sizes = (record.batch_size, record.epoch_size)
+    for neighbour in neighbours:
+        if neighbour.recorded_sizes is not None and neighbour.recorded_sizes != sizes:
+            return None
+        step = neighbour.counters.get(step_key or "")
+        for given in neighbour.delivered.values():
+            several = step and given.batches and given.batches >= 2 * step
+            if several and place.batches == record.step:
+                return None
+    return place

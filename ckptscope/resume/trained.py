@@ -33,6 +33,7 @@ def weights_of(
     by_key = {variable.key: variable for variable in inventory.variables}
     changed: tuple[str, ...] = ()
     where = None
+    trained = {variable.slot_of for variable in inventory.true_slots if variable.slot_of}
     for neighbour in neighbours:
         moved = neighbour.changed or frozenset()
         changed = tuple(
@@ -41,6 +42,9 @@ def weights_of(
         if changed:
             where = neighbour.name
             break
+        if moved & trained:
+            # Others were trained since, and these were not.
+            without = tuple(key for key in without if key in moved)
     has_weights = bool(inventory.of_role("weight", "ema"))
     return WeightFact(
         without_slots=tuple(name_of(by_key[key]) for key in without),
