@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ckptscope.checkpoint.bundle_strings import string_checksum, strings, variant_checksum
 from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.object_graph import parse_object_graph
@@ -29,7 +30,6 @@ from ckptscope.errors import (
     reading,
 )
 from ckptscope.formats.checksum import RunningChecksum, masked_crc32c
-from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
 from ckptscope.formats.messages import (
     BundleHeader,
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 _CHUNK_NBYTES = 1 << 20
 _MAX_SHARDS = 100_000
+# Keys are stored as what they add to the one before: a small file can stand for very long ones.
+_MAX_KEY_NBYTES, _MAX_KEY_EXPANSION = 1 << 24, 100
+_MAX_ELEMENTS = (1 << 63) - 1  # of a tensor of TensorFlow
 
 
 def shard_name(prefix: str, shard: int, num_shards: int) -> str:
@@ -109,6 +112,7 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     raw_keys: dict[bytes, TensorEntry] = {}
     partitioned = []
     key = b""
+    key_nbytes = 0
     try:
         for key, value in Table(data, path):
             if header is None:
@@ -120,7 +124,12 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
                 if not 0 < header.num_shards <= _MAX_SHARDS:
                     raise MalformedMessageError(f"{header.num_shards} shards")
                 continue
+            key_nbytes += len(key)
+            if key_nbytes > _MAX_KEY_NBYTES and key_nbytes > _MAX_KEY_EXPANSION * len(data):
+                raise MalformedMessageError("its keys are far longer than the file")
             entry = parse_bundle_entry(value)
+            if math.prod(entry.shape) > _MAX_ELEMENTS:
+                raise MalformedMessageError(f"a shape of {len(entry.shape)} axes is too large")
             if entry.shard >= header.num_shards:
                 raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
             name = key.decode("utf-8", "backslashreplace")
@@ -283,7 +292,7 @@ class BundleReader:
         count = min(limit, entry.num_elements)
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                return _strings(self.read_bytes(entry), entry.num_elements)[:count]
+                return strings(self.read_bytes(entry), entry.num_elements)[:count]
             head = TensorEntry(
                 entry.key,
                 entry.dtype,
@@ -318,7 +327,7 @@ class BundleReader:
         dtype = numpy_dtype(entry.dtype)
         if entry.slices:
             self._refuse_gaps(entry)
-            whole = numpy.empty(entry.shape, dtype)
+            whole = self._empty(entry, dtype)
             for extents, part in entry.slices:
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length)
@@ -335,14 +344,14 @@ class BundleReader:
             return whole
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                strings = _strings(self.read_bytes(entry), entry.num_elements)
-                return numpy.array(strings, dtype=object).reshape(entry.shape)
+                words = strings(self.read_bytes(entry), entry.num_elements)
+                return numpy.array(words, dtype=object).reshape(entry.shape)
             if entry.nbytes != math.prod(entry.shape) * dtype.itemsize:
                 raise MalformedMessageError(
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
                 )
             if entry.nbytes == 0:
-                return numpy.empty(entry.shape, dtype)
+                return self._empty(entry, dtype)
             offset, _ = self._span(entry)
             if entry.shard not in self._maps:
                 self._maps[entry.shard] = mmap.mmap(
@@ -352,6 +361,18 @@ class BundleReader:
                 self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset
             )
             return flat.reshape(entry.shape)
+
+    def _empty(self, entry: TensorEntry, dtype: numpy.dtype[Any]) -> numpy.ndarray[Any, Any]:
+        import numpy
+
+        try:
+            return numpy.empty(entry.shape, dtype)
+        except ValueError:  # axes too long for an array, although another is 0
+            raise MalformedMessageError(
+                f"shape {entry.shape} is too large",
+                path=f"{self._prefix}.index",
+                structure=entry.key,
+            ) from None
 
     def _refuse_gaps(self, entry: TensorEntry) -> None:
         """Elements that no slice holds would be whatever memory held."""
@@ -437,9 +458,9 @@ class BundleReader:
 
     def _intact(self, entry: TensorEntry) -> bool:
         if entry.dtype is STRING:
-            computed = _string_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = string_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.dtype is VARIANT:
-            computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = variant_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.nbytes <= _CHUNK_NBYTES:
             computed = masked_crc32c(self._ahead(entry.shard, entry.offset, entry.nbytes))
         else:
@@ -460,53 +481,3 @@ class BundleReader:
             window, start = os.pread(self._descriptor(shard), _CHUNK_NBYTES, offset), offset
             self._window = (shard, start, window)
         return window if nbytes == len(window) else window[offset - start : offset - start + nbytes]
-
-
-def _strings(data: bytes, count: int) -> list[bytes]:
-    """Strings of one tensor: varint lengths, masked checksum of the lengths, the bytes."""
-    lengths, position = [], 0
-    if count > len(data):
-        raise MalformedMessageError(f"{count} strings in {len(data)} bytes")
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        lengths.append(length)
-    if sum(lengths) != len(data) - position - 4:
-        raise MalformedMessageError(
-            f"strings of {sum(lengths)} bytes in {len(data) - position - 4}"
-        )
-    strings, position = [], position + 4
-    for length in lengths:
-        strings.append(data[position : position + length])
-        position += length
-    return strings
-
-
-def _string_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then
-    all bytes.
-    """
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        running.feed(length.to_bytes(4 if length <= 0xFFFFFFFF else 8, "little"))
-    if int.from_bytes(data[position : position + 4], "little") != running.masked:
-        return -1
-    running.feed(data[position:])
-    return running.masked
-
-
-def _variant_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 8 bytes, the message, the stored running checksum behind it."""
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        if length > len(data) - position - 4:
-            return -1
-        running.feed(length.to_bytes(8, "little"))
-        running.feed(data[position : position + length])
-        position += length
-        if int.from_bytes(data[position : position + 4], "little") != running.masked:
-            return -1
-        running.feed(data[position : position + 4])
-        position += 4
-    return running.masked

@@ -6,19 +6,16 @@ state file, an Estimator's or SavedModel's directory, a directory of step-named 
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
 from ckptscope.checkpoint.location import Location as Location
 from ckptscope.checkpoint.location import Remark as Remark
 from ckptscope.checkpoint.order import (
     MEMBER,
-    PARTNER,
     in_order,
     is_v1,
     numbers_of,
@@ -27,6 +24,9 @@ from ckptscope.checkpoint.order import checkpoints_in as checkpoints_in
 from ckptscope.checkpoint.order import is_index as is_index
 from ckptscope.checkpoint.order import number_of as number_of
 from ckptscope.checkpoint.order import ordered_checkpoints as ordered_checkpoints
+from ckptscope.checkpoint.partners import Partner as Partner
+from ckptscope.checkpoint.partners import partners_of as partners_of
+from ckptscope.checkpoint.partners import unfinished_input as unfinished_input
 from ckptscope.checkpoint.state_file import STATE_FILE as STATE_FILE
 from ckptscope.checkpoint.state_file import StateFile, is_of_windows, local_path
 from ckptscope.checkpoint.state_file import name_of as name_in_state_file
@@ -47,7 +47,6 @@ _SUFFIX = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|\.ckptscope\.json)$
 _SHARED = ("input", "checkpoint_input", "graph.pbtxt")
 _UNFINISHED = re.compile(r"_temp(_[0-9a-f]+)?$|\.index\.tempstate\d+$")
 _FINDS_NOTHING = "TensorFlow's latest_checkpoint finds nothing here"
-_SETTLED_NS = 2_000_000_000
 
 
 def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
@@ -65,23 +64,6 @@ def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
         is_shared = entry.name.startswith(_SHARED)
         found.setdefault("" if is_shared else _SUFFIX.sub("", entry.name), []).append(entry)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Partner:
-    """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the
-    model's checkpoints.
-
-    Attributes:
-        step: number in its name.
-        is_complete: its index is there; else only debris of a save is (``problem`` says what).
-    """
-
-    prefix: str
-    base: str
-    step: int
-    is_complete: bool
-    problem: str | None = None
 
 
 def find(path: str, step: str | None = None) -> Location:
@@ -472,7 +454,8 @@ def _below(directory: str, step: str | None) -> Location:
         return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
     if inside:
         raise CheckpointNotFoundError(
-            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}",
+            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}"
+            + (f" and {len(inside) - 5} more" if len(inside) > 5 else ""),
             path=directory,
         )
     if any(name.endswith(_LATER) for name in names):
@@ -493,74 +476,3 @@ def _below(directory: str, step: str | None) -> Location:
             f"its state file names {latest}, but no checkpoint is there", path=directory
         )
     raise CheckpointNotFoundError("holds no checkpoint", path=directory)
-
-
-def _input_names(directory: str) -> tuple[str, ...]:
-    """Names of an input pipeline's checkpoints and state files. Every checkpoint of a directory
-    asks for them.
-    """
-    changed_ns = os.stat(directory).st_mtime_ns
-    # A directory that has just changed may change again without a new time.
-    is_settled = time.time_ns() - changed_ns > _SETTLED_NS
-    return (
-        _listed(directory, changed_ns) if is_settled else _listed.__wrapped__(directory, changed_ns)
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _listed(directory: str, changed_ns: int) -> tuple[str, ...]:
-    del changed_ns
-    return tuple(
-        sorted(
-            name
-            for name in os.listdir(directory)
-            if name.startswith(("input", f"{STATE_FILE}_input"))
-        )
-    )
-
-
-def unfinished_input(location: Location) -> tuple[str, str] | None:
-    """(state file, name) where an input pipeline's state file names a temporary part of a save
-    as the latest.
-    """
-    directory = os.path.dirname(location.prefix) or "."
-    try:
-        names = [name for name in _input_names(directory) if name.startswith(STATE_FILE)]
-    except OSError:
-        return None
-    if not names:
-        return None
-    here = ordered_checkpoints(directory)
-    newest = here[-1].prefix if here else None
-    for name in names:
-        path = os.path.join(directory, name)
-        latest, _ = read_state_file(path)
-        if latest is not None and "_temp_" in latest and location.prefix == newest:
-            return path, os.path.basename(os.path.dirname(latest)) or latest
-    return None
-
-
-def partners_of(location: Location) -> list[Partner]:
-    """Input checkpoints beside a model's, of any step, in step order."""
-    directory = os.path.dirname(location.prefix) or "."
-    if PARTNER.match(os.path.basename(location.prefix)):
-        return []
-    found: dict[str, Partner] = {}
-    try:
-        names = [name for name in _input_names(directory) if name.startswith("input")]
-    except OSError:
-        return []
-    for name in names:
-        stem = re.sub(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|_temp_.*)$", "", name)
-        match = PARTNER.match(stem)
-        if match is None:
-            continue
-        prefix = os.path.join(directory, stem)
-        if os.path.isfile(f"{prefix}.index"):
-            found[stem] = Partner(prefix, match["base"], int(match["step"]), True)
-        elif stem not in found or "_temp_" in name:
-            problem = f"only {name} is there" + (
-                ": a save that never finished" if "_temp_" in name else ", without its index"
-            )
-            found[stem] = Partner(prefix, match["base"], int(match["step"]), False, problem)
-    return sorted(found.values(), key=lambda partner: (partner.step, partner.base))
