@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ckptscope.checkpoint.object_keys import OBJECT_GRAPH_KEY as OBJECT_GRAPH_KEY
 from ckptscope.errors import TensorNotFoundError
 from ckptscope.formats.dtypes import DType
 from ckptscope.formats.messages import Extents
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     import numpy
 
     from ckptscope.checkpoint.object_graph import ObjectGraph
-
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 @dataclass(frozen=True, slots=True)

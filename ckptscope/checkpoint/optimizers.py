@@ -121,7 +121,7 @@ OPTIMIZERS = (
         updates=(UpdateOp("ApplyAdaMax", (1, 2), 4),),
         powers=("beta1_power",),
     ),
-    OptimizerRow("Nadam", tf1=("Nadam",), slots=(_M, _V), hyper=("momentum_cache",)),
+    OptimizerRow("Nadam", tf1=("Nadam",), slots=(_M, _V)),
     OptimizerRow(
         "SGD",
         tf1=("Momentum", "SGD"),
@@ -267,6 +267,7 @@ HYPER = frozenset(
         *(name for row in OPTIMIZERS for name in row.hyper),
     )
 )
+RATES = frozenset(("learning_rate", "_learning_rate", "lr", "_lr"))
 # Hyper-parameters whose optimizer always has slots once it has made an update.
 NEEDS_SLOTS = frozenset(("beta_1", "beta_2", "rho"))
 ITERATIONS = ("_iterations", "iterations", "iter", "_iteration")
