@@ -103,12 +103,9 @@ class Inventory:
         return tuple(
             variable
             for variable in self.of_role("optimizer_slot")
-            if not POWERS.search(variable.object_path or variable.key)
-            and (
-                variable.slot_of is not None
-                or variable.slot_name is not None
-                or bool(self.owner_of_slot(variable.key))
-            )
+            if variable.slot_of is not None
+            or (not POWERS.search(variable.object_path or variable.key)
+            and (variable.slot_name is not None or self.owner_of_slot(variable.key)))
         )
 
     @cached_property

@@ -27,7 +27,7 @@ from ckptscope.checkpoint.optimizers import (
 from ckptscope.checkpoint.roles_of_objects import without_false_copies
 from ckptscope.formats.dtypes import STRING, VARIANT
 
-_AVERAGE = "/ExponentialMovingAverage"
+_AVERAGE, _POWER = "/ExponentialMovingAverage", "_power"
 _NUMBERED = re.compile(r"_\d+$")
 _DIGITS = re.compile(r"\d+$")
 # The scope that Keras and contrib's optimize_loss put their own variables in.
@@ -72,11 +72,10 @@ def inventory_of_names(checkpoint: Checkpoint, meta: MetaGraph | None) -> Invent
         _variable(key, entry, known, None if trained is None else key in trained)
         for key, entry in known.entries.items()
     ]
-    certain = {**known.ties, **known.roles, **known.orphans}
-    averages = {key: None for key in known.entries if key.endswith(_AVERAGE)}
-    powers = {key: None for key in known.entries if POWERS.search(key)}
+    named = {key for key in known.entries if key.endswith((_AVERAGE, _POWER))}
+    certain = named.union(known.ties, known.roles, known.orphans)
     return Inventory(
-        without_false_copies(variables, {**certain, **averages, **powers}),
+        without_false_copies(variables, certain),
         (),
         tuple(dict.fromkeys(known.orphans.values())),
     )
@@ -191,6 +190,8 @@ def _tie_by_name(known: _Known) -> None:
             known.ties[key] = tie
     if known.meta is None:
         _find_orphans(known)
+    # What has slots is trained, whatever its name.
+    known.weights.update(tie.owner for tie in known.ties.values() if tie.owner not in known.ties)
 
 
 def _tie_of(key: str, entries: Mapping[str, TensorEntry]) -> _Tie | None:

@@ -6,7 +6,7 @@ graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint import role_words as words
@@ -98,7 +98,7 @@ def _variable(
 
 
 def without_false_copies(
-    variables: list[Variable], certain: Mapping[str, object]
+    variables: list[Variable], certain: Container[str]
 ) -> tuple[Variable, ...]:
     """A variable that only its name calls a copy of a weight has the shape of a weight.
 
