@@ -7,7 +7,7 @@ tensorflow/core/ops/{state,resource_variable,training,lookup,stateful_random,dat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ckptscope.checkpoint.graph import Flow, Op
@@ -69,14 +69,21 @@ ADDITIONS = ("Add", "AddV2")
 
 @dataclass(slots=True)
 class GraphState:
-    """State by what training does with it, each a name of a node; ``ops``: name -> op."""
+    """State by what training does with it, each a name of a node.
+
+    Attributes:
+        feeds: state whose value flows into a trainable variable other than by an optimizer's op.
+        ops: name -> op.
+        used: all ops whose values flow into what training changes.
+    """
 
     read: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     raised: dict[str, None] = field(default_factory=dict)
     ops: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    used: Mapping[str, Op] = field(default_factory=dict)  # all ops whose values matter
+    feeds: set[str] = field(default_factory=set)
+    used: Mapping[str, Op] = field(default_factory=dict)
 
 
 def is_state(op: Op) -> bool:
@@ -94,13 +101,19 @@ def changes_state(op: str) -> bool:
     return is_update(op) or bool(_CHANGES.match(op))
 
 
-def state_of(flow: Flow) -> GraphState:
+def state_of(flow: Flow, is_trainable: Callable[[str], bool] = lambda name: False) -> GraphState:
     """What the ops of a flow do with state."""
     found = GraphState()
     values: list[str] = []
+    by_hand: list[str] = []
     for op in flow.ops.values():
         if changes_state(op.op):
-            values.extend(_effect(flow, op, found))
+            taken = list(_effect(flow, op, found))
+            values.extend(taken)
+            target, _ = handle(flow, op.data[0]) if op.data else (None, ())
+            if not is_update(op.op) and target is not None and is_trainable(target.name):
+                by_hand.extend(taken)
+    found.feeds = {op.name for op in flow.walk(by_hand, _value_inputs).values() if is_state(op)}
     found.used = flow.walk(values, _value_inputs)
     for op in found.used.values():
         if is_state(op):

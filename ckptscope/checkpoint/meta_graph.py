@@ -110,11 +110,14 @@ class MetaGraph:
         pipeline: of the training iterator.
         saved: checkpoint key -> variable, table or iterator that the Saver stores under it (the
             first part of a partitioned one); None if the graph has no op that saves.
+        saved_ops: name -> op of what is stored.
         saved_parts: further parts of partitioned variables -> key.
         state_read: variables and tables of any collection whose value flows into what training
             changes.
         state_changed: those that the training op changes.
         state_only_counted: changed, and nothing else uses the value (a step that only counts).
+        state_feeds: state whose value flows into a trainable variable that no optimizer's op
+            updates (sums of gradients, traces).
         state_ops: name -> op (``VariableV2``, ``MutableHashTableV2``) of all these.
         state_shapes: name -> shape of those that are variables of known shape.
         raised_counters: integer scalars that the training op raises by 1.
@@ -141,10 +144,12 @@ class MetaGraph:
     is_estimator: bool = False
     pipeline: GraphPipeline | None = None
     saved: Mapping[str, str] | None = None
+    saved_ops: Mapping[str, str] = field(default_factory=dict)
     saved_parts: Mapping[str, str] = field(default_factory=dict)
     state_read: frozenset[str] = frozenset()
     state_changed: frozenset[str] = frozenset()
     state_only_counted: frozenset[str] = frozenset()
+    state_feeds: frozenset[str] = frozenset()
     state_ops: Mapping[str, str] = field(default_factory=dict)
     state_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     raised_counters: tuple[str, ...] = ()
@@ -196,7 +201,7 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     saved = saved_names(graph, proto.saver_def.save_tensor_name)
     roots = training_roots(graph, _node_list(collections, "train_op"), trainable)
     flow = Flow(graph, roots)
-    state = state_of(flow)
+    state = state_of(flow, lambda name: whole_name(name) in trainable)
     with_data = Flow(graph, roots, feeders(graph))
     feeding = feeding_of(with_data, state.used) if roots else None
     pipeline = _pipeline(graph, set(with_data.ops))
@@ -222,6 +227,12 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
         or "savers" in collections,
         pipeline=pipeline,
         all_raised_counters=all_raised_counters(graph),
+        saved_ops={
+            name: graph.nodes[name].op
+            for names in (saved or {}).values()
+            for name in names
+            if name in graph.nodes
+        },
     )
     python_ops = tuple(op.name for op in flow.ops.values() if op.op in PYTHON_OPS)
     return _with_feeding(_with_state(facts, state, saved), feeding, python_ops)
@@ -237,6 +248,7 @@ def _with_state(
         state_read=frozenset(state.read),
         state_changed=frozenset(state.changed),
         state_only_counted=frozenset(state.changed - state.read),
+        state_feeds=frozenset(state.feeds),
         state_ops=state.ops,
         state_shapes=state.shapes,
         raised_counters=tuple(state.raised),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ckptscope.checkpoint.object_keys import OBJECT_GRAPH_KEY as OBJECT_GRAPH_KEY
 from ckptscope.formats.dtypes import DType
 from ckptscope.formats.messages import Extents
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ckptscope.checkpoint.object_graph import ObjectGraph
 
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # Leading values of larger tensors are read without reading the whole for its checksum.
 _VERIFIED_NBYTES = 1 << 20
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ OPTIMIZERS = (
         updates=(UpdateOp("ApplyAdaMax", (1, 2), 4),),
         powers=("beta1_power",),
     ),
-    OptimizerRow("Nadam", tf1=("Nadam",), slots=(_M, _V), hyper=("momentum_cache",)),
+    OptimizerRow("Nadam", tf1=("Nadam",), slots=(_M, _V)),
     OptimizerRow(
         "SGD",
         tf1=("Momentum", "SGD"),
@@ -267,6 +268,7 @@ HYPER = frozenset(
         *(name for row in OPTIMIZERS for name in row.hyper),
     )
 )
+RATES = frozenset(("learning_rate", "_learning_rate", "lr", "_lr"))
 # Hyper-parameters whose optimizer always has slots once it has made an update.
 NEEDS_SLOTS = frozenset(("beta_1", "beta_2", "rho"))
 ITERATIONS = ("_iterations", "iterations", "iter", "_iteration")
@@ -339,11 +341,13 @@ def canonical_slot(name: str) -> str:
     return _ALIASES.get(name.lower(), name.lower())
 
 
+@lru_cache(maxsize=4096)
 def is_slot_name(name: str) -> bool:
     """It is a slot's name in some release."""
     return name in SLOT_NAMES or _NUMBERED.sub("", name) in SLOT_NAMES
 
 
+@lru_cache(maxsize=4096)
 def sounds_like_slot(name: str) -> bool:
     """It is a slot's name, or an optimizer's own name with some addition: ``AdamG_1``."""
     return is_slot_name(name) or bool(_NAMED_AFTER.search(name.lower()))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.render import words
 
 if TYPE_CHECKING:
@@ -114,11 +115,6 @@ def special(stats: Measures | None) -> str:
         for name, a, b in pairs
         if a is not None and b is not None and (a or b)
     )
-
-
-def short_name(key: str) -> str:
-    """A key without what all variables end with."""
-    return key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
 
 
 def shown_name(change: Change) -> str:

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ckptscope.checkpoint.object_keys import path_of, short_name
 from ckptscope.render import words
 from ckptscope.render.screen import VERDICT_STYLE, heading, item, left_out, row, shorten, trimmed
 from ckptscope.resume.model import Component, Finding
@@ -298,7 +299,7 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
 
 def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
     """The variables' own names, where they are stored; else their keys without suffix."""
-    names = {key: key.partition("/.ATTRIBUTES/")[0] for key in keys}
+    names = {key: path_of(key) for key in keys}
     found = (
         variable for variable in inspection.variables if variable.key in keys and variable.full_name
     )
@@ -324,7 +325,7 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
     for variable in shown:
         entry = variable.entry
         name = shorten(
-            variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""),
+            short_name(variable.key),
             40 if not inspection.stats else 26,
         )
         cells = [name, entry.dtype.name, words.shape(entry.shape), words.size(entry.nbytes)]

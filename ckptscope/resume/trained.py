@@ -29,7 +29,8 @@ def weights_of(
     location: Location,
 ) -> WeightFact:
     """Weights that no stored optimizer trains, and slots of weights that are not stored."""
-    without = () if meta is not None and meta.optimizer_ops else inventory.weights_without_slots
+    free = () if meta is not None and meta.optimizer_ops else inventory.weights_without_slots
+    without = tuple(variable.key for variable in free)
     by_key = {variable.key: variable for variable in inventory.variables}
     changed: tuple[str, ...] = ()
     where = None

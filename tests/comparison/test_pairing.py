@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ckptscope.checkpoint.model import TensorEntry
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.checkpoint.roles import Role, Variable
-from ckptscope.comparison.pairing import Names, name_of, pair_variables
+from ckptscope.comparison.pairing import Names, pair_variables
 from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import FLOAT32
 
@@ -52,8 +53,8 @@ def pairs(
     )
     return {
         (
-            name_of(pair.a.key) if pair.a else None,
-            name_of(pair.b.key) if pair.b else None,
+            short_name(pair.a.key) if pair.a else None,
+            short_name(pair.b.key) if pair.b else None,
             pair.score,
         )
         for pair in found
