@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.checkpoint.names import Selection, names_of
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.errors import CheckpointChangedError, CkptscopeError
-from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle_live
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
@@ -26,15 +24,6 @@ from ckptscope.resume.report import ResumeReport, evaluate
 if TYPE_CHECKING:
     import pandas
 
-# Keys of stages that count; everything else may be the user's data.
-_COUNTER_KEY = re.compile(
-    r"^(i|n|index|next|offset|pos|seed\d?|epoch|produced|exhausted|Mode|cur_index|shard_id|num_\w+|\w+_num_random_samples|"
-    r"slices_\w+|buffer_size|current_(file_index|pos|index)|element_(index|count|id_counter)|next_(index|input_element_index)|"
-    r"(cycle|block|start|batch_sizes)_index|num_open|block_count|filtered_elements|dropped_elements|call_counter|group_counter|"
-    r"batch_results_size|invocation_results[._]size|(groups|window_sizes|workers|unique_elements|captured_func_inputs|inputs|cache)_size|"
-    r"(current|future)_elements\.size|input_impls?_\w+|(data|selector)_input_impl_empty\S*|end_of_input\w*|cache_completed|data_produced|"
-    r"iterator_mode|current_checkpoint_id|global_shuffle_iterator_next_index)$"
-)
 _MAX_SHOWN_ELEMENTS = 10
 _MAX_SHOWN_VALUES = 8
 _MAX_ALTERNATIVES = 16
@@ -402,7 +391,7 @@ def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
     spec = OPS.get(stage.op)
     fields: dict[str, int | bool] = {}
     for key, item in stage.items.items():
-        if spec is not None and not _COUNTER_KEY.match(key):
+        if spec is not None and not spec.shows(key):  # it may be the user's data
             continue
         try:
             value = stage.integer(key)
@@ -437,13 +426,8 @@ def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
 
 
 def _shown_elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
-    held: list[Held] = []
-    if stage.op == "Prefetch":
-        held = prefetch_entries(stage)
-    elif stage.op.startswith("ParallelMap"):
-        held = map_results(stage)
-    elif stage.op in ("Shuffle", "ShuffleAndRepeat"):
-        held = shuffle_live(stage) or []
+    spec = OPS.get(stage.op)
+    held = spec.elements(stage) if spec is not None and spec.elements is not None else []
     shown = []
     for element in held[:_MAX_SHOWN_ELEMENTS]:
         texts = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from ckptscope.checkpoint.graph_updates import (
     updates_of,
     whole_name,
 )
+from ckptscope.dataset_ops import BY_ITERATOR, of_node
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.tensor_proto import shape_of
 
@@ -49,15 +50,6 @@ RANDOM_OPS = frozenset(
 )
 _KEEPS_STATE = re.compile(
     r"(Read|Assign|VarHandle|Variable|Resource(Scatter|Gather)|Mutable|LookupTable|Queue|Stack(Push|Pop)|Barrier)"
-)
-_SAME_NUMBER = frozenset(
-    """
-    PrefetchDataset ModelDataset OptimizeDataset OptimizeDatasetV2 OptionsDataset CacheDataset
-    ShuffleDataset ShuffleDatasetV2 ShuffleDatasetV3 CacheDatasetV2 MapDataset
-    ParallelMapDataset ParallelMapDatasetV2 MaxIntraOpParallelismDataset
-    PrivateThreadPoolDataset ScanDataset AssertCardinalityDataset RepeatDataset
-    ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2
-    """.split()
 )
 
 
@@ -339,11 +331,11 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     if chosen is None or "Dataset" not in chosen.op:
         return None
     everything = graph.reach([chosen], lambda node: False)
-    reads = any(node.op.startswith(_FILE_SOURCES) for node in everything)
+    reads = any(_reads_files(node) for node in everything)
     texts = (
         value
         for node in everything
-        if reads and node.op.startswith((*_FILE_SOURCES, "TensorSliceDataset"))
+        if reads and (_reads_files(node) or _is(node, "TensorSlice"))
         for value in graph.constant(node, 0) or ()
         if isinstance(value, bytes)
     )
@@ -352,21 +344,28 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     )
 
 
-_FILE_SOURCES = ("TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
+def _reads_files(node: NodeDef) -> bool:
+    row = of_node(node.op)
+    return row is not None and row.offset_key is not None
+
+
+def _is(node: NodeDef, name: str) -> bool:
+    return of_node(node.op) is BY_ITERATOR[name]
 
 
 def _pipeline_below(graph: Graph, chosen: NodeDef) -> GraphPipeline:
     list(_chain(graph, chosen))  # a circle is found before anything follows it
     everything = graph.reach([chosen], lambda node: False)
     datasets = [node for node in everything if "Dataset" in node.op]
-    batch = next((node for node in _chain(graph, chosen) if "BatchDataset" in node.op), None)
+    chain = list(_chain(graph, chosen))
+    batch = next((node for node in chain if _makes_batches(node)), None)
     batch_size, drops = _batch_of(graph, batch)
     ranges = [node for node in datasets if node.op == "RangeDataset"]
     return GraphPipeline(
         ops=tuple(node.op for node in datasets),
         batch_size=batch_size,
         drops_remainder=drops,
-        epoch_size=_cardinality(graph, chosen, batch),
+        epoch_size=_cardinality(graph, chain, batch),
         seeds=tuple(_seeds(graph, datasets)),
         range_from_zero=all(
             graph.integer(node, 0) == 0 and graph.integer(node, 2) == 1 for node in ranges
@@ -407,25 +406,28 @@ def _chain(graph: Graph, node: NodeDef | None) -> Iterator[NodeDef]:
         node = graph.argument(node, 0)
 
 
+def _makes_batches(node: NodeDef) -> bool:
+    row = of_node(node.op)
+    return row is not None and row.makes_batches
+
+
 def _batch_of(graph: Graph, node: NodeDef | None) -> tuple[int | None, bool | None]:
-    if node is None:
+    row = of_node(node.op) if node is not None else None
+    if node is None or row is None or row.batch_size_input is None:
         return None, None
-    if node.op.startswith("MapAndBatch"):
-        captured = len(node.attr["Targuments"].list.type)
-        size, drop = graph.integer(node, 1 + captured), graph.constant(node, 3 + captured)
-    else:
-        size, drop = (
-            graph.integer(node, 1),
-            graph.constant(node, 2 if not node.op.startswith("Parallel") else 3),
-        )
+    captured = len(node.attr["Targuments"].list.type)
+    # Whether the remainder is dropped is the last input, where an op has that choice.
+    last = sum(not name.startswith("^") for name in node.input) - 1
+    drop = graph.constant(node, last)
+    size = graph.integer(node, row.batch_size_input + captured)
     return size, bool(drop[0]) if drop and isinstance(drop[0], bool) else None
 
 
 def _seeds(graph: Graph, datasets: list[NodeDef]) -> Iterator[tuple[int, int]]:
     for node in datasets:
-        first = 2 if node.op.startswith("Shuffle") else 0 if node.op == "RandomDataset" else None
-        if first is not None:
-            pair = (graph.integer(node, first), graph.integer(node, first + 1))
+        row = of_node(node.op)
+        if row is not None and row.seed_input is not None:
+            pair = [graph.integer(node, row.seed_input + index) for index in range(2)]
             if None not in pair:
                 yield pair[0] or 0, pair[1] or 0
 
@@ -439,41 +441,47 @@ def _is_nondeterministic(graph: Graph, node: NodeDef) -> bool:
     return False
 
 
-def _cardinality(graph: Graph, node: NodeDef | None, batch: NodeDef | None) -> int | None:
+def _cardinality(graph: Graph, chain: list[NodeDef], batch: NodeDef | None) -> int | None:
     """Examples that one pass delivers, where only ops that keep the number lie between."""
-    inside = False
-    while node is not None:
-        if node is batch:
-            inside = True
-        elif node.op in ("TensorSliceDataset", "TensorDataset"):
-            return 1 if node.op == "TensorDataset" else _rows(graph, node)
-        elif node.op == "RangeDataset":
-            start, stop, step = (graph.integer(node, index) for index in range(3))
-            return (
-                None
-                if start is None or stop is None or not step
-                else max(0, -(-(stop - start) // step))
-            )
-        elif node.op == "TakeDataset" or node.op == "SkipDataset":
-            below, count = (
-                _cardinality(graph, graph.argument(node, 0), batch),
-                graph.integer(node, 1),
-            )
-            if below is None or count is None or (batch is not None and not inside) or count < 0:
-                return None
-            return min(below, count) if node.op == "TakeDataset" else max(0, below - count)
-        elif node.op == "ShardDataset":
-            below = _cardinality(graph, graph.argument(node, 0), batch)
-            total, index = graph.integer(node, 1), graph.integer(node, 2)
-            return (
-                None
-                if below is None or not total or index is None
-                else max(0, -(-(below - index) // total))
-            )
-        elif node.op not in _SAME_NUMBER:
+    size: int | None = None
+    in_batches = False
+    for node in reversed(chain):
+        row = of_node(node.op)
+        if row is not None and row.is_source:
+            count = _SOURCE_SIZES.get(row.names[0])
+            size = count(graph, node) if count is not None else None
+        elif size is None or row is None:
             return None
-        node = graph.argument(node, 0)
-    return None
+        elif node is batch:
+            in_batches = True
+        elif row.drops:
+            left = _LEFT.get(row.names[0])
+            size = left(graph, node, size) if left is not None and not in_batches else None
+        elif not (row.keeps_count or row.repeats) or row.joins or row.needs_files:
+            return None
+    return size
+
+
+def _range_size(graph: Graph, node: NodeDef) -> int | None:
+    start, stop, step = (graph.integer(node, index) for index in range(3))
+    if start is None or stop is None or not step:
+        return None
+    return max(0, -(-(stop - start) // step))
+
+
+def _taken(graph: Graph, node: NodeDef, size: int) -> int | None:
+    count = graph.integer(node, 1)
+    return None if count is None or count < 0 else min(size, count)
+
+
+def _skipped(graph: Graph, node: NodeDef, size: int) -> int | None:
+    count = graph.integer(node, 1)
+    return None if count is None or count < 0 else max(0, size - count)
+
+
+def _of_shard(graph: Graph, node: NodeDef, size: int) -> int | None:
+    total, index = graph.integer(node, 1), graph.integer(node, 2)
+    return None if not total or index is None else max(0, -(-(size - index) // total))
 
 
 def _rows(graph: Graph, node: NodeDef) -> int | None:
@@ -482,3 +490,16 @@ def _rows(graph: Graph, node: NodeDef) -> int | None:
         return None
     shape = shape_of(component.attr["value"].tensor)
     return shape[0] if shape else None
+
+
+_SOURCE_SIZES: Mapping[str, Callable[[Graph, NodeDef], int | None]] = {
+    "TensorSlice": _rows,
+    "FromTensor": lambda graph, node: 1,
+    "Range": _range_size,
+}
+# What is left of the elements below.
+_LEFT: Mapping[str, Callable[[Graph, NodeDef, int], int | None]] = {
+    "FiniteTake": _taken,
+    "FiniteSkip": _skipped,
+    "Shard": _of_shard,
+}

@@ -532,7 +532,7 @@ def _differs(a: Stage, b: Stage) -> str | None:
 
 def _is_sequence(stage: Stage) -> bool:
     """Its inputs are different datasets, one after the other."""
-    return stage.op.startswith("Concatenate")
+    return stage.op in OPS and OPS[stage.op].joins == "in_turn"
 
 
 def same_op(a: Stage, b: Stage) -> bool:

@@ -9,22 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ckptscope.errors import IteratorStateError
-from ckptscope.iterator.ops import OPS, inner_files
+from ckptscope.iterator.ops import OPS, OpSpec, inner_files
 from ckptscope.iterator.progress import Assumption, Progress, Tally
-from ckptscope.iterator.records import DataFiles
+from ckptscope.iterator.records import DataFiles, RecordIndex
 from ckptscope.iterator.tree import IteratorTree, Stage
 
 PositionClass = Literal["stored", "derivable", "lost"]
 KnownFrom = Literal["state", "counters", "run_record"]
-
-# Stages that keep the order of a single source, so that the next record can be named.
-_ORDERLY = frozenset(
-    """
-    Prefetch Map ParallelMap ParallelMapV2 BatchV2 Batch MapAndBatch ParallelBatch FiniteRepeat
-    ForeverRepeat TensorSlice TFRecord TFRecordV2 TextLine FlatMap AssertCardinality Options
-    FinalizeDataset
-    """.split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +52,8 @@ class SourcePosition:
         byte_offset: in the uncompressed file.
         elements_read: elements this source has handed on since it was created.
         problem: why ``record_index`` is None.
+        is_missing: the file could not be opened.
+        is_in_memory: its elements are rows of tensors of the program.
     """
 
     op: str
@@ -70,6 +63,7 @@ class SourcePosition:
     elements_read: int | None
     problem: str | None = None
     is_missing: bool = False
+    is_in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +177,7 @@ class TreeEvaluator:
             else:
                 # Names of files hold for everything below, unless a nested stage names one closer
                 # by.
-                for number, name in inner_files(stage).items() if stage.op in _OPENS_FILES else ():
+                for number, name in inner_files(stage).items() if spec.nests else ():
                     for inner in stage.numbered().get(number, stage).walk():
                         if inner is not stage:
                             self._file_of[id(inner)] = name
@@ -193,14 +187,6 @@ class TreeEvaluator:
     def file_of(self, stage: Stage) -> str | None:
         """The file that a source reads, as the stages above it say."""
         return self._file_of.get(id(stage))
-
-
-_OPENS_FILES = frozenset(
-    """
-    FlatMap Interleave InterleaveV2 ParallelInterleave LegacyParallelInterleaveV2
-    ParallelInterleaveV2 ParallelInterleaveV3 ParallelInterleaveV4
-    """.split()
-)
 
 
 def read_position(tree: IteratorTree, hints: Hints, files: DataFiles) -> Reading:
@@ -369,40 +355,36 @@ def _reason_of_epoch(progress: Progress, examples: Tally, epoch: int | None, why
 
 
 def _source(stage: Stage, evaluator: TreeEvaluator) -> SourcePosition:
-    title = OPS[stage.op].title
-    progress = evaluator.evaluate(stage)
-    file = evaluator.file_of(stage)
-    offset = (
-        stage.integer("offset") if stage.op.startswith("TFRecord") else stage.integer("current_pos")
-    )
+    spec = OPS[stage.op]
+    offset = stage.integer(spec.offset_key) if spec.offset_key is not None else None
     if offset is None:
-        return SourcePosition(title, None, None, None, progress.elements.total)
-    index = None
-    problem, missing = "the state does not name the file", False
-    if file is not None:
-        lookup = (
-            evaluator.files.record_at
-            if stage.op.startswith("TFRecord")
-            else evaluator.files.line_at
-        )
-        if stage.op.startswith(("TFRecord", "TextLine")):
-            found = lookup(file, offset)
-            index, problem, missing = found.index, found.problem or "", found.is_missing
-        else:
-            problem = "the length of its records is not stored"
+        read = evaluator.evaluate(stage).elements.total
+        in_memory = spec.locates == "element"
+        return SourcePosition(spec.title, None, None, None, read, is_in_memory=in_memory)
+    file = evaluator.file_of(stage)
+    found = _record_at(spec, file, offset, evaluator.files)
     return SourcePosition(
-        title, file, index, offset, index, None if index is not None else problem, missing
+        spec.title, file, found.index, offset, found.index, found.problem, found.is_missing
     )
+
+
+def _record_at(spec: OpSpec, file: str | None, offset: int, files: DataFiles) -> RecordIndex:
+    if file is None:
+        return RecordIndex(None, "the state does not name the file")
+    if spec.locates == "record":
+        return files.record_at(file, offset)
+    if spec.locates == "line":
+        return files.line_at(file, offset)
+    return RecordIndex(None, "the length of its records is not stored")
 
 
 def _next_record(
     root: Stage, progress: Progress, sources: tuple[SourcePosition, ...]
 ) -> NextRecord | str:
     """The first example of the next batch; a reason where it cannot be named."""
-    if any(stage.op not in _ORDERLY for stage in root.walk()):
-        return (
-            "the order of the stages between the source and the trainer is not that of the source"
-        )
+    rows = [OPS.get(stage.op) for stage in root.walk()]
+    if not all(row is not None and (row.is_source or row.delivers_a_prefix) for row in rows):
+        return "stages between the source and training change the order"
     if progress.ended:
         return "the data has ended"
     if progress.in_flight is None:
@@ -410,15 +392,29 @@ def _next_record(
     readers = [source for source in sources if source.byte_offset is not None]
     if len(readers) == 1:
         return _next_in_file(readers[0], progress.in_flight)
-    memory = [source for source in sources if source.op == "from_tensor_slices"]
-    if not readers and len(memory) == 1 and memory[0].elements_read is not None:
-        index = memory[0].elements_read - progress.in_flight
-        size = progress.examples.size if progress.examples.size is not None else progress.uncut
-        if size:
-            return NextRecord(None, index % size)
-        if progress.in_flight > 0 and index >= 0:
-            return NextRecord(None, index)
-    return "it may lie in another pass or file than what is being read"
+    memory = [source for source in sources if source.is_in_memory]
+    nested = any(row is not None and row.nests for row in rows)
+    if not readers and not nested and len(memory) == 1 and memory[0].elements_read is not None:
+        return _next_in_memory(root, progress, memory[0].elements_read - progress.in_flight)
+    return _ELSEWHERE
+
+
+_ELSEWHERE = "it may lie in another pass or file than what is being read"
+
+
+def _next_in_memory(root: Stage, progress: Progress, index: int) -> NextRecord | str:
+    """Element ``index`` of the pass that is being read; below 0 of the one before."""
+    size = progress.examples.size if progress.examples.size is not None else progress.uncut
+    if size and index >= size:
+        # Whether another pass follows is stored only where it always does.
+        is_endless = any(stage.op in OPS[stage.op].endless_as for stage in root.walk())
+        return NextRecord(None, index % size) if is_endless else "the data may have ended"
+    if size:
+        return NextRecord(None, index % size)
+    # With nothing in flight the source may stand at its end: where it is repeated, another pass
+    # follows; where it is not, this is the next one if there is any.
+    is_next = index >= 0 and (progress.in_flight or not progress.repeated)
+    return NextRecord(None, index) if is_next else _ELSEWHERE
 
 
 def _next_in_file(reader: SourcePosition, in_flight: int) -> NextRecord | str:

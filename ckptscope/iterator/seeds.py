@@ -111,7 +111,7 @@ class _Surroundings:
             # How many passes the earlier ones of a repeat below a repeat had is not stored.
             begun = begun if self.begun == 1 else None
             return replace(self, begun=begun, repeated=True)
-        if stage.op == "MemoryCache" and "cache_completed" in stage:
+        if spec.may_lack_input and "cache_completed" in stage:
             return replace(self, cached=True)
         return self
 
@@ -156,13 +156,14 @@ def _prove_below(
 def _prove_stage(
     stage: Stage, tree: IteratorTree, hints: Hints, around: _Surroundings
 ) -> SeedProof:
-    title = {"Random": "random numbers", "GlobalShuffle": "global shuffle"}.get(stage.op, "shuffle")
+    # A fused shuffle is two calls in the program: only one of them draws.
+    title = "shuffle" if OPS[stage.op].is_fused else OPS[stage.op].title
     remaining = _remaining(stage)
 
     def proof(status: SeedStatus, how: str, holds_order: bool = True) -> SeedProof:
         return SeedProof(stage.path, title, status, how, remaining, holds_order)
 
-    fused = OPS[stage.op].repeats
+    fused = OPS[stage.op].is_fused
     if around.cached:
         return proof("whole", "it lies below a complete cache, which holds its order")
     if tree.is_legacy and fused:
@@ -185,7 +186,7 @@ def _prove_stage(
         extra = max(0, (_drawn(stage) or 0) - (needed if needed is not None else spent))
         return replace(proof("proven", how), base=base, extra_draws=extra if spent else 0)
     if around.made_by is None and not is_made_again:
-        if stage.op == "Random" and not tree.is_legacy:
+        if OPS[stage.op].is_source and not tree.is_legacy:
             how = "its present seeds and count are stored, and no repeat makes it anew"
             return proof("whole", how)
         if not _made_again(stage):
@@ -231,7 +232,7 @@ def _remaining(stage: Stage) -> int | None:
     """Elements whose order is stored: those in the buffer; more if the input is not at its end,
     but not known.
     """
-    if stage.op not in ("Shuffle", "ShuffleAndRepeat"):
+    if not OPS[stage.op].shuffles:
         return None
     drained = stage.flag("end_of_input_sequence") or stage.flag("slices_reached_end_of_sequence_0")
     start, end = stage.integer("slices_start_0"), stage.integer("slices_end_0")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ckptscope.checkpoint.object_keys import path_of, short_name
+from ckptscope.iterator.ops import OPS
 from ckptscope.render import words
 from ckptscope.render.screen import VERDICT_STYLE, heading, item, left_out, row, shorten, trimmed
 from ckptscope.resume.model import Component, Finding
@@ -206,29 +207,13 @@ def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]
     yield depth, stage
 
 
-_SHOWN_FIELDS = (
-    ("index", "at {}"),
-    ("next", "next value {}"),
-    ("i", "at {}"),
-    ("offset", "byte {}"),
-    ("current_pos", "byte {}"),
-    ("slices_start_0", "{} handed on"),
-    ("element_index", "{} opened"),
-    ("filtered_elements", "{} passed"),
-    ("num_random_samples", "{} draws"),
-    ("current_index", "row {}"),
-    ("element_id_counter", "{} opened"),
-    ("start_index", "at {}"),
-)
-
-
 def _counts(stage: StageInfo) -> str:
     if not stage.known:
         return ", ".join(f"{key}={value}" for key, value in list(stage.fields.items())[:4])
     shown = []
-    for key, words_ in _SHOWN_FIELDS:
+    for key, words_ in OPS[stage.op].fields.items():
         value = stage.fields.get(key)
-        if value is not None:
+        if value is not None and words_ is not None:
             shown.append(words_.format(f"{value:,}"))
     return ", ".join(shown)
 

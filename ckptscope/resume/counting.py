@@ -206,9 +206,9 @@ def _chosen(own: Mapping[str, int], updates: UpdateFact) -> tuple[str, int] | No
 def _refuted_by(key: str, value: int, sources: StepSources, updates: UpdateFact) -> Witness | None:
     """Who shows that the counter is not the run's step."""
     most = updates.most
-    if most is not None and most.value is not None:
-        if (value == 0 and most.value > 0) or (value == 1 and most.value >= 2):
-            return most
+    made = (most.value or 0) if most is not None else 0
+    if (value == 0 and made > 0) or (value == 1 and made >= 2):
+        return most
     if value == 0 and updates.moved_slot is not None:
         return Witness("a slot that is not zero any more", None, updates.moved_slot)
     for neighbour in sources.neighbours:

@@ -67,9 +67,9 @@ def momentum_of(
     """An optimizer has a momentum that is not zero: Keras 2 stores it as a hyper-parameter."""
     for optimizer in inventory.optimizers:
         key = f"{optimizer.path}/momentum/.ATTRIBUTES/VARIABLE_VALUE"
-        if "momentum" in optimizer.hyper and key in checkpoint.entries and key not in broken:
-            if checkpoint.values(key, 1) != [0.0]:
-                return True
+        stored = "momentum" in optimizer.hyper and key in checkpoint.entries and key not in broken
+        if stored and checkpoint.values(key, 1) != [0.0]:
+            return True
     return False
 
 

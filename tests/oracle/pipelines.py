@@ -483,7 +483,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "scan",
-        lambda lab: lab.slices(22).scan(0, lambda total, n: (total + n, total + n)),
+        lambda lab: lab.slices(22).scan(0, lambda total, n: (total + n, n + 0)),
         "Scan",
         (0, 5),
         edges=(22, END),
@@ -1253,6 +1253,10 @@ NOT_MADE: dict[str, str] = {
     "FinalizeDataset": "it builds other stages and leaves none of its own name",
     **dict.fromkeys(
         ("Options", "OptionsV2"), "options set what runs and leave no iterator of their own"
+    ),
+    **dict.fromkeys(
+        ("Model", "Optimize", "MaxIntraOpParallelism", "PrivateThreadPool"),
+        "it is put around the whole pipeline and is no stage",
     ),
     "SetStatsAggregator": "needs a StatsAggregator resource, which has no public API since 2.0",
     "EmptyRepeat": "repeat(0) has nothing to count and saves no key",

@@ -451,12 +451,13 @@ def other_hosts(facts: Facts) -> Iterator[Outcome]:
 def feeds(facts: Facts) -> Iterator[str]:
     for iterator in facts.judged:
         agreement = iterator.agreement
-        if agreement.kind == "behind" and agreement.feeds is None:
-            if agreement.not_training is None:
-                yield (
-                    f"The iterator under {iterator.name} feeds the training (it is behind the step "
-                    "counter)."
-                )
+        if agreement.kind != "behind" or agreement.feeds is not None:
+            continue
+        if agreement.not_training is None:
+            yield (
+                f"The iterator under {iterator.name} feeds the training (it is behind the step "
+                "counter)."
+            )
 
 
 @BOOK.condition(
