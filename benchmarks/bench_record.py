@@ -73,7 +73,9 @@ def main() -> int:
             for step in range(STEPS):
                 found.step(step)
         written = time.process_time() - start
-        size = sum(path.stat().st_size for path in Path(f"{directory}/million").rglob("*tfevents*"))
+        size = sum(
+            path.stat().st_size for path in Path(f"{directory}/million").rglob("positions.*")
+        )
         start = time.process_time()
         (read,) = read_recording(f"{directory}/million")
         reading = time.process_time() - start

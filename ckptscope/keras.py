@@ -11,10 +11,12 @@ from typing import Any
 import keras
 
 from ckptscope.recording.model import Start
+from ckptscope.recording.portable.guard import never_hurts, whole_number
 from ckptscope.recording.recorder import FLUSH_INTERVAL_S
 from ckptscope.recording.run_recorder import RunRecorder, look_at_safely
 
 
+@never_hurts
 class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
     """Records where the data of ``fit`` stands after each batch.
 
@@ -48,6 +50,10 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
         self._batch_size, self._epoch_size = batch_size, epoch_size
         self._checkpoint_dir, self._flush_interval_s = checkpoint_dir, flush_interval_s
         self._step = self._in_epoch = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy begins anew; a dataset cannot be pickled.
+        return {**self.__dict__, "recorder": None, "_dataset": None}
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start an attempt; the step goes on from the optimizer's."""
@@ -92,7 +98,7 @@ class DataPosition(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _iterations(self) -> int:
         optimizer = getattr(self.model, "optimizer", None)
-        return int(optimizer.iterations) if optimizer is not None else 0
+        return (whole_number(optimizer.iterations) or 0) if optimizer is not None else 0
 
     def _one_iterator_each_epoch(self) -> bool:
         """``fit`` makes an iterator for each epoch unless it is told ``steps_per_epoch``."""

@@ -3,30 +3,51 @@ its place.
 
     python examples/estimator_style.py /tmp/run      three processes, then the history of the run
 
-Runs under TensorFlow 1.15 to 2.21; under 1.15 only the hook's own file is needed. Every process
-logs the ids that it really trained on."""
+Runs under TensorFlow 1.15 to 2.21, on Python 3.7 and newer: where ckptscope cannot be installed it
+records through the one file that ``python ckptscope/recording/portable`` prints. The history is
+printed by ``ckptscope inspect`` on any machine. Every process logs the ids that it really trained
+on."""
 
 import argparse
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 EXAMPLES, BATCH, SAVE_EVERY = 40, 4, 5
 FLUSH_INTERVAL_S = 0.2
 # (last step, what the checkpoint's restore includes) of each process; all but the last are killed.
 PROCESSES = ((12, "everything"), (21, "everything"), (27, "weights"))
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "ckptscope")
+
+
+def has_package():
+    """Whether ckptscope is installed here, which needs Python 3.11."""
+    try:
+        importlib.import_module("ckptscope.cli")
+    except (ImportError, SyntaxError):
+        return False
+    return True
 
 
 def hook_class():
-    """From the package, or from a copy of its file beside this one."""
-    try:
-        from ckptscope.recording.estimator_hook import DataPositionHook
-    except (ImportError, SyntaxError):
-        from estimator_hook import DataPositionHook
-    return DataPositionHook
+    """From the package; else from the one file, made as it would be for a machine that has nothing
+    else.
+    """
+    if has_package():
+        from ckptscope.recording.portable import DataPositionHook
+
+        return DataPositionHook
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "ckptscope_portable.py"), "w") as file:
+            source = os.path.join(SOURCE, "recording", "portable")
+            subprocess.run([sys.executable, source], stdout=file, check=True)
+        sys.path.insert(0, directory)
+        return importlib.import_module("ckptscope_portable").DataPositionHook
 
 
 def train(directory, last, restore, is_last):
@@ -52,8 +73,8 @@ def train(directory, last, restore, is_last):
         latest = tf.train.latest_checkpoint(str(directory))
 
         class RestorePlace(v1.train.SessionRunHook):
-            """As CheckpointInputPipelineHook does it: an iterator can be restored only when it
-            is initialized.
+            """An iterator can be restored only when it is initialized. Before the saver's hook, which
+            writes the checkpoint again when a session begins.
             """
 
             def after_create_session(self, session, coord):
@@ -61,34 +82,28 @@ def train(directory, last, restore, is_last):
                     everything.restore(session, latest)
 
         hooks = [
-            RestorePlace(),
-            v1.train.CheckpointSaverHook(str(directory), save_steps=SAVE_EVERY, saver=everything),
             hook_class()(
                 str(directory),
                 batch_size=BATCH,
                 epoch_size=EXAMPLES,
                 flush_interval_s=FLUSH_INTERVAL_S,
             ),
+            RestorePlace(),
+            v1.train.CheckpointSaverHook(str(directory), save_steps=SAVE_EVERY, saver=everything),
         ]
         scaffold = v1.train.Scaffold(saver=weights)
         creator = v1.train.ChiefSessionCreator(scaffold, checkpoint_dir=str(directory))
-        with (
-            v1.train.MonitoredSession(creator, hooks) as session,
-            open(os.path.join(directory, "ids.jsonl"), "a") as log,
-        ):
+        log = open(os.path.join(directory, "ids.jsonl"), "a")
+        with log, v1.train.MonitoredSession(creator, hooks) as session:
             done = 0
             while done < last:
-                if done == last - 1 and not is_last:
-                    time.sleep(
-                        2 * FLUSH_INTERVAL_S
-                    )  # so that the last step before the end is written at once
                 _, done, batch = session.run([update, advance, ids])
-                log.write(
-                    json.dumps({"pid": os.getpid(), "step": int(done), "ids": batch.tolist()})
-                    + "\n"
-                )
+                row = {"pid": os.getpid(), "step": int(done), "ids": batch.tolist()}
+                log.write(json.dumps(row) + "\n")
                 log.flush()
             if not is_last:
+                # What is older than the interval is on disk, though no further step comes.
+                time.sleep(5 * FLUSH_INTERVAL_S)
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -103,15 +118,17 @@ def main():
     os.makedirs(arguments.directory, exist_ok=True)
     if arguments.process is not None:
         last = arguments.process == len(PROCESSES) - 1
-        train(arguments.directory, *PROCESSES[arguments.process], last)
+        train(arguments.directory, *PROCESSES[arguments.process], is_last=last)
         return
     for number in range(len(PROCESSES)):
         subprocess.run(
             [sys.executable, __file__, arguments.directory, "--process", str(number)], check=False
         )
-    subprocess.run(
-        [sys.executable, "-m", "ckptscope", "inspect", arguments.directory, "--all"], check=True
-    )
+    command = ["-m", "ckptscope", "inspect", arguments.directory, "--all"]
+    if has_package():
+        subprocess.run([sys.executable] + command, check=True)
+    else:
+        print("Recorded. Where ckptscope is installed:\n  python " + " ".join(command))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +13,12 @@ import numpy as np
 
 from ckptscope.errors import CkptscopeError, UnsupportedFormatError
 from ckptscope.formats.event_file import RecordedBytes, read_bytes_of
-from ckptscope.iterator.position import Hints
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
-from ckptscope.recording.journal_files import recordings_in
-from ckptscope.recording.live_iterator import decode_bundle, start_of
-from ckptscope.recording.model import SCHEMA_VERSION, Attempt, RecordedAttempt, Start
+from ckptscope.recording.journal_files import is_recording, recordings_in
+from ckptscope.recording.model import SCHEMA_VERSION, RecordedAttempt
 from ckptscope.recording.notes import attempt_from, checkpoint_from, gap_from
 from ckptscope.recording.parents import with_parents
+from ckptscope.recording.raw_starts import raw_states, with_raw_starts
 
 _PREFIX = "ckptscope/"
 
@@ -32,6 +29,11 @@ class _Collected:
     chunks: dict[tuple[int, int], Chunk] = field(default_factory=dict)
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def newest_header(self) -> dict[str, Any]:
+        """The one that counts; empty where there is none."""
+        return max(self.headers, key=lambda pair: pair[0], default=(0, {}))[1]
 
 
 def read_recording(directory: str) -> tuple[RecordedAttempt, ...]:
@@ -74,7 +76,7 @@ def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[Re
 def event_files(place: str) -> list[str]:
     """Event files of a directory; none where it is gone."""
     try:
-        names = sorted(name for name in os.listdir(place) if ".tfevents." in name)
+        names = sorted(filter(is_recording, os.listdir(place)))
     except OSError:
         return []
     # A pipe would be waited for.
@@ -127,7 +129,7 @@ def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | Non
 
 def _attempt(name: str, found: _Collected) -> RecordedAttempt:
     problems = list(found.problems)
-    header = max(found.headers, key=lambda pair: pair[0], default=(0, {}))[1]
+    header = found.newest_header
     schema = header.get("schema", SCHEMA_VERSION)
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         problems.append(
@@ -150,72 +152,19 @@ def _attempt(name: str, found: _Collected) -> RecordedAttempt:
     )
 
 
-def _with_raw_start(
-    attempt: Attempt, raw: Mapping[str, Any], fresh: bytes | None, problems: list[str]
-) -> Attempt:
-    """The start of an attempt whose writer could store the iterator's state, but not decode it.
-
-    Args:
-        fresh: the state of a new iterator of this run, if one is known.
-    """
-    try:
-        files = {
-            os.path.basename(name): base64.b64decode(data)
-            for name, data in dict(raw["files"]).items()
-        }
-        if fresh is not None and _state_data(files) == fresh:
-            return dataclasses.replace(attempt, start=Start(0, 0, 0, 0, "fresh"))
-        with tempfile.TemporaryDirectory(prefix="ckptscope-") as directory:
-            for name, data in files.items():
-                with open(os.path.join(directory, name), "wb") as file:
-                    file.write(data)
-            hints = Hints(attempt.batch_size, attempt.epoch_size)
-            decoded = decode_bundle(os.path.join(directory, "state"), hints, attempt.restored_step)
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        problems.append(f"the stored iterator state: {error}")
-        return attempt
-    return dataclasses.replace(attempt, start=start_of(decoded))
-
-
-def _state_data(files: Mapping[str, bytes]) -> bytes:
-    return b"".join(data for name, data in sorted(files.items()) if ".data-" in name)
-
-
 def _with_raw_starts(
     collected: Mapping[str, _Collected], attempts: list[RecordedAttempt]
 ) -> Iterator[RecordedAttempt]:
-    """Attempts with the starts that their raw states tell; an iterator like that of step 0 is
-    new.
-    """
-    raws = {
-        name: note
-        for name, found in collected.items()
-        for note in found.notes.get("raw", ())
-        if note.get("when") == "start"
-    }
-    fresh: bytes | None = None
+    """Attempts with the starts that their stored states tell."""
+    states, told = {}, []
     for found in attempts:
-        raw = raws.get(found.attempt.id)
-        if raw is not None and found.attempt.start.source == "fresh":
-            try:
-                fresh = _state_data(
-                    {name: base64.b64decode(data) for name, data in dict(raw["files"]).items()}
-                )
-            except (KeyError, TypeError, ValueError):
-                fresh = None
-        if raw is None or found.attempt.start.batches is not None:
-            yield found
-            continue
+        stored = collected[found.attempt.id]
         problems = list(found.problems)
-        attempt = _with_raw_start(found.attempt, raw, fresh, problems)
-        # Its writer did not know the start, and counted from 0.
-        batches = found.columns["batches"] + (attempt.start.batches or 0)
-        yield dataclasses.replace(
-            found,
-            attempt=attempt,
-            columns={**found.columns, "batches": batches},
-            problems=tuple(problems),
+        states[found.attempt.id] = raw_states(
+            stored.notes.get("raw", []), stored.newest_header, problems
         )
+        told.append(dataclasses.replace(found, problems=tuple(problems)))
+    return with_raw_starts(told, states)
 
 
 def _joined(chunks: Mapping[tuple[int, int], Chunk]) -> tuple[dict[str, Column], int]:

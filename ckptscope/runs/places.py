@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ckptscope.checkpoint.discover import STATE_FILE, STEP_DIRECTORY, is_index
-from ckptscope.recording.journal_files import DIRECTORY
+from ckptscope.recording.journal_files import DIRECTORY, is_recording
 
 _V1_SHARD = re.compile(r"(?<!\.data)-00000-of-\d{5}$")
 MAX_DEPTH = 8
@@ -72,7 +72,7 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
         below[:] = (
             sorted(name for name in below if not name.startswith(".")) if depth < MAX_DEPTH else []
         )
-        if os.path.basename(here) == DIRECTORY and any(".tfevents." in name for name in names):
+        if os.path.basename(here) == DIRECTORY and any(map(is_recording, names)):
             recordings.setdefault(os.path.dirname(here) if here != root else here, []).append(here)
         if "_temp_" not in os.path.basename(here) and (num_stored := _num_stored(names)):
             singles[here] = num_stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -46,7 +47,7 @@ class CkptscopePlugin(base_plugin.TBPlugin):
     # asked by TensorBoard
 
     def is_active(self) -> bool:
-        """Whether checkpoints were found; TensorBoard itself knows about recordings.
+        """Whether checkpoints or recordings were found; TensorBoard itself knows of old recordings.
 
         The page waits for this answer, so it is the one of the last look; a new look is made in the
         background."""
@@ -77,25 +78,36 @@ class CkptscopePlugin(base_plugin.TBPlugin):
         """All runs; made, with the imports that it needs, when it is first asked for."""
         with self._lock:
             if self._store is None:
-                from tensorboard_plugin_ckptscope.provided import ProvidedRuns
+                from tensorboard_plugin_ckptscope.provided import Elsewhere, ProvidedRuns
                 from tensorboard_plugin_ckptscope.store import Store
 
                 provider = self._context.data_provider
-                elsewhere = not self.roots or not all(root.is_local for root in self.roots)
-                self._store = Store(
-                    self.roots,
-                    ProvidedRuns(provider) if provider is not None and elsewhere else None,
-                )
+                sources: list[Any] = [self._remote] if self._remote is not None else []
+                if provider is not None and (sources or not self.roots):
+                    sources.append(ProvidedRuns(provider))
+                self._store = Store(self.roots, Elsewhere(*sources) if sources else None)
             return self._store
 
     @property
     def notes(self) -> list[str]:
         """What a user should know of where runs are looked for."""
         remote = [root.path for root in self.roots if not root.is_local]
+        problems = self._remote.problems if self._remote is not None else []
         return [
-            f"Checkpoints below {path} are not looked for: only recordings are read from there."
-            for path in remote
+            *(
+                f"Checkpoints below {path} are not looked for: only recordings are read from there."
+                for path in remote
+            ),
+            *problems,
         ]
+
+    @functools.cached_property
+    def _remote(self) -> Any:
+        """Recordings of remote roots; None where all are local."""
+        from tensorboard_plugin_ckptscope.remote import RemoteRuns
+
+        remote = [(root.name, root.path) for root in self.roots if not root.is_local]
+        return RemoteRuns(remote) if remote else None
 
     @property
     def logdir(self) -> str | None:
@@ -213,6 +225,8 @@ class CkptscopePlugin(base_plugin.TBPlugin):
 
     def _look_now(self) -> None:
         try:
-            self._is_active = anything_below(self.roots, _LOOK_S)
+            self._is_active = anything_below(self.roots, _LOOK_S) or bool(
+                self._remote is not None and self._remote.places(set())
+            )
         except Exception:  # then the tab is listed as inactive
             _log.exception("looking for checkpoints below %s", os.getcwd())

@@ -1,8 +1,8 @@
-"""Recordings that TensorBoard's data provider has read: those of remote logdirs and of other data
-servers.
+"""Recordings of the first releases, which were event files: of remote logdirs and of other data
+servers TensorBoard's data provider has them.
 
-TensorBoard keeps 100 points of a tag (10 without its data server); the recorder's tags hold less
-than that."""
+TensorBoard keeps 100 points of a tag (10 without its data server); the recorder's tags held less
+than that. Recordings of today are read by ``remote``."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ class ProvidedRuns:
         return [RunPlace(name, name) for name in self._series if name not in without]
 
     def stamp(self, place: RunPlace) -> object:
-        """What changes when there is something new to read."""
-        return self._series[place.name][1]
+        """What changes when there is something new to read; None for a run of somebody else."""
+        found = self._series.get(place.name)
+        return None if found is None else found[1]
 
     def read(self, place: RunPlace) -> tuple[RecordedAttempt, ...]:
         """All attempts of a run."""
@@ -73,6 +74,32 @@ class ProvidedRuns:
         from tensorboard.context import RequestContext
 
         return RequestContext()
+
+
+class Elsewhere:
+    """Runs that are not on this machine: of several sources, the first one that has a run."""
+
+    def __init__(self, *sources: Any) -> None:
+        self._sources = sources
+
+    def places(self, without: Set[str]) -> list[RunPlace]:
+        """Runs of all sources, each once."""
+        found: dict[str, RunPlace] = {}
+        for source in self._sources:
+            found.update((place.name, place) for place in source.places({*without, *found}))
+        return list(found.values())
+
+    def stamp(self, place: RunPlace) -> object:
+        """What changes when there is something new to read."""
+        return self._of(place).stamp(place)
+
+    def read(self, place: RunPlace) -> tuple[RecordedAttempt, ...]:
+        """All attempts of a run."""
+        attempts: tuple[RecordedAttempt, ...] = self._of(place).read(place)
+        return attempts
+
+    def _of(self, place: RunPlace) -> Any:
+        return next(source for source in self._sources if source.stamp(place) is not None)
 
 
 def _shown(run: str) -> str:

@@ -2,7 +2,7 @@
 
 Local directories are read by the library itself, as the command line reads them: nothing is thinned
 out, nothing waits for TensorBoard to reload, and damage is told. What is not on this machine comes
-from TensorBoard's data provider."""
+through TensorBoard's file systems, or its data provider."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ckptscope.runs.reading import (
     unreadable_run,
 )
 from ckptscope.runs.summary import RunSummary, summary_of
-from tensorboard_plugin_ckptscope.provided import ProvidedRuns
+from tensorboard_plugin_ckptscope.provided import Elsewhere
 from tensorboard_plugin_ckptscope.roots import Root
 
 MEMORY_NBYTES = 64 << 20
@@ -85,7 +85,7 @@ class Store:
     def __init__(
         self,
         roots: tuple[Root, ...],
-        provided: ProvidedRuns | None,
+        provided: Elsewhere | None,
         memory_nbytes: int = MEMORY_NBYTES,
     ) -> None:
         self._roots = [root for root in roots if root.is_local]

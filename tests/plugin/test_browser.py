@@ -317,7 +317,7 @@ def test_a_million_steps_and_twenty_restarts_in_ten_seconds(long):
 def test_a_damaged_file_is_told_and_the_rest_is_shown(page, server, logs):
     page.open(server, run="corrupt")
     (warning,) = [text for text in page.texts("#notices .warning") if "at byte" in text]
-    assert re.search(r"events\.out\.tfevents\.\S+.* at byte [\d,]+", warning)
+    assert re.search(r"positions\.\S+.* at byte [\d,]+", warning)
     assert page.one("#notices .warning").is_displayed()
     assert [line["meta"]["attempt"] for line in page.lines()] == [
         line["attempt"] for line in server.api("series?run=corrupt")["lines"]
