@@ -50,9 +50,7 @@ class ResumeReport:
 def evaluate(facts: Facts, *, extra_rules: Iterable[Rule] = ()) -> ResumeReport:
     """Judge the facts by all rules."""
     findings = [
-        _finding(rule, outcome, facts)
-        for rule in (*RULES, *extra_rules)
-        for outcome in rule.check(facts)
+        finding for rule in (*RULES, *extra_rules) for finding in findings_of(rule, facts)
     ]
     findings.sort(key=lambda finding: (_severity(finding), _ORDER.index(finding.status)))
     verdict = worst(finding.verdict for finding in findings)
@@ -68,6 +66,11 @@ def _conditions(facts: Facts) -> list[Condition]:
         Condition(rule.code, text, rule.source) for rule in CONDITIONS for text in rule.check(facts)
     ]
     return sorted(raised, key=lambda condition: condition.source != "evidence")
+
+
+def findings_of(rule: Rule, facts: Facts) -> list[Finding]:
+    """What one rule finds."""
+    return [_finding(rule, outcome, facts) for outcome in rule.check(facts)]
 
 
 def _severity(finding: Finding) -> int:
