@@ -104,8 +104,10 @@ class Inventory:
             variable
             for variable in self.of_role("optimizer_slot")
             if variable.slot_of is not None
-            or (not POWERS.search(variable.object_path or variable.key)
-            and (variable.slot_name is not None or self.owner_of_slot(variable.key)))
+            or (
+                not POWERS.search(variable.object_path or variable.key)
+                and (variable.slot_name is not None or self.owner_of_slot(variable.key))
+            )
         )
 
     @cached_property
