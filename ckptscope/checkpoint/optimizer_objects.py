@@ -6,6 +6,7 @@ graph."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint import role_words as words
@@ -175,6 +176,9 @@ class OptimizerReader:
         }
         if not unresolved:
             return
+        if self.trainable is not None:
+            self._resolve_by_flat_name(unresolved)
+            return
         by_name = self._keys_by_name(set(unresolved.values()))
         for full_name, key in unresolved.items():
             parts = full_name.split("/")
@@ -186,6 +190,25 @@ class OptimizerReader:
                     slot_name = before.slot_name or parts[start - 1]
                     self.marks[key] = replace(before, slot_of=candidates[0], slot_name=slot_name)
                     self.marks.setdefault(candidates[0], Mark("weight"))
+                    break
+
+    def _resolve_by_flat_name(self, unresolved: Mapping[str, str]) -> None:
+        """Keras 3 names a slot ``adam/dense_kernel_velocity``; its lists are not there where one
+        has gaps.
+        """
+        flat = {
+            attribute.full_name.replace("/", "_"): attribute.key
+            for item in self._numbered("_trainable_variables")
+            for attribute in item.attributes
+            if attribute.full_name
+        }
+        for full_name, key in unresolved.items():
+            parts = full_name.rpartition("/")[2].split("_")
+            for end in range(len(parts) - 1, 0, -1):
+                owner, slot_name = flat.get("_".join(parts[:end])), "_".join(parts[end:])
+                if owner is not None:
+                    self.marks[key] = Mark("optimizer_slot", owner, slot_name)
+                    self.slots[slot_name] = None
                     break
 
     def _keys_by_name(self, without: set[str]) -> dict[str, list[str]]:
