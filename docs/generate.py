@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: ops.md, findings.md and cli.md.
+"""Write the pages that follow from the code: ops.md, optimizers.md, findings.md and cli.md.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 if one of them is not current
@@ -13,6 +13,7 @@ from pathlib import Path
 from ckptscope.resume.conditions import CONDITION_RULES
 
 from ckptscope.arguments import COMMANDS, Argument
+from ckptscope.checkpoint.optimizers import OPTIMIZERS, OptimizerRow, Slot
 from ckptscope.comparison.alarms import ALARM_RULES
 from ckptscope.iterator.ops import OP_SPECS, OpSpec
 from ckptscope.render.explanation import FRAMEWORKS
@@ -155,8 +156,39 @@ def cli_page() -> Iterator[str]:
     )
 
 
+def _slot(slot: Slot) -> str:
+    lists = f" ({', '.join(slot.lists)})" if slot.lists and slot.lists != (slot.name,) else ""
+    return f"{slot.name}{lists}{', optional' if slot.is_optional else ''}"
+
+
+def _optimizer_row(row: OptimizerRow) -> str:
+    cells = (
+        row.title,
+        "; ".join(_slot(slot) for slot in row.slots) or "none",
+        ", ".join(f"`{name}`" for name in (*row.tf1, *row.tf1_slots)),
+        ", ".join(f"`{name}`" for name in row.powers),
+        ", ".join(f"`{update.name}`" for update in row.updates),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def optimizers() -> Iterator[str]:
+    """One row for each entry of the table of optimizers."""
+    yield "# Optimizers"
+    yield (
+        "What each optimizer stores, and under which names. *Slots* are named as Keras 2 "
+        "names slot variables, in brackets the lists of Keras 2.11 and later. *TF1* "
+        "optimizers name their slots after themselves: the first `Adam`, the next `Adam_1`. "
+        "*Powers* are variables that TF1 counts updates with. *Graph ops* make the updates "
+        "in a stored graph."
+    )
+    head = ["| optimizer | slots | TF1 names | powers | graph ops |", "|---|---|---|---|---|"]
+    yield "\n".join([*head, *map(_optimizer_row, OPTIMIZERS)])
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "ops.md": ops,
+    "optimizers.md": optimizers,
     "findings.md": findings,
     "cli.md": cli_page,
 }

@@ -24,6 +24,9 @@ _UNSTAGES = {
     "OrderedMapUnstage": "OrderedMapStage",
     "OrderedMapUnstageNoKey": "OrderedMapStage",
 }
+_HANDS_ON = frozenset(
+    ("Identity", "Switch", "RefSwitch", "Enter", "RefEnter", "RefIdentity", "Merge", "RefMerge")
+)
 _BOOL, _STRING = 10, 7
 # GraphDef version from which a shape without dimensions is that of a scalar, not an unknown one.
 _SCALARS_ARE_TOLD = 24
@@ -48,6 +51,18 @@ class GraphFeeding:
     drops_remainder: bool | None = None
 
 
+def stacks(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Node that pops -> nodes that push: how the gradient of a loop gets at values of the loop."""
+    pushed: dict[str, list[str]] = {}
+    pops = []
+    for node in graph.nodes.values():
+        if node.op in ("StackPush", "StackPushV2") and node.input:
+            pushed.setdefault(_origin(graph, node.input[0]), []).append(node.name)
+        elif node.op in ("StackPop", "StackPopV2") and node.input:
+            pops.append(node)
+    return {node.name: tuple(pushed.get(_origin(graph, node.input[0]), ())) for node in pops}
+
+
 def feeders(graph: Graph) -> dict[str, tuple[str, ...]]:
     """Node that takes -> nodes that fill what it takes from."""
     filled: dict[tuple[str, ...], list[str]] = {}
@@ -62,7 +77,7 @@ def feeders(graph: Graph) -> dict[str, tuple[str, ...]]:
             datasets.setdefault(node_name(node.input[1]), []).append(node.name)
     cached = _assigned_elsewhere(graph)
     every_dataset = tuple(name for names in datasets.values() for name in names)
-    joined: dict[str, tuple[str, ...]] = {name: tuple(nodes) for name, nodes in cached.items()}
+    joined = {name: tuple(nodes) for name, nodes in cached.items()} | stacks(graph)
     for node in graph.nodes.values():
         if node.op.startswith("QueueDequeue") and node.input:
             joined[node.name] = tuple(filled.get(("queue", _origin(graph, node.input[0])), ()))
@@ -90,11 +105,11 @@ def _assigned_elsewhere(graph: Graph) -> dict[str, list[str]]:
 
 
 def _origin(graph: Graph, name: str) -> str:
-    """A queue, behind the ops that hand on its reference."""
+    """A queue or stack, behind the ops that hand on its reference."""
     name = node_name(name)
     for _ in range(16):
         node = graph.nodes.get(name)
-        if node is None or node.op not in ("Identity", "RefSwitch", "Switch") or not node.input:
+        if node is None or node.op not in _HANDS_ON or not node.input:
             break
         name = node_name(node.input[0])
     return name

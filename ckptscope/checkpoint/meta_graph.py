@@ -19,6 +19,7 @@ from ckptscope.checkpoint.graph_feeding import (
     GraphFeeding,
     feeders,
     feeding_of,
+    stacks,
 )
 from ckptscope.checkpoint.graph_saver import saved_names, saves_iterator
 from ckptscope.checkpoint.graph_state import GraphState, state_of
@@ -192,7 +193,7 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     trainable = frozenset(_variable_names(collections, "trainable_variables"))
     saved = saved_names(graph, proto.saver_def.save_tensor_name)
     roots = training_roots(graph, _node_list(collections, "train_op"), trainable)
-    flow = Flow(graph, roots)
+    flow = Flow(graph, roots, stacks(graph))
     state = state_of(flow, lambda name: whole_name(name) in trainable)
     with_data = Flow(graph, roots, feeders(graph))
     feeding = feeding_of(with_data, state.used) if roots else None

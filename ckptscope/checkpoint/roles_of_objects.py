@@ -1,8 +1,6 @@
-"""Roles in object-based checkpoints: by the optimizers among the objects, then by place and name.
-
-Structures: Keras 3 and Keras 2.11 to 2.15 keep lists of variables in the optimizer
-(keras/src/optimizers/base_optimizer.py), older Keras and TF1 use slot variables of the object
-graph."""
+"""Roles in object-based checkpoints: by the optimizers among the objects, then by place and
+name.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +8,18 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint import role_words as words
-from ckptscope.checkpoint.inventory import Inventory, Optimizer, Role, Variable
+from ckptscope.checkpoint.inventory import Inventory, Role, Variable
 from ckptscope.checkpoint.model import Checkpoint, TensorEntry
 from ckptscope.checkpoint.object_graph import ObjectGraph, ObjectNode
 from ckptscope.checkpoint.object_keys import OBJECT_CONFIG, OBJECT_GRAPH_KEY, ObjectKey
-from ckptscope.checkpoint.optimizers import (
-    AVERAGE_LISTS,
-    HYPER,
-    ITERATIONS,
-    NOT_SLOT_LISTS,
-    POWERS,
-    RATES,
-)
+from ckptscope.checkpoint.optimizer_objects import COPIES, Mark, OptimizerReader, is_optimizer
+from ckptscope.checkpoint.optimizers import HYPER, RATES
 from ckptscope.formats.dtypes import STRING, VARIANT
 
-_INNER = ("inner_optimizer", "base_optimizer")
-# Roles that copies of weights have: averages, sums of gradients, slots of a hand-made optimizer.
-COPIES: frozenset[Role] = frozenset(("ema", "optimizer_slot"))
 _METRIC: frozenset[Role] = frozenset(("metric",))
 _LAYER_CHILDREN = frozenset(
     ("layer-0", "layer_with_weights-0", "_layers", "_operations", "_functional", "keras_api")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    role: Role
-    slot_of: str | None = None
-    slot_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +44,12 @@ class _Place:
 
 def inventory_of_objects(checkpoint: Checkpoint, graph: ObjectGraph) -> Inventory:
     """Every variable of an object-based checkpoint with its role."""
-    marks: dict[str, _Mark] = {}
+    marks: dict[str, Mark] = {}
     full_names = {
         attribute.key: attribute.full_name for node in graph.nodes for attribute in node.attributes
     }
     optimizers = tuple(
-        _Optimizer(graph, node, marks).read() for node in graph.nodes if _is_optimizer(node)
+        OptimizerReader(graph, node, marks).read() for node in graph.nodes if is_optimizer(node)
     )
     variables = [
         _variable(key, entry, graph, marks, full_names.get(key) or None)
@@ -82,7 +64,7 @@ def _variable(
     key: str,
     entry: TensorEntry,
     graph: ObjectGraph,
-    marks: Mapping[str, _Mark],
+    marks: Mapping[str, Mark],
     full_name: str | None,
 ) -> Variable:
     parts = ObjectKey.parse(key)
@@ -92,7 +74,7 @@ def _variable(
         path = graph.paths.get(node.node_id) if node else None
     mark = marks.get(key)
     if mark is None:
-        mark = _Mark(_plain_role(_Place(parts, path or key, full_name, entry, graph, node)))
+        mark = Mark(_plain_role(_Place(parts, path or key, full_name, entry, graph, node)))
     statistic = mark.role == "weight" and words.is_statistic(full_name or path or key)
     return Variable(key, path, full_name, entry, mark.role, mark.slot_of, mark.slot_name, statistic)
 
@@ -146,172 +128,6 @@ def _orphans(variables: tuple[Variable, ...]) -> Iterator[str]:
             if target and target != slot.full_name and target not in stored and slot.entry.shape:
                 found[target] = None
     yield from found
-
-
-# ------------------------------------------------------------ optimizers
-
-
-def _is_optimizer(node: ObjectNode) -> bool:
-    """It has slots or lists of variables; a step and a rate alone are any program's."""
-    if node.slot_variables:
-        return True
-    names = {name for name, _ in node.children}
-    if node.node_id == 0:
-        return False
-    if not names.intersection(ITERATIONS):
-        return "inner_optimizer" in names and bool(names & {"dynamic_scale", "step_counter"})
-    if names & {"_variables", "_trainable_variables", "inner_optimizer", "_index_dict"}:
-        return True
-    # Keras 2 stored a decay beside the rate, whatever the optimizer.
-    return "iter" in names and ("decay" in names or len(names & HYPER) > 1)
-
-
-def _key(node: ObjectNode) -> str | None:
-    return node.attributes[0].key if node.attributes else None
-
-
-class _Optimizer:
-    """Reads one optimizer object and marks what it keeps."""
-
-    def __init__(self, graph: ObjectGraph, node: ObjectNode, marks: dict[str, _Mark]) -> None:
-        self.graph, self.node, self.marks = graph, node, marks
-        self.children = {name: graph.nodes[child] for name, child in node.children}
-        self.slots: dict[str, None] = {}
-        self.hyper: list[str] = []
-        self.trainable: list[str | None] | None = None
-        if "_trainable_variables" in self.children:
-            self.trainable = [_key(item) for item in self.numbered("_trainable_variables")]
-
-    def read(self) -> Optimizer:
-        for weight in self.trainable or ():
-            if weight is not None:
-                self.marks[weight] = _Mark("weight")
-        for name, child in self.children.items():
-            self.mark_child(name, child)
-        for name in self.children:
-            if name not in NOT_SLOT_LISTS:
-                self.mark_list(name)
-        for item in self.numbered("_variables"):
-            self.mark(item, "optimizer_slot")
-        for slot in self.node.slot_variables:
-            target = self.graph.nodes[slot.variable]
-            self.mark(self.graph.nodes[slot.node], "optimizer_slot", _key(target), slot.slot_name)
-            self.mark(target, "weight")
-            self.slots[slot.slot_name] = None
-        self.resolve_by_name()
-        return self.described()
-
-    def described(self) -> Optimizer:
-        paths, trainable = self.graph.paths, self.trainable
-        inner = next((self.children[name] for name in _INNER if name in self.children), None)
-        return Optimizer(
-            path=paths.get(self.node.node_id, ""),
-            iterations=next(
-                (
-                    _key(self.children[name])
-                    for name in ITERATIONS
-                    if name in self.children and self.children[name].attributes
-                ),
-                None,
-            ),
-            slot_names=tuple(self.slots),
-            trainable=None if trainable is None else tuple(key for key in trainable if key),
-            hyper=tuple(self.hyper),
-            wraps=None
-            if inner is None or inner.node_id == self.node.node_id
-            else paths.get(inner.node_id),
-            scale_is_fixed=not words.LOSS_SCALE & set(self.children),
-        )
-
-    def numbered(self, name: str) -> list[ObjectNode]:
-        """Elements of a tracked list, in order; empty if the child is none."""
-        child = self.children.get(name)
-        if child is None or not all(edge.isdigit() for edge, _ in child.children):
-            return []
-        numbers = sorted((int(edge), node_id) for edge, node_id in child.children)
-        return [self.graph.nodes[node_id] for _, node_id in numbers]
-
-    def mark(
-        self,
-        target: ObjectNode,
-        role: Role,
-        slot_of: str | None = None,
-        slot_name: str | None = None,
-    ) -> None:
-        key = _key(target)
-        if key is None:
-            return
-        before = self.marks.get(key)
-        if (
-            before is not None
-            and role == "optimizer_slot"
-            and before.role in ("counter", "optimizer_hyper", "weight")
-        ):
-            return
-        if before is None or role == "weight" or (before.slot_name is None and slot_name):
-            self.marks[key] = _Mark(role, slot_of, slot_name)
-
-    def mark_child(self, name: str, child: ObjectNode) -> None:
-        """What an optimizer keeps once, not for each variable."""
-        if name in ITERATIONS:
-            self.mark(child, "counter")
-        elif name in HYPER and child.attributes:
-            self.mark(child, "optimizer_hyper")
-            self.hyper.append(name.lstrip("_"))
-        elif name in words.LOSS_SCALE or (
-            name == "step_counter" and "inner_optimizer" in self.children
-        ):
-            self.mark(child, "loss_scale")
-            for inner, node_id in child.children:
-                role: Role = "loss_scale" if inner in words.LOSS_SCALE else "unknown"
-                self.mark(self.graph.nodes[node_id], role)
-        elif POWERS.search(name) or (child.attributes and name not in NOT_SLOT_LISTS):
-            self.mark(child, "optimizer_slot")
-
-    def mark_list(self, name: str) -> None:
-        """A list with one entry for each variable."""
-        role: Role = "ema" if name in AVERAGE_LISTS else "optimizer_slot"
-        trainable = self.trainable or []
-        for index, item in enumerate(self.numbered(name)):
-            owner = trainable[index] if index < len(trainable) else None
-            self.mark(item, role, owner, name.lstrip("_"))
-            if role == "optimizer_slot" and _key(item) is not None:
-                self.slots[name.lstrip("_")] = None
-
-    def resolve_by_name(self) -> None:
-        """Keras 2.11 to 2.15 name a slot ``m/dense/kernel``, after its variable, and keep no list
-        of variables.
-        """
-        unresolved = {
-            attribute.full_name: attribute.key
-            for item in self.numbered("_variables")
-            for attribute in item.attributes
-            if attribute.key in self.marks
-            and self.marks[attribute.key].role in COPIES
-            and self.marks[attribute.key].slot_of is None
-        }
-        if not unresolved:
-            return
-        by_name = self.keys_by_name(set(unresolved.values()))
-        for full_name, key in unresolved.items():
-            parts = full_name.split("/")
-            # "m/dense/kernel", or "Adam/m/dense/kernel" where fit() made it
-            for start in range(1, len(parts)):
-                candidates = by_name.get("/".join(parts[start:]), [])
-                if len(candidates) == 1:
-                    before = self.marks[key]
-                    slot_name = before.slot_name or parts[start - 1]
-                    self.marks[key] = replace(before, slot_of=candidates[0], slot_name=slot_name)
-                    self.marks.setdefault(candidates[0], _Mark("weight"))
-                    break
-
-    def keys_by_name(self, without: set[str]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for node in self.graph.nodes:
-            for attribute in node.attributes:
-                if attribute.full_name and attribute.key not in without:
-                    found.setdefault(attribute.full_name, []).append(attribute.key)
-        return found
 
 
 # ------------------------------------------------------------ what no optimizer claims
