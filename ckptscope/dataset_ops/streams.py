@@ -267,7 +267,7 @@ ROWS: tuple[DatasetOp, ...] = (
     ),
     DatasetOp(
         names=("RebatchV2", "Rebatch", "LegacyRebatch"),
-        graph_ops=("RebatchV2", "Rebatch", "LegacyRebatch"),
+        graph_ops=("RebatchV2", "Rebatch"),
         title="rebatch",
         method="rebatch",
         counts="holds the rows of `tensors` behind `offset`",

@@ -227,6 +227,17 @@ def _grouped(lab: Lab) -> Any:
     )
 
 
+def _shuffled_groups(lab: Lab) -> Any:
+    groups = lab.slices(22).group_by_window(
+        lambda n: lab.tf.cast(n % 3, lab.tf.int64),
+        lambda _, group: group.shuffle(4, seed=3).batch(2),
+        window_size=4,
+    )
+    # TensorFlow refuses to save the generator inside the function, which starts anew in each call.
+    ignore = lab.experimental.ExternalStatePolicy.IGNORE
+    return lab.with_options(groups, experimental_external_state_policy=ignore)
+
+
 def _bucketed(lab: Lab) -> Any:
     return ragged(lab).bucket_by_sequence_length(lambda v: lab.tf.shape(v)[0], [3], [4, 4])
 
@@ -1133,6 +1144,16 @@ CASES: tuple[Case, ...] = (
         (*EXAMPLES, *EPOCH),
         edges=(6,),
         batch_size=4,
+    ),
+    Case(
+        "group_by_window of shuffled groups",
+        _shuffled_groups,
+        "GroupByWindow Shuffle",
+        (3,),
+        (*EXAMPLES, *EPOCH),
+        edges=(0, 4, 5, 8),
+        batch_size=2,
+        seeded=True,
     ),
     Case(
         "group_by_window, at its end",
