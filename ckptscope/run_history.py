@@ -15,7 +15,7 @@ from ckptscope.checkpoint.discover import Location, all_in, members_of
 from ckptscope.comparison.data import move_between, places_of
 from ckptscope.comparison.model import Alarm
 from ckptscope.comparison.sides import Side, quick_alarms
-from ckptscope.errors import CheckpointNotFoundError, CkptscopeError
+from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.journal_files import recordings_in
@@ -276,10 +276,12 @@ def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ..
 
 
 def _checkpoints(path: str, recorded: bool) -> list[Location]:
-    """All checkpoints; none is an error unless there is a recording."""
+    """All checkpoints; none, or only files of a format that is not read, is an error unless there
+    is a recording.
+    """
     try:
         return all_in(path)
-    except CheckpointNotFoundError:
+    except (CheckpointNotFoundError, UnsupportedFormatError):
         if recorded:
             return []
         raise

@@ -73,6 +73,9 @@ class RunRecord:
             may draw or keep what their attributes do not show.
         num_layers: that were looked into; None where no model was given.
         hosts: processes that share the data.
+        iterations: of the optimizer when the checkpoint was saved. Keras 3 raises it once more at
+            each end of data whose size it does not know, and once for each batch where gradients
+            are accumulated.
     """
 
     path: str
@@ -101,6 +104,7 @@ class RunRecord:
     opaque_layers: tuple[str, ...] = ()
     num_layers: int | None = None
     hosts: int | None = None
+    iterations: int | None = None
 
     @property
     def is_at_epoch_end(self) -> bool | None:
@@ -166,6 +170,30 @@ def read_run_record(prefix: str) -> tuple[RunRecord | None, str | None]:
         return _record(path, value), None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return None, f"the run record cannot be read: {type(error).__name__}: {error}"
+
+
+def stages_told(path: str, attempt: str, within: str | None = None) -> tuple[str, ...] | None:
+    """Stages of the pipeline that a run record of an attempt names, whatever became of the
+    checkpoint; None where there is none.
+
+    Args:
+        within: a link to somewhere outside of this directory is not followed.
+    """
+    import json
+
+    try:
+        real = os.path.realpath(path)
+        if within is not None and os.path.commonpath((within, real)) != within:
+            return None
+        if not os.path.isfile(real) or os.path.getsize(real) > _MAX_NBYTES:
+            return None
+        with open(real, encoding="utf-8") as file:
+            value = json.load(file)
+        if value["attempt"] != attempt or value["pipeline"] is None:
+            return None
+        return tuple(str(op) for op in value["pipeline"]["ops"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def identity_of(prefix: str) -> dict[str, str]:
@@ -241,6 +269,7 @@ def _program(value: Mapping[str, Any]) -> dict[str, Any]:
         "deterministic": _truth(value.get("deterministic")),
         "opaque_layers": tuple(str(name) for name in value.get("opaque_layers") or ()),
         "num_layers": _count(value.get("num_layers")),
+        "iterations": _count(value.get("iterations")),
     }
 
 

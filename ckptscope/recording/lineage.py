@@ -5,9 +5,10 @@ What was read is told as spans of the whole stream, see :mod:`ckptscope.recordin
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -23,13 +24,17 @@ from ckptscope.recording.intervals import (
     without,
 )
 from ckptscope.recording.model import Attempt, RecordedAttempt
+from ckptscope.recording.parents import rows_before
 from ckptscope.recording.positions import (
+    MISCOUNTED,
     NO_EPOCH_SIZE,
     delivered_by,
+    first_into,
     place_after,
     positions_of,
     start_of,
 )
+from ckptscope.recording.steps import num_steps
 from ckptscope.resume.model import EpochRange, describe_ranges
 
 Chain = list[tuple[RecordedAttempt, int]]
@@ -43,7 +48,13 @@ class Restart:
     """One attempt that went on from another's checkpoint.
 
     Attributes:
-        dead_steps: steps of the parent after that checkpoint; their updates are gone.
+        dead_steps: steps of the parent after that checkpoint that its rows show; their updates are
+            gone.
+        dead_steps_complete: its end was written; else it may have made more, which were not
+            written any more.
+        order_again: in place, but this process draws the orders of its passes anew: ``first``
+            where they are those of the first passes again, ``new`` where they are others; None
+            where the order goes on, or that is not known.
         repeated_spans: what this attempt read, in all its steps, although the run's weights had
             seen it. After an earlier restart lost its place, an attempt that goes on in place has
             some, too.
@@ -67,6 +78,28 @@ class Restart:
     reason: str | None
     moved: int | None = None
     epoch_size: int | None = None
+    dead_steps_complete: bool = False
+    order_again: Literal["first", "new"] | None = None
+
+    @property
+    def lost_steps(self) -> str:
+        """How many steps of the parent are lost, in words; empty where none is known to be."""
+        if not self.dead_steps:
+            return ""
+        many = "step" if self.dead_steps == 1 else "steps"
+        least = "" if self.dead_steps_complete else "at least "
+        return f"{least}{self.dead_steps:,} {many}"
+
+    @property
+    def new_order(self) -> str:
+        """What became of the order of elements in this process, in words; empty where it goes
+        on.
+        """
+        return {
+            None: "",
+            "first": "the order of epoch 0 is used again",
+            "new": "elements come in another order than the run would have gone on with",
+        }[self.order_again]
 
     @property
     def repeated(self) -> tuple[EpochRange, ...]:
@@ -134,39 +167,6 @@ def _chain(by_id: dict[str, RecordedAttempt], current: RecordedAttempt | None) -
     return chain[::-1]
 
 
-def rows_before(parent: RecordedAttempt, child: Attempt) -> int:
-    """How many rows of the parent the child's checkpoint holds."""
-    name, step = child.restored_from, child.restored_step
-    saved = [
-        item for item in parent.checkpoints if name is not None and is_same_file(item.path, name)
-    ]
-    if not saved:
-        # Written elsewhere, or named otherwise; a name alone may be that of many: step directories
-        # hold one each.
-        names = [
-            item
-            for item in parent.checkpoints
-            if os.path.basename(item.path) == os.path.basename(name or "")
-        ]
-        saved = [
-            item
-            for item in (names if name else parent.checkpoints)
-            if step is None or item.step == step
-        ]
-        saved = saved if len({item.path for item in saved}) == 1 else []
-    if saved:
-        return min(saved[-1].sequence, parent.num_rows)
-    if step is not None:
-        until = np.flatnonzero(parent.columns["step"] <= step)
-        return int(until[-1]) + 1 if len(until) else 0
-    return parent.num_rows
-
-
-def is_same_file(first: str, second: str) -> bool:
-    """Whether two paths are spelled alike, apart from dots and doubled slashes."""
-    return os.path.normpath(first) == os.path.normpath(second)
-
-
 def scale_of(attempt: Attempt) -> int | None:
     """What an epoch counts in spans; None where there is one long stream."""
     return delivered_by(attempt) or (_FAR if attempt.counting == "epochs" else None)
@@ -178,6 +178,7 @@ def spans_of(found: RecordedAttempt, stop: int | None = None) -> list[Span]:
     if found.attempt.counting == "epochs":
         return _spans_of_epochs(found, stop)
     examples = positions.examples[:stop]
+    examples = examples[examples != UNKNOWN]
     if not len(examples) or start.examples is None or int(examples[-1]) <= start.examples:
         return []
     return [(start.examples, int(examples[-1]))]
@@ -194,6 +195,7 @@ def _spans_of_epochs(found: RecordedAttempt, stop: int | None) -> list[Span]:
     ends = np.flatnonzero(np.append(np.diff(epoch) != 0, True))
     lows = epoch[ends] * scale
     highs = lows + into[ends]
+    lows[0] += first_into(found.attempt)
     # Epochs that were read to their end, one after the other, are one span.
     breaks = np.flatnonzero(np.append(highs[:-1] != lows[1:], True))
     firsts = np.concatenate(([0], breaks[:-1] + 1))
@@ -211,7 +213,7 @@ def coverage_of(
         effective(training) if effective_only else [(found, found.num_rows) for found in training]
     )
     scales = {scale_of(found.attempt) for found, _ in chain}
-    if len(scales) != 1:
+    if len(scales) != 1 or any(uncounted(chain)) or (effective_only and any(unwritten(chain))):
         return []
     scale = scales.pop()
     pieces = swept(span for found, rows in chain for span in spans_of(found, rows))
@@ -230,6 +232,7 @@ def restarts_of(attempts: Sequence[RecordedAttempt]) -> tuple[Restart, ...]:
         _restart(found, parent, _chain(by_id, found))
         for found in attempts
         if found.attempt.kind == "train"
+        and found.attempt.continues is None
         and (parent := by_id.get(found.attempt.parent or "")) is not None
     )
 
@@ -240,27 +243,86 @@ def _restart(found: RecordedAttempt, parent: RecordedAttempt, chain: Chain) -> R
     step = attempt.restored_step
     if step is None and 0 < stop <= parent.num_rows:
         step = int(parent.columns["step"][stop - 1])
-    reason = why_unknown(chain)
-    repeated: list[Span] = []
-    skipped: list[Span] = []
-    if reason is None:
-        before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
-        own = spans_of(found, chain[-1][1])
-        repeated = within(before, own)
-        skipped = without(gaps_in([*before, *own], attempt), gaps_in(before, attempt))
+    reason, repeated, skipped = _lost(found, chain)
     return Restart(
         attempt.id,
         parent.attempt.id,
         attempt.restored_from,
         step,
-        parent.num_rows - stop,
+        num_steps(parent, stop),
         tuple(repeated),
         tuple(skipped),
         all(item.attempt.order == "fixed" for item, _ in chain),
         reason,
         _moved(parent, stop, found) if reason is None else None,
         scale_of(attempt),
+        parent.attempt.closed and not parent.gaps and not parent.missing,
+        _order_again(found),
     )
+
+
+def _lost(found: RecordedAttempt, chain: Chain) -> tuple[str | None, list[Span], list[Span]]:
+    """(why it is not known, what was read again, what was never read)."""
+    attempt, begun = found.attempt, start_of(found).examples
+    reason = (
+        _why_uncounted(chain[:-1])
+        or _other_scale(chain)
+        or _incomplete(chain)
+        or _unfinished_epoch(chain)
+    )
+    if reason is not None:
+        return reason, [], []
+    before = union(span for item, rows in chain[:-1] for span in spans_of(item, rows))
+    own, reason = spans_of(found, chain[-1][1]), _why_uncounted(chain[-1:])
+    if reason is not None:
+        if attempt.counting != "stream" or begun is None or _ends(before) > begun:
+            return reason, [], []
+        # However far it read, all of that lies behind what had been read.
+        own = [(begun, begun + 1)]
+    return (
+        None,
+        within(before, own),
+        without(gaps_in([*before, *own], attempt), gaps_in(before, attempt)),
+    )
+
+
+def _unfinished_epoch(chain: Chain) -> str | None:
+    """An attempt went on with a later epoch, and how much was left of the one before is not known."""
+    if len(chain) < 2 or delivered_by(chain[-1][0].attempt) is not None:
+        return None
+    (parent, rows), (child, _) = chain[-2:]
+    left, begun = place_after(parent, rows), start_of(child)
+    if child.attempt.counting != "epochs" or left.epoch is None or begun.epoch is None:
+        return None
+    if begun.epoch > left.epoch and not is_epoch_end(parent, rows):
+        return NO_EPOCH_SIZE
+    return None
+
+
+def is_epoch_end(found: RecordedAttempt, rows: int) -> bool:
+    """A row is the last of its epoch: another follows it, or it has as many batches as epochs that
+    were seen to end.
+    """
+    if not 0 < rows <= found.num_rows or found.attempt.counting != "epochs":
+        return False
+    epoch, batches = found.columns["epoch"], found.columns["batches"]
+    if rows < found.num_rows and epoch[rows] != epoch[rows - 1]:
+        return True
+    return bool(batches[rows - 1] == found.attempt.steps_per_epoch)
+
+
+def _ends(spans: Sequence[Span]) -> int:
+    return max((stop for _, stop in spans), default=0)
+
+
+def _order_again(found: RecordedAttempt) -> Literal["first", "new"] | None:
+    """Whether a new process draws the orders of its passes from the first one on again."""
+    attempt, place = found.attempt, start_of(found)
+    if not attempt.order_depends_on_epoch or attempt.start.source not in ("fresh", "given"):
+        return None
+    if place.epoch is None or (place.epoch == 0 and not place.into):
+        return None
+    return "first" if attempt.seeded else "new"
 
 
 def gaps_in(spans: Sequence[Span], attempt: Attempt) -> list[Span]:
@@ -272,14 +334,38 @@ def gaps_in(spans: Sequence[Span], attempt: Attempt) -> list[Span]:
 
 def why_unknown(chain: Chain) -> str | None:
     """Why it is not known what a chain of attempts read; None where it is."""
-    for found, _ in chain:
+    return _why_uncounted(chain) or _other_scale(chain) or _incomplete(chain)
+
+
+def _why_uncounted(chain: Chain) -> str | None:
+    return next((why for _, why in uncounted(chain)), None)
+
+
+def uncounted(chain: Chain) -> Iterator[tuple[RecordedAttempt, str]]:
+    """Attempts of which it is not known what they read, and why."""
+    for found, rows in chain:
         reason = positions_of(found).reason
+        if reason == MISCOUNTED and place_after(found, rows).examples is not None:
+            continue  # from its start to there, whatever lay between
         # Without the size of a pass a stream still has its order.
         if reason is not None and (reason != NO_EPOCH_SIZE or start_of(found).examples is None):
-            return reason
+            yield found, reason
+
+
+def unwritten(chain: Chain) -> Iterator[tuple[RecordedAttempt, int]]:
+    """Attempts whose last steps before the next one's checkpoint were not written, and the step
+    of that.
+    """
+    for (found, rows), (child, _) in pairwise(chain):
+        until = child.attempt.restored_step
+        if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
+            yield found, until
+
+
+def _other_scale(chain: Chain) -> str | None:
     if len({scale_of(found.attempt) for found, _ in chain}) > 1:
         return "the size of an epoch changed between the attempts"
-    return _incomplete(chain)
+    return None
 
 
 def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | None:
@@ -290,6 +376,12 @@ def _moved(parent: RecordedAttempt, rows: int, child: RecordedAttempt) -> int | 
         return (begun.in_epoch[0] - left.in_epoch[0]) * size + begun.in_epoch[1] - left.in_epoch[1]
     if left.in_epoch is not None and begun.in_epoch is not None and left.epoch == begun.epoch:
         return begun.in_epoch[1] - left.in_epoch[1]
+    if (
+        left.epoch is not None
+        and begun.in_epoch == (left.epoch + 1, 0)
+        and is_epoch_end(parent, rows)
+    ):
+        return 0
     return (
         None if left.examples is None or begun.examples is None else begun.examples - left.examples
     )
@@ -299,13 +391,20 @@ def _incomplete(chain: Chain) -> str | None:
     """Why the recording does not hold all that the weights have seen: nothing may be called
     skipped then.
     """
-    for number, (found, rows) in enumerate(chain):
+    for found, _ in chain:
         if found.missing or found.problems or found.gaps:
             return f"the recording of attempt {found.attempt.id} is damaged or has gaps"
-        until = chain[number + 1][0].attempt.restored_step if number + 1 < len(chain) else None
-        if until is not None and (rows == 0 or int(found.columns["step"][rows - 1]) < until):
-            return (
-                f"the last steps of attempt {found.attempt.id} before step {until:,} were not "
-                "written"
-            )
-    return None
+    return next(
+        (
+            f"the last steps of attempt {found.attempt.id} before step {until:,} were not written"
+            for found, until in unwritten(chain)
+        ),
+        None,
+    )
+
+
+def in_numbers(text: str, numbers: Mapping[str, int]) -> str:
+    """Attempts by their numbers, which people know them by."""
+    for identity, number in numbers.items():
+        text = text.replace(f"attempt {identity}", f"attempt {number}")
+    return text

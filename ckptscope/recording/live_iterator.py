@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,16 +33,21 @@ class LiveState:
     directory: str | None
     problem: str | None = None
 
-    def read(self, hints: Hints, like: str | None = None) -> DecodedState:
-        """Decode it, and remove its files; ``like`` names a checkpoint whose iterator it is
-        compared with.
+    def read(
+        self, hints: Hints, like: str | None = None, files: Sequence[str] = ()
+    ) -> DecodedState:
+        """Decode it, and remove its files.
+
+        Args:
+            like: a checkpoint whose iterator it is compared with.
+            files: data files of the program, in reading order.
         """
         if self.directory is None:
             return DecodedState(None, None, self.problem)
         try:
             prefix = os.path.join(self.directory, "state")
             return replace(
-                decode_bundle(prefix, hints),
+                decode_bundle(prefix, hints, files=files),
                 is_like=like is not None and _stored(prefix) == _stored(like),
             )
         finally:
@@ -87,9 +93,15 @@ def save_state(iterator: Any) -> LiveState:
     return LiveState(directory)
 
 
-def decode_bundle(prefix: str, hints: Hints, step: int | None = None) -> DecodedState:
+def decode_bundle(
+    prefix: str, hints: Hints, step: int | None = None, files: Sequence[str] = ()
+) -> DecodedState:
     """The position of the only iterator in a bundle; an agreeing step completes what TensorFlow
     does not store.
+
+    Args:
+        files: data files of the program, in reading order; without them nothing is told that rests
+            on which files come before another.
     """
     try:
         with open_bundle(prefix) as checkpoint:
@@ -98,9 +110,9 @@ def decode_bundle(prefix: str, hints: Hints, step: int | None = None) -> Decoded
                 checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key
             )
             tree = build_tree(records)
-            # What lies beside a data file may be another program's: nothing recorded rests on it.
-            files = DataFiles(hints.data_root, hints.files, may_list=False)
-            reading = read_position(tree, hints, files)
+            reading = read_position(
+                tree, hints, DataFiles(hints.data_root, tuple(files), may_list=False)
+            )
             position = reading.position
             if step is not None and position.batches_consumed is None:
                 agreement = replace(compare(reading, step, "own", hints), compared_with=step)

@@ -34,7 +34,9 @@ class Start:
     Attributes:
         batches, examples: that had left the iterator; None where not known.
         epoch, into: pass of the last of them, and how many of that pass.
-        source: ``decoded`` from the iterator, ``given``, ``fresh`` (a new iterator), or None.
+        source: ``decoded`` from the iterator, ``counted`` (its state is that of the checkpoint),
+            ``given`` by the program, ``fresh`` (a new iterator), ``decoded later`` (from the first
+            checkpoint), ``parent`` (where the checkpoint of the parent was saved), or None.
         reason: why something is not known.
     """
 
@@ -69,6 +71,16 @@ class Attempt:
         held: elements that may lie between the reader and the trainer (shuffle buffer, open files),
             for ``order``.
         files: in reading order, where the order is that of the files.
+        fed: ``fit``, ``loop`` or ``hook``; None in recordings of earlier versions.
+        repeats: a ``repeat`` lies in the pipeline, so that one iterator goes on over its passes;
+            without it an iterator ends with its pass.
+        steps_per_epoch: batches of an epoch, as ``fit`` was told or saw it end.
+        order_depends_on_epoch: another pass comes in another order; None where that is not known.
+        seeded: its shuffles have seeds, so that a new process draws the same orders again, from the
+            first on.
+        continues: attempt of the same process that this one goes on from without a restart, as
+            where ``fit`` is called again.
+        closed: its end was written: no step is missing behind the last row.
     """
 
     id: str
@@ -90,6 +102,13 @@ class Attempt:
     order: str | None = None
     held: int | None = None
     files: tuple[SourceFile, ...] = ()
+    fed: str | None = None
+    repeats: bool | None = None
+    steps_per_epoch: int | None = None
+    order_depends_on_epoch: bool | None = None
+    seeded: bool | None = None
+    continues: str | None = None
+    closed: bool = False
     tool_version: str = ""
 
     def to_jsonable(self) -> dict[str, Any]:
@@ -138,6 +157,8 @@ class RecordedAttempt:
             known.
         missing: rows that were written and could not be read, or never were.
         problems: what could not be read, in words.
+        doubt: why its counts are not to be believed, though its rows are whole; None where nothing
+            speaks against them.
     """
 
     attempt: Attempt
@@ -147,8 +168,9 @@ class RecordedAttempt:
     gaps: tuple[Gap, ...] = ()
     missing: int = 0
     problems: tuple[str, ...] = ()
+    doubt: str | None = None
 
     @property
     def num_rows(self) -> int:
-        """Steps that were recorded."""
+        """Rows that were recorded; a row may hold several steps."""
         return len(self.columns["step"])

@@ -8,6 +8,8 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from ckptscope.recording.model import Attempt, RecordedAttempt, SavedCheckpoint
 
 
@@ -38,6 +40,8 @@ def _step_before(found: RecordedAttempt) -> int | None:
     steps = found.columns["step"][:2].tolist()
     if not steps:
         return None
+    if found.columns["batches"][0] - (found.attempt.start.batches or 0) == steps[0]:
+        return None  # its first row holds all steps until then
     before = int(steps[0] - max(1, steps[1] - steps[0] if len(steps) > 1 else 1))
     return before if before > 0 else None
 
@@ -83,3 +87,36 @@ def _reached(attempt: Attempt, before: Sequence[RecordedAttempt], was_told: bool
     ]
     reached = [found for found in alike if int(found.columns["step"].max()) >= step]
     return next((found.attempt.id for found in (reached or (alike if was_told else []))), None)
+
+
+def rows_before(parent: RecordedAttempt, child: Attempt) -> int:
+    """How many rows of the parent the child's checkpoint holds."""
+    name, step = child.restored_from, child.restored_step
+    saved = [
+        item for item in parent.checkpoints if name is not None and is_same_file(item.path, name)
+    ]
+    if not saved:
+        # Written elsewhere, or named otherwise; a name alone may be that of many: step directories
+        # hold one each.
+        names = [
+            item
+            for item in parent.checkpoints
+            if os.path.basename(item.path) == os.path.basename(name or "")
+        ]
+        saved = [
+            item
+            for item in (names if name else parent.checkpoints)
+            if step is None or item.step == step
+        ]
+        saved = saved if len({item.path for item in saved}) == 1 else []
+    if saved:
+        return min(saved[-1].sequence, parent.num_rows)
+    if step is not None:
+        until = np.flatnonzero(parent.columns["step"] <= step)
+        return int(until[-1]) + 1 if len(until) else 0
+    return parent.num_rows
+
+
+def is_same_file(first: str, second: str) -> bool:
+    """Whether two paths are spelled alike, apart from dots and doubled slashes."""
+    return os.path.normpath(first) == os.path.normpath(second)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ckptscope.recording.columns import UNKNOWN, Column
-from ckptscope.recording.model import Attempt, RecordedAttempt
+from ckptscope.recording.model import Attempt, RecordedAttempt, Start
 
 NO_EPOCH_SIZE = "the size of an epoch is not known"
+SHORT_BATCHES = "a pass may end with a short batch, and its size is not known"
+MISCOUNTED = "the recorder's count and the iterator's state disagree"
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,24 @@ class Positions:
 def positions_of(found: RecordedAttempt) -> Positions:
     """Positions by counting, from the start of the attempt."""
     columns = found.columns
-    return _positions(
+    if found.doubt is not None:
+        unknown = np.full(found.num_rows, UNKNOWN, np.int64)
+        return Positions(columns["step"], unknown, unknown, unknown, unknown, found.doubt)
+    told = _positions(
         found.attempt, columns["step"], columns["epoch"], columns["batches"], columns["examples"]
     )
+    return _where_known(told, columns["batches"] != UNKNOWN)
+
+
+def _where_known(told: Positions, known: np.ndarray[Any, np.dtype[np.bool_]]) -> Positions:
+    """Nothing is told of rows whose batches were found to be miscounted."""
+    if known.all():
+        return told
+    columns = {
+        name: np.where(known, getattr(told, name), UNKNOWN)
+        for name in ("batches", "examples", "epoch", "into")
+    }
+    return Positions(told.step, **columns, reason=told.reason or MISCOUNTED)
 
 
 def _positions(
@@ -55,22 +73,51 @@ def _positions(
     if size is None:
         return Positions(step, batches, unknown, unknown, unknown, "the batch size is not known")
     made = batches - start.batches
+    if attempt.epoch_size is None and attempt.repeats and not (attempt.spans or attempt.drops):
+        return Positions(step, batches, unknown, unknown, unknown, SHORT_BATCHES)
     if attempt.spans or attempt.epoch_size is None:
-        base = start.examples if start.examples is not None else start.batches * size
+        base = _begun(attempt, start.batches * size)
         return _from_examples(attempt, step, batches, base + made * size, unknown)
     per_pass, delivered = _pass_of(attempt, size, attempt.epoch_size)
-    # Without the place in its pass: as many batches from the first pass on as the iterator has
-    # given.
-    first = (
-        start.batches
-        if start.epoch is None
-        else start.epoch * per_pass + -(-(start.into or 0) // size)
+    begun, place = _place_of(start, size, per_pass, delivered)
+    passes, inside = _in_passes(made, begun, place, size, per_pass, delivered)
+    return Positions(step, batches, passes * delivered + inside, passes, inside, None)
+
+
+def _place_of(start: Start, size: int, per_pass: int, delivered: int) -> tuple[int, int]:
+    """(epoch, examples of it) of a start; without its place in the pass as many batches from the
+    first pass on as the iterator has given.
+    """
+    if start.epoch is not None and start.into is not None:
+        return start.epoch, start.into
+    given = start.batches or 0
+    before = max(given - 1, 0)
+    return before // per_pass, min((before % per_pass + 1) * size, delivered) if given else 0
+
+
+def _in_passes(
+    made: Column, epoch: int, into: int, size: int, per_pass: int, delivered: int
+) -> tuple[Column, Column]:
+    """(epoch, examples of it) after so many batches from a place, where batches end with a pass.
+
+    The place need not lie at the end of a batch of this size."""
+    rest = -(-max(0, delivered - into) // size)
+    later = np.maximum(made - rest - 1, 0)
+    inside = made <= rest
+    return (
+        np.where(inside, epoch, epoch + 1 + later // per_pass),
+        np.minimum(np.where(inside, into + made * size, (later % per_pass + 1) * size), delivered),
     )
-    index = first + made
-    passes = np.maximum(index - 1, 0) // per_pass
-    into = np.minimum((np.maximum(index - 1, 0) % per_pass + 1) * size, delivered)
-    into[index == 0] = 0
-    return Positions(step, batches, passes * delivered + into, passes, into, None)
+
+
+def _begun(attempt: Attempt, counted: int) -> int:
+    """Examples of the stream at the start: by the place in its pass, where that is known. What a
+    state decodes to may count examples that a pass drops.
+    """
+    start, size = attempt.start, delivered_by(attempt)
+    if start.epoch is not None and start.into is not None and size:
+        return start.epoch * size + start.into
+    return start.examples if start.examples is not None else counted
 
 
 def _pass_of(attempt: Attempt, size: int, epoch_size: int) -> tuple[int, int]:
@@ -118,6 +165,15 @@ def _by_epochs(
     return Positions(step, batches, unknown, epoch, into, None)
 
 
+def place_counted(
+    attempt: Attempt, epoch: int, batches: int, examples: int = UNKNOWN
+) -> tuple[Place, str | None]:
+    """(place, why something of it is not known) of one row of an attempt."""
+    row = [np.array([value], np.int64) for value in (0, epoch, batches, examples)]
+    told = _positions(attempt, *row)
+    return place_at(told, 0), told.reason
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One place in the data; None where it is not known.
@@ -154,7 +210,7 @@ def start_of(found: RecordedAttempt) -> Place:
     """Where the data stood before the first row of an attempt."""
     attempt, start = found.attempt, found.attempt.start
     if attempt.counting == "epochs":
-        return _start_of_epoch(found)
+        return _start_in_epoch(found)
     if start.batches is None:
         return Place()
     if start.epoch is not None and start.into is not None and delivered_by(attempt):
@@ -168,16 +224,26 @@ def start_of(found: RecordedAttempt) -> Place:
     return place_at(_positions(attempt, one, one, one + start.batches, examples), 0)
 
 
-def _start_of_epoch(found: RecordedAttempt) -> Place:
-    """Each epoch has an iterator of its own: the first one began where its first batch was
-    taken.
+def _start_in_epoch(found: RecordedAttempt) -> Place:
+    """Each epoch has an iterator of its own: the first one began where its first batch was taken,
+    or where the iterator stood that was restored.
     """
     if not found.num_rows:
         return Place()
-    positions = positions_of(found)
+    positions, begun = positions_of(found), first_into(found.attempt)
     examples, epoch, into = (
         int(column[0]) for column in (positions.examples, positions.epoch, positions.into)
     )
     if UNKNOWN in (epoch, into):
         return Place()
-    return Place(None if examples == UNKNOWN else examples - into, epoch, 0)
+    return Place(None if examples == UNKNOWN else examples - into + begun, epoch, begun)
+
+
+def first_into(attempt: Attempt) -> int:
+    """Examples of its first epoch that an attempt had behind it, where each epoch has an iterator
+    of its own.
+    """
+    start = attempt.start
+    return (
+        start.into if start.into is not None else (start.batches or 0) * (attempt.batch_size or 0)
+    )

@@ -103,6 +103,10 @@ def _start(attempt: Attempt, own: RawStates, fresh: RawStates | None) -> Start:
     assert own.start is not None
     was_new = fresh is not None and _data(own.start) == _data(fresh.start)
     as_it_began = _decoded(attempt, own.start, 0)
+    if _skips(as_it_began) and not (
+        fresh is not None and fresh.start is not None and _skips(_decoded(attempt, fresh.start, 0))
+    ):
+        return Start(reason=_ANOTHER_PIPELINE)
     at_start = Start(0, 0, 0, 0, "fresh") if was_new else start_of(as_it_began)
     if own.first is None:
         return at_start
@@ -120,6 +124,12 @@ def _start(attempt: Attempt, own: RawStates, fresh: RawStates | None) -> Start:
     if behind.batches < own.batches:
         return Start(reason="the iterator's state contradicts the batches that were counted")
     return Start(behind.batches - own.batches, source="decoded")
+
+
+def _skips(state: DecodedState) -> bool:
+    """A skip lies in the pipeline; what it leaves out is not in the state."""
+    root = state.tree.root if state.tree is not None else None
+    return root is not None and any("Skip" in stage.op for stage in root.walk())
 
 
 def _decoded(attempt: Attempt, files: Files, batches: int) -> DecodedState:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ckptscope.checkpoint.run_record import SUFFIX, stages_told
 from ckptscope.errors import CkptscopeError, UnsupportedFormatError
 from ckptscope.formats.event_file import RecordedBytes, read_bytes_of
 from ckptscope.recording.columns import COLUMNS, UNKNOWN, Chunk, Column, decode
@@ -19,6 +20,7 @@ from ckptscope.recording.model import SCHEMA_VERSION, RecordedAttempt
 from ckptscope.recording.notes import attempt_from, checkpoint_from, gap_from
 from ckptscope.recording.parents import with_parents
 from ckptscope.recording.raw_starts import raw_states, with_raw_starts
+from ckptscope.recording.reconciliation import reconciled
 
 _PREFIX = "ckptscope/"
 
@@ -50,7 +52,7 @@ def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[Re
     Args:
         within: files that are links to somewhere outside of this directory are left out.
     """
-    base = None if within is None else os.path.realpath(within)
+    base, places = None if within is None else os.path.realpath(within), list(places)
     collected: dict[str, _Collected] = {}
     for place in places:
         for path in event_files(place):
@@ -70,7 +72,7 @@ def read_places(places: Iterable[str], *, within: str | None = None) -> tuple[Re
                 # The writer's attempt is in the file's name, wherever the damage lies.
                 found = collected.setdefault(last or name.split(".")[-2], _Collected())
                 found.problems.append(f"{error}; {rest} could be read")
-    return from_collected(collected)
+    return from_collected(collected, places, base)
 
 
 def event_files(place: str) -> list[str]:
@@ -91,15 +93,42 @@ def collect_tensors(items: Iterator[RecordedBytes]) -> tuple[RecordedAttempt, ..
     return from_collected(collected)
 
 
-def from_collected(collected: Mapping[str, _Collected]) -> tuple[RecordedAttempt, ...]:
-    """Attempts in the order in which they started."""
+def from_collected(
+    collected: Mapping[str, _Collected], places: Sequence[str] = (), within: str | None = None
+) -> tuple[RecordedAttempt, ...]:
+    """Attempts in the order in which they started, with what their counts are worth.
+
+    Args:
+        places: directories that the recording was read from; run records beside the checkpoints of
+            the directory above are asked what earlier versions did not record.
+        within: files that are links to somewhere outside of it are not opened.
+    """
     attempts = [
         _attempt(name, found)
         for name, found in collected.items()
         if found.headers or found.chunks or found.problems
     ]
     attempts.sort(key=lambda found: (found.attempt.started_s, found.attempt.id))
-    return tuple(with_parents(list(_with_raw_starts(collected, attempts))))
+    attempts = list(with_parents(list(_with_raw_starts(collected, attempts))))
+    return tuple(reconciled([_with_stages(found, places, within) for found in attempts]))
+
+
+def _with_stages(
+    found: RecordedAttempt, places: Sequence[str], within: str | None
+) -> RecordedAttempt:
+    """An attempt of an earlier version, with the stages of its pipeline as a run record has them."""
+    attempt = found.attempt
+    if attempt.fed is not None or attempt.tool_version in ("", "hook"):
+        return found
+    for saved in found.checkpoints:
+        for place in places:
+            name = os.path.join(os.path.dirname(place), os.path.basename(saved.path)) + SUFFIX
+            ops = stages_told(name, attempt.id, within)
+            if ops is not None:
+                repeats = any("Repeat" in op for op in ops)
+                attempt = dataclasses.replace(attempt, repeats=repeats)
+                return dataclasses.replace(found, attempt=attempt)
+    return found
 
 
 def _collect(item: RecordedBytes, collected: dict[str, _Collected]) -> str | None:

@@ -60,6 +60,15 @@ class Recorder(PortableRecorder):
         """
         self.note("state", step, read)
 
+    @property
+    def epoch_number(self) -> int:
+        """The running epoch; :data:`UNKNOWN` where none was told."""
+        return self._epoch
+
+    def begin_within(self, batches: int) -> None:
+        """The epoch that was told begins after so many of its batches."""
+        self._batches = batches
+
 
 def new_id() -> str:
     """An attempt's name: random, so that no restart takes one that was there."""

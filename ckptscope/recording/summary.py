@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ckptscope.recording.model import Attempt, Gap, RecordedAttempt, SavedCheckpoint
+from ckptscope.recording.steps import first_step, num_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class AttemptSummary:
     checkpoints: tuple[SavedCheckpoint, ...]
     gaps: tuple[Gap, ...]
     problems: tuple[str, ...]
+    doubt: str | None = None
 
 
 def attempt_label(found: RecordedAttempt, number: int) -> str:
@@ -34,16 +36,17 @@ def attempt_label(found: RecordedAttempt, number: int) -> str:
 def attempt_summary(found: RecordedAttempt, number: int) -> AttemptSummary:
     """An attempt in numbers."""
     steps = found.columns["step"]
-    first, last = (int(steps[0]), int(steps[-1])) if found.num_rows else (None, None)
+    last = int(steps[-1]) if found.num_rows else None
     return AttemptSummary(
         found.attempt,
         number,
         attempt_label(found, number),
-        found.num_rows,
-        first,
+        num_steps(found),
+        first_step(found),
         last,
         found.missing,
         found.checkpoints,
         found.gaps,
         found.problems,
+        found.doubt,
     )

@@ -96,12 +96,15 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
     """Recorded processes, and what each restart cost."""
     if not history.attempts:
         return
+    from ckptscope.recording.lineage import in_numbers
+    from ckptscope.recording.steps import first_step
+
     heading(console, f"Recorded: {words.plural(len(history.attempts), 'attempt')}")
     numbers = {found.attempt.id: number for number, found in enumerate(history.attempts, 1)}
     restarts = {restart.attempt: restart for restart in history.restarts}
     for found in history.attempts:
         attempt, steps = found.attempt, found.columns["step"]
-        reached = f"steps {steps[0]:,} to {steps[-1]:,}" if found.num_rows else "no step"
+        reached = f"steps {first_step(found):,} to {steps[-1]:,}" if found.num_rows else "no step"
         kind = "" if attempt.kind == "train" else f" ({attempt.kind})"
         told = [
             f"{numbers[attempt.id]}{kind}: {reached}",
@@ -109,9 +112,10 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
         ]
         item(console, ", ".join(text for text in told if text))
         for line in _losses(restarts.get(attempt.id)):
-            item(console, line, 5)
+            item(console, in_numbers(line, numbers), 5)
         told = [
             *(saved.disagreement for saved in found.checkpoints if saved.disagreement),
+            *([f"its place is not known: {found.doubt}"] if found.doubt else ()),
             *found.problems,
         ]
         told += [
@@ -124,17 +128,15 @@ def _print_attempts(history: RunHistory, console: Console) -> None:
 
 def _origin(attempt: Attempt, restart: Restart | None, numbers: dict[str, int]) -> str:
     name = os.path.basename(attempt.restored_from or "")
+    if restart is None and attempt.continues is not None:
+        return f"goes on from attempt {numbers.get(attempt.continues, 0)} in the same process"
     if restart is None:
         return f"from {name}" if name else ""
     parent = numbers.get(restart.parent, 0)
     start = name or (f"step {restart.step:,}" if restart.step is not None else "")
     inferred = ", as its steps suggest" if attempt.parent_inferred else ""
-    many = "is" if restart.dead_steps == 1 else "are"
-    gone = (
-        f"; {words.plural(restart.dead_steps, 'step')} of it {many} gone"
-        if restart.dead_steps
-        else ""
-    )
+    many = "is" if restart.dead_steps == 1 and restart.dead_steps_complete else "are"
+    gone = f"; {restart.lost_steps} of it {many} lost" if restart.lost_steps else ""
     return f"from {start} of attempt {parent}{inferred}{gone}"
 
 
@@ -149,8 +151,9 @@ def _losses(restart: Restart | None) -> Iterator[str]:
         if restart.exact_ranges
         else " (of the frontier: in what order elements came is not recorded)"
     )
+    order = f", but {restart.new_order}" if restart.new_order else ""
     if restart.moved == 0:
-        yield f"went on where its checkpoint was saved{frontier}"
+        yield f"went on where its checkpoint was saved{order}{frontier}"
     elif restart.moved is not None and not restart.repeated_spans and not restart.skipped_spans:
         yield (
             f"its data went on {abs(restart.moved):,} examples "

@@ -304,6 +304,8 @@ def attempt_to_jsonable(found: AttemptSummary) -> Json:
         "restored_step": attempt.restored_step,
         "parent": attempt.parent,
         "parent_inferred": attempt.parent_inferred,
+        "continues": attempt.continues,
+        "closed": attempt.closed,
         "counting": attempt.counting,
         "order": attempt.order,
         "held_elements": attempt.held,
@@ -321,6 +323,7 @@ def attempt_to_jsonable(found: AttemptSummary) -> Json:
             {"first": gap.first, "last": gap.last, "reason": gap.reason} for gap in found.gaps
         ],
         "problems": list(found.problems),
+        "doubt": found.doubt,
     }
 
 
@@ -335,12 +338,14 @@ def restart_to_jsonable(restart: Restart) -> Json:
         "restored_from": restart.restored_from,
         "step": restart.step,
         "dead_steps": restart.dead_steps,
+        "dead_steps_complete": restart.dead_steps_complete,
         "moved_examples": restart.moved,
         "num_repeated": num_examples(restart.repeated_spans) if known else None,
         "num_skipped": num_examples(restart.skipped_spans) if known else None,
         "repeated_elements": _listed(restart.repeated_spans, restart.epoch_size),
         "skipped_elements": _listed(restart.skipped_spans, restart.epoch_size),
         "exact_ranges": restart.exact_ranges,
+        "order_again": restart.order_again,
         "reason": restart.reason,
     }
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from ckptscope.recording.intervals import swept
-from ckptscope.recording.lineage import effective, processes, scale_of, spans_of
+from ckptscope.recording.lineage import (
+    effective,
+    in_numbers,
+    processes,
+    scale_of,
+    spans_of,
+    uncounted,
+    unwritten,
+)
 from ckptscope.recording.model import RecordedAttempt, SourceFile
 from ckptscope.recording.positions import NO_EPOCH_SIZE, delivered_by, positions_of, start_of
 from ckptscope.runs.axes import file_offsets
@@ -164,7 +172,7 @@ def coverage_table(
         if reads == "effective"
         else [(found, found.num_rows) for found in training]
     )
-    reason = _why_nothing(training, chain)
+    reason = _why_nothing(training, chain) or _why_unknown(chain, run.numbers, reads)
     if reason is not None:
         return CoverageTable(reads, reason, "", (), (), (), 0, 0, False, False)
     files, offsets = _files(training)
@@ -210,6 +218,20 @@ def _why_nothing(
         return None
     told = (positions_of(found).reason for found in training)
     return next((reason for reason in told if reason is not None), "no step was recorded")
+
+
+def _why_unknown(
+    chain: list[tuple[RecordedAttempt, int]], numbers: Mapping[str, int], reads: Reads
+) -> str | None:
+    """Attempts that may have read anything: without them every count would be too small."""
+    for found, why in uncounted(chain):
+        if found.num_rows and why != NO_EPOCH_SIZE:
+            number = numbers[found.attempt.id]
+            return f"what attempt {number} read is not known: {in_numbers(why, numbers)}"
+    for found, until in unwritten(chain) if reads == "effective" else ():
+        number = numbers[found.attempt.id]
+        return f"the last steps of attempt {number} before step {until:,} were not written"
+    return None
 
 
 def _basis(

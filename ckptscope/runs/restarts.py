@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ckptscope.recording.intervals import num_examples, within
-from ckptscope.recording.lineage import Restart, effective, spans_of
+from ckptscope.recording.lineage import Restart, effective, in_numbers, spans_of
 from ckptscope.recording.model import RecordedAttempt
 from ckptscope.recording.positions import positions_of, start_of
 from ckptscope.run_history import RunHistory
@@ -80,7 +80,7 @@ def _cost(
         rows,
         None if rows is None else (int(steps[rows[0]]), int(steps[rows[1]])),
         label_of(restart, repeated, skipped),
-        _text(restart, numbers[restart.parent], found.attempt.parent_inferred),
+        in_numbers(_text(restart, numbers[restart.parent], found.attempt.parent_inferred), numbers),
     )
 
 
@@ -112,7 +112,7 @@ def label_of(restart: Restart, repeated: int | None, skipped: int | None) -> str
     if moved is not None and moved >= 0:
         # It did not go back: what it read again is what an earlier restart had begun to repeat.
         start = (
-            "in place"
+            "in place" + (", order of epoch 0" if restart.order_again == "first" else "")
             if moved == 0
             else f"⇥ {skipped:,} skipped"
             if skipped
@@ -133,12 +133,10 @@ def _text(restart: Restart, parent: int, is_inferred: bool) -> str:
     )
     text = f"Went on from attempt {parent}" + (", as its steps suggest," if is_inferred else "")
     text += (f" at step {restart.step:,}" if restart.step is not None else "") + _where(restart)
-    if restart.dead_steps:
-        one = restart.dead_steps == 1
-        text += (
-            f"; {restart.dead_steps:,} later step{'' if one else 's'} of it "
-            f"{'is' if one else 'are'} lost"
-        )
+    if restart.lost_steps:
+        one = restart.dead_steps == 1 and restart.dead_steps_complete
+        later = restart.lost_steps.replace(" step", " later step")
+        text += f"; {later} of it {'is' if one else 'are'} lost"
     if restart.reason is not None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
     if restart.repeated_spans:
@@ -164,7 +162,8 @@ def _where(restart: Restart) -> str:
     if restart.moved is None:
         return ""
     if restart.moved == 0:
-        return ", where its checkpoint was saved"
+        order = f", but {restart.new_order}" if restart.new_order else ""
+        return f", where its checkpoint was saved{order}"
     return (
         f", with its data {abs(restart.moved):,} examples "
         f"{'ahead of' if restart.moved > 0 else 'behind'} that place"

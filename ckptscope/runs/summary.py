@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ckptscope.recording.intervals import num_examples, swept, without
 from ckptscope.recording.lineage import effective, gaps_in, processes, spans_of, why_unknown
 from ckptscope.recording.positions import start_of
+from ckptscope.recording.steps import num_steps as steps_in
 from ckptscope.recording.summary import AttemptSummary, attempt_label
 from ckptscope.runs.model import Run
 from ckptscope.runs.restarts import RestartCost
@@ -63,7 +64,7 @@ def summary_of(run: Run) -> RunSummary:
         verdicts=dict(verdicts),
         num_checkpoints=len(run.checkpoints),
         attempts=run.history.summaries(),
-        num_steps=sum(found.num_rows for found in attempts),
+        num_steps=sum(map(steps_in, attempts)),
         first_step=min(steps, default=None),
         last_step=max(steps, default=None),
         newest_s=_newest_s(run),

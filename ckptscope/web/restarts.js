@@ -34,7 +34,7 @@ export class RestartTable {
       {label: 'run', key: 'run', value: (row) => row.run, cell: (row) => row.run, isHidden: () => !this.isCompared},
       plain('from step', 'step', (row) => row.step),
       {label: 'checkpoint', key: 'from', value: (row) => row.restored_from, cell: (row) => baseName(row.restored_from)},
-      plain('lost steps', 'lost', (row) => row.dead_steps),
+      plain('lost steps', 'lost', (row) => row.dead_steps, {cell: lostCell}),
       amount('repeated', '↺'),
       amount('skipped', '⇥'),
       {label: 'what happened', key: 'text', value: (row) => row.text, cell: (row) => row.text || row.label, class: 'text'},
@@ -46,6 +46,12 @@ export class RestartTable {
     this.element.hidden = !rows.length;
     this.table.show(rows);
   }
+}
+
+// Steps behind the last that was written may have been made, too.
+function lostCell(row) {
+  if (row.dead_steps_complete !== false) return number(row.dead_steps);
+  return el('span', {title: 'the attempt was not closed: steps that were not written any more are lost, too'}, `≥ ${number(row.dead_steps)}`);
 }
 
 function amountCell(mark, count, ranges, kept) {
