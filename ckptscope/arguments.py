@@ -106,9 +106,16 @@ COMMANDS: tuple[Command, ...] = (
             Argument(
                 "stats", "Statistics of each variable (reads all data).", ("--stats",), "flag"
             ),
-            Argument("tensor", "Print the values of one variable.", ("--tensor",), metavar="KEY"),
+            Argument(
+                "tensor",
+                "Print the values of one variable, by its key or any name shown.",
+                ("--tensor",),
+                metavar="KEY",
+            ),
             Argument("slice", "Part of it, in NumPy's syntax: 0,:", ("--slice",), metavar="EXPR"),
-            Argument("only", "List these variables only.", ("--only",), "texts", "GLOB"),
+            Argument(
+                "only", "List these variables only, by key or name.", ("--only",), "texts", "GLOB"
+            ),
             Argument("ignore", "Do not list these variables.", ("--ignore",), "texts", "GLOB"),
             *_FORMAT,
             Argument("quiet", "The verdict only.", ("-q", "--quiet"), "flag"),
@@ -132,7 +139,13 @@ COMMANDS: tuple[Command, ...] = (
                 "atol", "Absolute tolerance, as in NumPy.", ("--atol",), "number", "A", minimum=0
             ),
             Argument("equal_nan", "NaN equals NaN.", ("--equal-nan",), "switch"),
-            Argument("only", "Compare these variables only.", ("--only",), "texts", "GLOB"),
+            Argument(
+                "only",
+                "Compare these variables only, by key or name.",
+                ("--only",),
+                "texts",
+                "GLOB",
+            ),
             Argument("ignore", "Do not compare these variables.", ("--ignore",), "texts", "GLOB"),
             Argument(
                 "map",
@@ -171,7 +184,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "verify",
-        "Compare every byte with its checksum.\n\nExit status: 0 intact, 1 damaged, 2 "
+        "Compare every byte with its checksum, and say what is named and not stored.\n\nExit status: 0 intact, 1 damaged, 2 "
         "not found or unreadable.",
         (_PATH, _STEP, Argument("json", "Print JSON.", ("--json",), "flag")),
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any
 
 from ckptscope.arguments import COMMANDS, Argument, Command, parse
@@ -20,6 +20,7 @@ from ckptscope.version import VERSION
 if TYPE_CHECKING:
     import typer
 
+    from ckptscope.checkpoint.location import Remark
     from ckptscope.comparison.model import CheckpointDiff
     from ckptscope.inspection import Inspection
     from ckptscope.run_history import RunHistory
@@ -69,6 +70,7 @@ def inspect(options: dict[str, Any]) -> int:
                 **hints,
             )
         verbosity = _verbosity(options)
+        _tell(found.remarks)
         _write(options["output"], lambda file: _render(found, chosen, color, verbosity, file))
         verdict = found.resume.verdict
         evidence = any(condition.source == "evidence" for condition in found.resume.conditions)
@@ -106,27 +108,39 @@ def diff(options: dict[str, Any]) -> int:
             **{name: options[name] for name in names},
         ) as comparison:
             found = comparison.collect()
+    _tell(found.remarks)
     _write(options["output"], lambda file: _render_diff(found, options, file))
     return 0 if found.summary.same else NOT_MET
 
 
 def verify(options: dict[str, Any]) -> int:
     """``ckptscope verify``; returns the exit status."""
-    from ckptscope.inspection import open_checkpoint
+    from ckptscope.checkpoint.discover import find
+    from ckptscope.checkpoint.verification import verify_all
     from ckptscope.render.jsonable import dumps
     from ckptscope.render.progress import advance_of, progress
     from ckptscope.render.verification import damage_text, damage_to_jsonable
 
-    with (
-        open_checkpoint(options["path"], step=options["step"]) as checkpoint,
-        progress("checking") as bar,
-    ):
-        damage = checkpoint.reader.check(checkpoint.entries, True, advance_of(bar))
+    location = find(options["path"], options["step"])
+    _tell(location.remarks)
+    with location.open() as checkpoint, progress("checking") as bar:
+        damage = verify_all(location, checkpoint, advance_of(bar))
     if options["json"]:
         print(dumps(damage_to_jsonable(checkpoint, damage)))
     else:
         print(damage_text(checkpoint, damage))
     return NOT_MET if any(item.fatal for item in damage) else 0
+
+
+def _tell(remarks: Iterable[Remark]) -> None:
+    """Say on stderr what a person should know of a directory: to a terminal; which of two
+    checkpoints a step means, anywhere.
+    """
+    from ckptscope.render.words import printable
+
+    for remark in remarks:
+        if remark.kind == "step_or_number" or sys.stderr.isatty():
+            print(f"ckptscope: {printable(remark.text)}", file=sys.stderr)
 
 
 def explain(options: dict[str, Any]) -> int:
@@ -335,12 +349,14 @@ def _render_history(history: RunHistory, chosen: str, color: str, file: IO[str])
 
 
 def _tensor(options: dict[str, Any], chosen: str, file: IO[str]) -> None:
-    from ckptscope.inspection import open_checkpoint
+    from ckptscope.checkpoint.discover import find
     from ckptscope.render.jsonable import dumps
     from ckptscope.render.values import take, values_text, values_to_jsonable
 
-    key = options["tensor"]
-    with open_checkpoint(options["path"], step=options["step"]) as checkpoint:
+    location = find(options["path"], options["step"])
+    _tell(location.remarks)
+    with location.open() as checkpoint:
+        key = checkpoint.entry(options["tensor"]).key
         values = take(checkpoint[key], options["slice"])
         if chosen in ("json", "ndjson"):
             shown = values_to_jsonable(key, checkpoint.entry(key).dtype.name, values)

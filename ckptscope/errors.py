@@ -6,7 +6,8 @@
     ├── CheckpointNotFoundError (also FileNotFoundError)   nothing readable at that path; names what
     is nearby ├── CheckpointChangedError                             replaced or removed while it
     was being read ├── MissingShardError                                  index present, a data file
-    absent ├── CorruptCheckpointError                             bytes contradict the format: file,
+    absent ├── LfsPointerError                                    a git-LFS pointer instead of the
+    file ├── CorruptCheckpointError                             bytes contradict the format: file,
     structure, offset │   ├── TruncatedError                                 the file ends before
     the structure does │   ├── ChecksumMismatchError                          stored and computed
     CRC-32C differ │   └── MalformedMessageError                          a protobuf message or
@@ -61,6 +62,12 @@ class MissingShardError(CkptscopeError):
     """The index is there, a data file that it refers to is not."""
 
     code = "MISSING_SHARD"
+
+
+class LfsPointerError(CkptscopeError):
+    """A git-LFS pointer where the file itself should be."""
+
+    code = "LFS_POINTER"
 
 
 class CorruptCheckpointError(CkptscopeError):

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, checkpoints_in, find
+from ckptscope.checkpoint.discover import Location, Remark, find, ordered_checkpoints
 from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.names import Selection, names_of
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.errors import CheckpointChangedError, CkptscopeError
-from ckptscope.iterator.held import Held, map_results, prefetch_entries, shuffle_live
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import COUNTS, Hints, Position
 from ckptscope.iterator.tree import Stage, flag_of
 from ckptscope.resume.agreement import own_position
-from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts, IteratorFact, gather
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts, IteratorFact
+from ckptscope.resume.gather import gather
 from ckptscope.resume.model import VERDICTS
 from ckptscope.resume.report import ResumeReport, evaluate
 
 if TYPE_CHECKING:
     import pandas
 
-# Keys of stages that count; everything else may be the user's data.
-_COUNTER_KEY = re.compile(
-    r"^(i|n|index|next|offset|pos|seed\d?|epoch|produced|exhausted|Mode|cur_index|shard_id|num_\w+|\w+_num_random_samples|"
-    r"slices_\w+|buffer_size|current_(file_index|pos|index)|element_(index|count|id_counter)|next_(index|input_element_index)|"
-    r"(cycle|block|start|batch_sizes)_index|num_open|block_count|filtered_elements|dropped_elements|call_counter|group_counter|"
-    r"batch_results_size|invocation_results[._]size|(groups|window_sizes|workers|unique_elements|captured_func_inputs|inputs|cache)_size|"
-    r"(current|future)_elements\.size|input_impls?_\w+|(data|selector)_input_impl_empty\S*|end_of_input\w*|cache_completed|data_produced|"
-    r"iterator_mode|current_checkpoint_id|global_shuffle_iterator_next_index)$"
-)
 _MAX_SHOWN_ELEMENTS = 10
 _MAX_SHOWN_VALUES = 8
 _MAX_ALTERNATIVES = 16
@@ -125,6 +115,8 @@ class Inspection:
     Attributes:
         parameters: (number, bytes) of model weights.
         stats: by key, where asked for.
+        stats_problems: by key, why there are no statistics of it.
+        remarks: what a person should know of the directory; not part of the JSON.
     """
 
     checkpoint: CheckpointInfo
@@ -136,6 +128,8 @@ class Inspection:
     counters: Mapping[str, int]
     resume: ResumeReport
     stats: Mapping[str, Mapping[str, float | int | None]]
+    stats_problems: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     def to_json(self) -> str:
         """The contract's JSON object, as text."""
@@ -196,7 +190,7 @@ def inspect(
         verify: read every checksum, whatever the size.
         stats: compute statistics of each numeric variable (reads all data).
         show_elements: include what is in buffers (the user's data).
-        only, ignore: patterns of variable keys to list.
+        only, ignore: patterns of names of the variables to list.
         require: a verdict that the headline should name an alternative for, if this checkpoint
             misses it.
         progress: called with the bytes checked.
@@ -260,11 +254,12 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
     try:
         others = [
             other
-            for other in checkpoints_in(os.path.dirname(location.prefix) or ".")
+            for other in ordered_checkpoints(os.path.dirname(location.prefix) or ".")
             if other.prefix != location.prefix
         ]
     except OSError:
         return ""
+    what = "can be continued" if require == "approximate" else "resumes exactly"
     for other in reversed(others[-_MAX_ALTERNATIVES:]):
         try:
             with other.open() as checkpoint:
@@ -272,17 +267,11 @@ def _alternative(location: Location, hints: Hints, require: str) -> str:
         except CkptscopeError:
             continue
         if meets(verdict, require):
-            return (
-                " The latest one here that "
-                f"{'can be continued' if require == 'approximate' else 'resumes exactly'} is "
-                f"{os.path.basename(other.prefix)} ({verdict})."
-            )
-    return (
-        " No other checkpoint here "
-        f"{'can be continued' if require == 'approximate' else 'resumes exactly'}."
-        if others
-        else ""
-    )
+            name = os.path.basename(other.prefix)
+            return f" The latest one here that {what} is {name} ({verdict})."
+    if len(others) > _MAX_ALTERNATIVES:
+        return f" None of the last {_MAX_ALTERNATIVES} of {len(others)} others here {what}."
+    return f" No other checkpoint here {what}." if others else ""
 
 
 def checkpoint_info(facts: Facts) -> CheckpointInfo:
@@ -336,12 +325,9 @@ def _inspection(
 ) -> Inspection:
     variables = facts.inventory.variables
     if only or ignore:
-        variables = tuple(
-            variable
-            for variable in variables
-            if (not only or any(fnmatch.fnmatchcase(variable.key, glob) for glob in only))
-            and not any(fnmatch.fnmatchcase(variable.key, glob) for glob in ignore)
-        )
+        selection = Selection(only, ignore, names_of(variables))
+        selection.check("this checkpoint")
+        variables = tuple(variable for variable in variables if selection.wants(variable.key))
     totals: dict[Role, list[int]] = {}
     for variable in facts.inventory.variables:
         total = totals.setdefault(variable.role, [0, 0, 0])
@@ -349,14 +335,12 @@ def _inspection(
         total[1] += variable.entry.num_elements
         total[2] += variable.entry.nbytes
     weights = totals.get("weight", [0, 0, 0])
-    found: dict[str, Mapping[str, float | int | None]] = {}
+    found: dict[str, Mapping[str, float | int | None] | str] = {}
     if stats:
         from ckptscope.checkpoint.statistics import statistics_of
 
         found = {
-            variable.key: values
-            for variable in variables
-            if (values := statistics_of(facts.checkpoint, variable.key)) is not None
+            variable.key: statistics_of(facts.checkpoint, variable.key) for variable in variables
         }
     return Inspection(
         checkpoint=checkpoint_info(facts),
@@ -372,7 +356,9 @@ def _inspection(
         ),
         counters=facts.counters,
         resume=report,
-        stats=found,
+        stats={key: made for key, made in found.items() if not isinstance(made, str)},
+        stats_problems={key: made for key, made in found.items() if isinstance(made, str)},
+        remarks=facts.location.remarks,
     )
 
 
@@ -405,7 +391,7 @@ def _stage_info(stage: Stage, show_elements: bool) -> StageInfo:
     spec = OPS.get(stage.op)
     fields: dict[str, int | bool] = {}
     for key, item in stage.items.items():
-        if spec is not None and not _COUNTER_KEY.match(key):
+        if spec is not None and not spec.shows(key):  # it may be the user's data
             continue
         try:
             value = stage.integer(key)
@@ -440,13 +426,8 @@ def _elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
 
 
 def _shown_elements(stage: Stage) -> tuple[tuple[str, ...], ...] | None:
-    held: list[Held] = []
-    if stage.op == "Prefetch":
-        held = prefetch_entries(stage)
-    elif stage.op.startswith("ParallelMap"):
-        held = map_results(stage)
-    elif stage.op in ("Shuffle", "ShuffleAndRepeat"):
-        held = shuffle_live(stage) or []
+    spec = OPS.get(stage.op)
+    held = spec.elements(stage) if spec is not None and spec.elements is not None else []
     shown = []
     for element in held[:_MAX_SHOWN_ELEMENTS]:
         texts = []

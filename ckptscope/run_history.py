@@ -20,7 +20,8 @@ from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.journal_files import recordings_in
 from ckptscope.resume.commands import resume_command
-from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, gather
+from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES
+from ckptscope.resume.gather import gather
 from ckptscope.resume.model import EpochRange
 from ckptscope.resume.report import evaluate
 

@@ -202,6 +202,18 @@ def keys(result):
 
 
 @pytest.mark.parametrize(
+    "arguments", [("--only", "KERNEL"), ("--ignore", "nothing*"), ("--only", "*", "--only", "x")]
+)
+@pytest.mark.parametrize(
+    "command", [("inspect", "saver_iterator_115"), ("diff", "manager_run_221")], ids=str
+)
+def test_patterns_that_fit_nothing_are_refused(call, command, arguments):
+    result = call(*command, *arguments)
+    assert result.status == 2
+    assert "fits no variable" in result.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (("--only", "*kernel"), ["kernel"]),
@@ -211,7 +223,6 @@ def keys(result):
             ("--ignore", "*Adam*", "--ignore", "beta*", "--ignore", "Iterator*"),
             ["bias", "global_step", "kernel", "output"],
         ),
-        (("--only", "KERNEL"), []),
     ],
 )
 def test_only_and_ignore(call, arguments, expected):

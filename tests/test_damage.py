@@ -189,7 +189,7 @@ def test_flipped_byte_of_a_v1_block_is_impossible(copies):
     path = copies["saver_v1_115"] / "model.ckpt-7"
     intact = path.read_bytes()
     with find(str(path)).open() as checkpoint:
-        handles = checkpoint.reader.table.handles
+        handles = checkpoint.reader.tables[0].handles
     assert handles
     for handle in handles[1:]:
         damaged = bytearray(intact)

@@ -13,11 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ckptscope.checkpoint.bundle_strings import string_checksum, strings, variant_checksum
+from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
 from ckptscope.checkpoint.model import OBJECT_GRAPH_KEY, Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.object_graph import parse_object_graph
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.errors import (
+    ChecksumMismatchError,
     CkptscopeError,
     CorruptCheckpointError,
+    LfsPointerError,
     MalformedMessageError,
     MissingShardError,
     TruncatedError,
@@ -25,10 +30,10 @@ from ckptscope.errors import (
     reading,
 )
 from ckptscope.formats.checksum import RunningChecksum, masked_crc32c
-from ckptscope.formats.cursor import read_varint
 from ckptscope.formats.dtypes import STRING, VARIANT, dtype_of, numpy_dtype
 from ckptscope.formats.messages import (
     BundleHeader,
+    Extents,
     encode_slice_key,
     parse_bundle_entry,
     parse_bundle_header,
@@ -41,6 +46,9 @@ if TYPE_CHECKING:
 
 _CHUNK_NBYTES = 1 << 20
 _MAX_SHARDS = 100_000
+# Keys are stored as what they add to the one before: a small file can stand for very long ones.
+_MAX_KEY_NBYTES, _MAX_KEY_EXPANSION = 1 << 24, 100
+_MAX_ELEMENTS = (1 << 63) - 1  # of a tensor of TensorFlow
 
 
 def shard_name(prefix: str, shard: int, num_shards: int) -> str:
@@ -53,11 +61,14 @@ def open_bundle(prefix: str) -> Checkpoint:
 
     Raises:
         CorruptCheckpointError: the index cannot be read.
+        LfsPointerError: the index is a git-LFS pointer.
         UnsupportedFormatError: written on a big-endian machine.
     """
     index = f"{prefix}.index"
     with open(index, "rb") as file:
         data = file.read()
+    if (nbytes := pointed_nbytes(data)) is not None:
+        raise LfsPointerError(pointer_problem(nbytes), path=index)
     header, entries = _read_index(data, index)
     if header.big_endian:
         raise UnsupportedFormatError(
@@ -69,7 +80,11 @@ def open_bundle(prefix: str) -> Checkpoint:
     if OBJECT_GRAPH_KEY in entries:
         try:
             (message,) = reader.read_values(entries[OBJECT_GRAPH_KEY], 1)
+            if not isinstance(message, bytes):
+                raise MalformedMessageError(f"stored as {entries[OBJECT_GRAPH_KEY].dtype.name}")
             graph = parse_object_graph(message)
+        except LfsPointerError:
+            pass  # said of its file
         except (CkptscopeError, ValueError) as error:
             entry = entries[OBJECT_GRAPH_KEY]
             problem = Damage(
@@ -97,6 +112,7 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     raw_keys: dict[bytes, TensorEntry] = {}
     partitioned = []
     key = b""
+    key_nbytes = 0
     try:
         for key, value in Table(data, path):
             if header is None:
@@ -108,7 +124,12 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
                 if not 0 < header.num_shards <= _MAX_SHARDS:
                     raise MalformedMessageError(f"{header.num_shards} shards")
                 continue
+            key_nbytes += len(key)
+            if key_nbytes > _MAX_KEY_NBYTES and key_nbytes > _MAX_KEY_EXPANSION * len(data):
+                raise MalformedMessageError("its keys are far longer than the file")
             entry = parse_bundle_entry(value)
+            if math.prod(entry.shape) > _MAX_ELEMENTS:
+                raise MalformedMessageError(f"a shape of {len(entry.shape)} axes is too large")
             if entry.shard >= header.num_shards:
                 raise MalformedMessageError(f"shard {entry.shard} of {header.num_shards}")
             name = key.decode("utf-8", "backslashreplace")
@@ -134,13 +155,7 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
         slices = []
         for extents in all_extents:
             part = raw_keys.get(encode_slice_key(key, extents))
-            if part is None:
-                raise MalformedMessageError(
-                    f"slice {extents.axes} of {tensor.key} is not in the index",
-                    path=path,
-                    structure="slices",
-                )
-            slices.append((extents, part))
+            slices.append((extents, part or _absent(tensor, extents)))
         entries[tensor.key] = TensorEntry(
             tensor.key,
             tensor.dtype,
@@ -154,6 +169,17 @@ def _read_index(data: bytes, path: str) -> tuple[BundleHeader, dict[str, TensorE
     return header, entries
 
 
+def _absent(tensor: TensorEntry, extents: Extents) -> TensorEntry:
+    """Stands for a slice that the index lists and does not hold; reading it raises."""
+    shape = tuple(
+        size if length < 0 else length
+        for size, (_, length) in zip(tensor.shape, extents.axes, strict=False)
+    )
+    return replace(
+        tensor, shape=shape, offset=-1, nbytes=math.prod(shape) * tensor.dtype.nbytes, slices=()
+    )
+
+
 class BundleReader:
     """Reads tensors of one bundle. Data files are opened when first needed."""
 
@@ -164,6 +190,7 @@ class BundleReader:
         self._maps: dict[int, mmap.mmap] = {}
         self._sizes: dict[int, int] = {}
         self._window = (-1, 0, b"")
+        self._verified: set[tuple[int, int, int]] = set()  # shard, offset and size
 
     def close(self) -> None:
         """Close the data files."""
@@ -179,9 +206,7 @@ class BundleReader:
     def _descriptor(self, shard: int) -> int:
         if shard not in self._descriptors:
             try:
-                self._descriptors[shard] = os.open(
-                    self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0)
-                )
+                descriptor = os.open(self.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
             except FileNotFoundError:
                 raise MissingShardError(
                     "this data shard is missing; copy it back, or use another checkpoint",
@@ -191,10 +216,27 @@ class BundleReader:
                 raise CkptscopeError(
                     f"cannot be read: {error.strerror}", path=self.path(shard)
                 ) from None
+            self._refuse_pointer(descriptor, shard)
+            self._descriptors[shard] = descriptor
         return self._descriptors[shard]
+
+    def _refuse_pointer(self, descriptor: int, shard: int) -> None:
+        """No value is read out of the text of a git-LFS pointer."""
+        if os.fstat(descriptor).st_size > MAX_POINTER_NBYTES:
+            return
+        nbytes = pointed_nbytes(os.pread(descriptor, MAX_POINTER_NBYTES, 0))
+        if nbytes is not None:
+            os.close(descriptor)
+            raise LfsPointerError(pointer_problem(nbytes), path=self.path(shard))
 
     def _span(self, entry: TensorEntry) -> tuple[int, int]:
         """(offset, available bytes), checked against the file before anything is allocated."""
+        if entry.offset == -1:
+            raise MalformedMessageError(
+                f"the index lists a slice of shape {list(entry.shape)} and does not hold it",
+                path=f"{self._prefix}.index",
+                structure=entry.key,
+            )
         descriptor = self._descriptor(entry.shard)
         size = self._sizes.get(entry.shard)
         if size is None or entry.offset + entry.nbytes > size:
@@ -250,7 +292,7 @@ class BundleReader:
         count = min(limit, entry.num_elements)
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                return _strings(self.read_bytes(entry), entry.num_elements)[:count]
+                return strings(self.read_bytes(entry), entry.num_elements)[:count]
             head = TensorEntry(
                 entry.key,
                 entry.dtype,
@@ -262,13 +304,30 @@ class BundleReader:
             )
             return unpack(entry.dtype, self.read_bytes(head), count)
 
+    def verify(self, entry: TensorEntry) -> None:
+        """See :class:`ckptscope.checkpoint.model.TensorReader`."""
+        for part in tuple(part for _, part in entry.slices) or (entry,):
+            place = part.shard, part.offset, part.nbytes
+            if place in self._verified:
+                continue
+            self._span(part)
+            if not self._intact(part):
+                raise ChecksumMismatchError(
+                    "stored bytes do not match their checksum",
+                    path=self.path(part.shard),
+                    structure=entry.key,
+                    offset=part.offset,
+                )
+            self._verified.add(place)
+
     def read_array(self, entry: TensorEntry) -> numpy.ndarray[Any, Any]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
         import numpy
 
         dtype = numpy_dtype(entry.dtype)
         if entry.slices:
-            whole = numpy.empty(entry.shape, dtype)
+            self._refuse_gaps(entry)
+            whole = self._empty(entry, dtype)
             for extents, part in entry.slices:
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length)
@@ -285,14 +344,14 @@ class BundleReader:
             return whole
         with reading(self.path(entry.shard), entry.key, entry.offset):
             if entry.dtype is STRING:
-                strings = _strings(self.read_bytes(entry), entry.num_elements)
-                return numpy.array(strings, dtype=object).reshape(entry.shape)
+                words = strings(self.read_bytes(entry), entry.num_elements)
+                return numpy.array(words, dtype=object).reshape(entry.shape)
             if entry.nbytes != math.prod(entry.shape) * dtype.itemsize:
                 raise MalformedMessageError(
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
                 )
             if entry.nbytes == 0:
-                return numpy.empty(entry.shape, dtype)
+                return self._empty(entry, dtype)
             offset, _ = self._span(entry)
             if entry.shard not in self._maps:
                 self._maps[entry.shard] = mmap.mmap(
@@ -302,6 +361,24 @@ class BundleReader:
                 self._maps[entry.shard], dtype, count=math.prod(entry.shape), offset=offset
             )
             return flat.reshape(entry.shape)
+
+    def _empty(self, entry: TensorEntry, dtype: numpy.dtype[Any]) -> numpy.ndarray[Any, Any]:
+        import numpy
+
+        try:
+            return numpy.empty(entry.shape, dtype)
+        except ValueError:  # axes too long for an array, although another is 0
+            raise MalformedMessageError(
+                f"shape {entry.shape} is too large",
+                path=f"{self._prefix}.index",
+                structure=entry.key,
+            ) from None
+
+    def _refuse_gaps(self, entry: TensorEntry) -> None:
+        """Elements that no slice holds would be whatever memory held."""
+        problem = uncovered(entry)
+        if problem is not None:
+            raise MalformedMessageError(problem, path=f"{self._prefix}.index", structure=entry.key)
 
     def check(
         self,
@@ -319,6 +396,7 @@ class BundleReader:
         damage: list[Damage] = []
         unreadable: set[int] = set()
         self._window = (-1, 0, b"")  # the file may have changed since the last check
+        self._verified.clear()
         for key, entry in stored:
             if entry.shard in unreadable:
                 continue
@@ -341,7 +419,10 @@ class BundleReader:
                 raise MalformedMessageError(
                     f"{entry.nbytes} bytes for shape {entry.shape} of {entry.dtype.name}"
                 )
-            if not checksums or self._intact(entry):
+            if not checksums:
+                return None
+            if self._intact(entry):
+                self._verified.add((entry.shard, entry.offset, entry.nbytes))
                 return None
             return Damage(
                 "checksum",
@@ -377,9 +458,9 @@ class BundleReader:
 
     def _intact(self, entry: TensorEntry) -> bool:
         if entry.dtype is STRING:
-            computed = _string_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = string_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.dtype is VARIANT:
-            computed = _variant_checksum(self.read_bytes(entry), entry.num_elements)
+            computed = variant_checksum(self.read_bytes(entry), entry.num_elements)
         elif entry.nbytes <= _CHUNK_NBYTES:
             computed = masked_crc32c(self._ahead(entry.shard, entry.offset, entry.nbytes))
         else:
@@ -400,53 +481,3 @@ class BundleReader:
             window, start = os.pread(self._descriptor(shard), _CHUNK_NBYTES, offset), offset
             self._window = (shard, start, window)
         return window if nbytes == len(window) else window[offset - start : offset - start + nbytes]
-
-
-def _strings(data: bytes, count: int) -> list[bytes]:
-    """Strings of one tensor: varint lengths, masked checksum of the lengths, the bytes."""
-    lengths, position = [], 0
-    if count > len(data):
-        raise MalformedMessageError(f"{count} strings in {len(data)} bytes")
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        lengths.append(length)
-    if sum(lengths) != len(data) - position - 4:
-        raise MalformedMessageError(
-            f"strings of {sum(lengths)} bytes in {len(data) - position - 4}"
-        )
-    strings, position = [], position + 4
-    for length in lengths:
-        strings.append(data[position : position + length])
-        position += length
-    return strings
-
-
-def _string_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 4 bytes (8 beyond 32 bits), the stored checksum of the lengths, then
-    all bytes.
-    """
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        running.feed(length.to_bytes(4 if length <= 0xFFFFFFFF else 8, "little"))
-    if int.from_bytes(data[position : position + 4], "little") != running.masked:
-        return -1
-    running.feed(data[position:])
-    return running.masked
-
-
-def _variant_checksum(data: bytes, count: int) -> int:
-    """Fed: each length as 8 bytes, the message, the stored running checksum behind it."""
-    running, position = RunningChecksum(), 0
-    for _ in range(count):
-        length, position = read_varint(data, position)
-        if length > len(data) - position - 4:
-            return -1
-        running.feed(length.to_bytes(8, "little"))
-        running.feed(data[position : position + length])
-        position += length
-        if int.from_bytes(data[position : position + 4], "little") != running.masked:
-            return -1
-        running.feed(data[position : position + 4])
-        position += 4
-    return running.masked

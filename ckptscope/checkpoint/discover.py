@@ -6,97 +6,47 @@ state file, an Estimator's or SavedModel's directory, a directory of step-named 
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from ckptscope.checkpoint.bundle_v2 import open_bundle
-from ckptscope.checkpoint.model import Checkpoint
-from ckptscope.checkpoint.sliced_v1 import open_sliced
+from ckptscope.checkpoint.lfs import MAX_POINTER_NBYTES, pointed_nbytes, pointer_problem
+from ckptscope.checkpoint.location import Location as Location
+from ckptscope.checkpoint.location import Remark as Remark
+from ckptscope.checkpoint.order import (
+    MEMBER,
+    in_order,
+    is_v1,
+    numbers_of,
+)
+from ckptscope.checkpoint.order import checkpoints_in as checkpoints_in
+from ckptscope.checkpoint.order import is_index as is_index
+from ckptscope.checkpoint.order import number_of as number_of
+from ckptscope.checkpoint.order import ordered_checkpoints as ordered_checkpoints
+from ckptscope.checkpoint.partners import Partner as Partner
+from ckptscope.checkpoint.partners import partners_of as partners_of
+from ckptscope.checkpoint.partners import unfinished_input as unfinished_input
+from ckptscope.checkpoint.state_file import STATE_FILE as STATE_FILE
+from ckptscope.checkpoint.state_file import StateFile, is_of_windows, local_path
+from ckptscope.checkpoint.state_file import name_of as name_in_state_file
+from ckptscope.checkpoint.state_file import read_state_file as read_state_file
 from ckptscope.errors import (
-    CheckpointChangedError,
     CheckpointNotFoundError,
     CkptscopeError,
+    LfsPointerError,
     UnsupportedFormatError,
     UsageError,
 )
 from ckptscope.formats.sstable import FOOTER_NBYTES, MAGIC
 
-_MEMBER = re.compile(r"^(?P<prefix>.+?)(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
-_NUMBER = re.compile(r"(?:^|[-_.])(\d+)$")
-_PARTNER = re.compile(r"^(?P<base>input(?:_\w+?_\d+)?\.ckpt)-(?P<step>\d+)$")
-STEP_DIRECTORY = re.compile(r"^(?:checkpoint[-_.]|ckpt[-_.]|step[-_.])?(\d+)$")
+STEP_DIRECTORY = re.compile(r"^(?:(?:checkpoint|ckpt|step|global_step|epoch)[-_.])?(\d+)$")
 _LATER = (".keras", ".h5", ".hdf5")
 # What stands beside a checkpoint under its name, a run record among it.
 _SUFFIX = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|\.ckptscope\.json)$")
 _SHARED = ("input", "checkpoint_input", "graph.pbtxt")
-STATE_FILE = "checkpoint"
-_SETTLED_NS = 2_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """One checkpoint on disk.
-
-    Attributes:
-        prefix: path without suffixes; for V1 the file.
-        format: ``tensor_bundle`` or ``sliced_v1``.
-        chosen_because: the reason, as a clause.
-        number: the number at the end of its name, often the step; None if there is none.
-        is_saved_model: it is the ``variables`` of a SavedModel.
-        notes: things about the state file that a person should know.
-    """
-
-    prefix: str
-    format: str
-    chosen_because: str
-    number: int | None
-    is_saved_model: bool = False
-    notes: tuple[str, ...] = ()
-
-    def fingerprint(self) -> tuple[int, int, int] | None:
-        """Inode, size and time of the index; None where it is gone. Changes when the checkpoint
-        is replaced.
-        """
-        try:
-            status = os.stat(
-                f"{self.prefix}.index" if self.format == "tensor_bundle" else self.prefix
-            )
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
-
-    def open(self) -> Checkpoint:
-        """Open the checkpoint.
-
-        Raises:
-            CheckpointChangedError: it vanished or was replaced meanwhile, twice.
-            CkptscopeError: it cannot be read.
-        """
-        for attempt in (1, 2):
-            before = self.fingerprint()
-            try:
-                return (
-                    open_bundle(self.prefix)
-                    if self.format == "tensor_bundle"
-                    else open_sliced(self.prefix)
-                )
-            except CkptscopeError:
-                if before == self.fingerprint() and before is not None:
-                    raise
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise CkptscopeError(
-                    f"cannot be read: {error.strerror or error}", path=self.prefix
-                ) from None
-            if attempt == 2:
-                raise CheckpointChangedError(
-                    "is being written or removed right now; try again", path=self.prefix
-                )
-        raise AssertionError("unreachable")
+_UNFINISHED = re.compile(r"_temp(_[0-9a-f]+)?$|\.index\.tempstate\d+$")
+_FINDS_NOTHING = "TensorFlow's latest_checkpoint finds nothing here"
 
 
 def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
@@ -114,29 +64,6 @@ def members_of(directory: str) -> dict[str, list[os.DirEntry[str]]]:
         is_shared = entry.name.startswith(_SHARED)
         found.setdefault("" if is_shared else _SUFFIX.sub("", entry.name), []).append(entry)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Partner:
-    """An ``input.ckpt-N`` that an Estimator's ``CheckpointInputPipelineHook`` wrote beside the
-    model's checkpoints.
-
-    Attributes:
-        step: number in its name.
-        is_complete: its index is there; else only debris of a save is (``problem`` says what).
-    """
-
-    prefix: str
-    base: str
-    step: int
-    is_complete: bool
-    problem: str | None = None
-
-
-def number_of(prefix: str) -> int | None:
-    """The number at the end of a prefix's name."""
-    match = _NUMBER.search(os.path.basename(prefix))
-    return int(match[1]) if match else None
 
 
 def find(path: str, step: str | None = None) -> Location:
@@ -173,7 +100,9 @@ def find(path: str, step: str | None = None) -> Location:
         if os.path.isdir(path) and not is_prefix:
             return _in_directory(path, step)
         if step is not None and step != "latest":
-            raise CheckpointNotFoundError("--step needs a directory, and this is none", path=path)
+            raise CheckpointNotFoundError(
+                "--step needs a directory, and this is not one", path=path
+            )
         return _of_file(path)
     except PermissionError:
         raise CkptscopeError("no permission to read it", path=path) from None
@@ -182,53 +111,86 @@ def find(path: str, step: str | None = None) -> Location:
 def _of_file(path: str) -> Location:
     name = os.path.basename(path)
     if os.path.isfile(f"{path}.index"):
-        return Location(path, "tensor_bundle", "the given prefix", number_of(path))
-    member = _MEMBER.match(path)
+        return _bundle(path, "the given prefix")
+    member = MEMBER.match(path)
     if member and (os.path.isfile(f"{member['prefix']}.index")):
-        return Location(
-            member["prefix"],
-            "tensor_bundle",
-            f"the checkpoint that {name} belongs to",
-            number_of(member["prefix"]),
-        )
-    if member and _is_v1(member["prefix"]):
+        return _bundle(member["prefix"], f"the checkpoint that {name} belongs to")
+    if member and is_v1(member["prefix"]):
         return replace(
             _of_file(member["prefix"]), chosen_because=f"the V1 checkpoint that {name} belongs to"
         )
     if not os.path.isfile(path):
         if member and os.path.isfile(member["prefix"]):
             return _of_file(member["prefix"])
+        first = _first_shard(path)
+        if first is not None:
+            return replace(_of_file(first), chosen_because="the given prefix of a V1 checkpoint")
         raise CheckpointNotFoundError(_nothing_at(path), path=path)
     if path.endswith(_LATER):
         raise UnsupportedFormatError(
             "Keras files (.keras, .h5) are not read by this version", path=path
         )
+    return _by_content(path, member["prefix"] if member else None)
+
+
+def _bundle(prefix: str, because: str) -> Location:
+    return Location(prefix, "tensor_bundle", because, _number(prefix))
+
+
+def _number(prefix: str) -> int | None:
+    """The number in a name, as it is told from those of the checkpoints beside it."""
+    directory, name = os.path.split(prefix)
+    try:
+        beside = [
+            found[: -len(".index")] for found in os.listdir(directory or ".") if is_index(found)
+        ]
+    except OSError:
+        beside = []
+    return numbers_of({*beside, name})[name]
+
+
+def _first_shard(path: str) -> str | None:
+    """The first file of a sharded V1 checkpoint that has this prefix."""
+    directory, name = os.path.split(path)
+    wanted = re.compile(re.escape(name) + r"-00000-of-\d{5}")
+    try:
+        names = os.listdir(directory or ".")
+    except OSError:
+        return None
+    found = (os.path.join(directory, other) for other in names if wanted.fullmatch(other))
+    return next((shard for shard in found if is_v1(shard)), None)
+
+
+def _by_content(path: str, belongs_to: str | None) -> Location:
+    """A file that its name does not tell."""
+    name = os.path.basename(path)
     with open(path, "rb") as file:
-        head = file.read(64)
+        head = file.read(MAX_POINTER_NBYTES + 1)
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - 8))
         tail = file.read(8)
     if path.endswith(".index"):
-        return Location(
-            path[: -len(".index")],
-            "tensor_bundle",
-            "the given index",
-            number_of(path[: -len(".index")]),
-        )
+        return _bundle(path[: -len(".index")], "the given index")
     if tail == MAGIC and size >= FOOTER_NBYTES:
-        return Location(path, "sliced_v1", "the given file, a V1 checkpoint", number_of(path))
+        return Location(path, "sliced_v1", "the given file, a V1 checkpoint", _number(path))
     if b"model_checkpoint_path" in head:
         return _in_directory(os.path.dirname(path) or ".", None, state_file=name)
-    if member:
+    if (pointed := pointed_nbytes(head)) is not None:
+        raise LfsPointerError(pointer_problem(pointed), path=path)
+    if belongs_to is not None:
         raise CheckpointNotFoundError(
-            f"belongs to {member['prefix']}, whose .index is missing: the save did not "
+            f"belongs to {belongs_to}, whose .index is missing: the save did not "
             "finish, or the file was lost",
             path=path,
         )
     if name == "saved_model.pb":
         return _in_directory(os.path.dirname(path) or ".", None)
     kind = (
-        "an empty file" if size == 0 else "a text file" if _is_text(head) else "no checkpoint file"
+        "an empty file"
+        if size == 0
+        else "a text file"
+        if _is_text(head[:64])
+        else "no checkpoint file"
     )
     raise CheckpointNotFoundError(
         f"is {kind}; give a prefix (model.ckpt-7), an .index file, or the directory with "
@@ -262,59 +224,6 @@ def _nothing_at(path: str) -> str:
     )
 
 
-def is_index(name: str) -> bool:
-    """Whether a file of that name is a checkpoint's index; those of input partners and
-    unfinished saves are not.
-    """
-    return (
-        name.endswith(".index")
-        and "_temp_" not in name
-        and not _PARTNER.match(name[: -len(".index")])
-    )
-
-
-def checkpoints_in(directory: str) -> list[Location]:
-    """Checkpoints whose index lies in this directory, in step order; input partners and
-    temporary files left out.
-    """
-    found = []
-    for name in sorted(os.listdir(directory)):
-        if name.endswith(".index"):
-            prefix = os.path.join(directory, name[: -len(".index")])
-            if is_index(name):
-                found.append(
-                    Location(prefix, "tensor_bundle", "found in the directory", number_of(prefix))
-                )
-        elif (
-            _NUMBER.search(name)
-            and not _MEMBER.match(name)
-            and _is_v1(os.path.join(directory, name))
-        ):
-            found.append(
-                Location(
-                    os.path.join(directory, name),
-                    "sliced_v1",
-                    "found in the directory",
-                    number_of(name),
-                )
-            )
-    return sorted(
-        found,
-        key=lambda location: (location.number is not None, location.number or 0, location.prefix),
-    )
-
-
-def _is_v1(path: str) -> bool:
-    if not os.path.isfile(path):
-        return False
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < FOOTER_NBYTES:
-            return False
-        file.seek(size - 8)
-        return file.read(8) == MAGIC
-
-
 def all_in(path: str) -> list[Location]:
     """Every checkpoint of a run, in step order.
 
@@ -322,12 +231,12 @@ def all_in(path: str) -> list[Location]:
         CheckpointNotFoundError: there is none.
     """
     directory = path if os.path.isdir(path) else os.path.dirname(path) or "."
-    found = checkpoints_in(directory)
+    found = ordered_checkpoints(directory)
     if not found:
-        found = [
+        found = in_order(
             replace(find(os.path.join(directory, name)), number=number)
             for number, name in _step_directories(directory)
-        ]
+        )
     if not found:
         return [find(path)]
     return found
@@ -354,30 +263,6 @@ def _has_checkpoint(directory: str) -> bool:
     return any(name.endswith(".index") for name in names) or "saved_model.pb" in names
 
 
-def read_state_file(path: str) -> tuple[str | None, tuple[str, ...]]:
-    """(latest, all) of a ``checkpoint`` state file, as written in it."""
-    try:
-        with open(path, encoding="utf-8", errors="backslashreplace") as file:
-            text = file.read(1 << 20)
-    except OSError:
-        return None, ()
-    latest = re.search(r'^\s*model_checkpoint_path:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
-    others = re.findall(
-        r'^\s*all_model_checkpoint_paths:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE
-    )
-    return (_unescape(latest[1]) if latest else None), tuple(map(_unescape, others))
-
-
-def _unescape(text: str) -> str:
-    """Undo the text format's escapes: bytes in octal, and backslash before a character."""
-    raw = re.sub(
-        rb"\\([0-7]{3}|.)",
-        lambda match: bytes((int(match[1], 8) & 0xFF,)) if len(match[1]) == 3 else match[1],
-        text.encode("utf-8", "surrogateescape"),
-    )
-    return raw.decode("utf-8", "backslashreplace")
-
-
 def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE) -> Location:
     if os.path.isfile(os.path.join(directory, "variables", "variables.index")) and os.path.isfile(
         os.path.join(directory, "saved_model.pb")
@@ -386,65 +271,128 @@ def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE
         return Location(
             prefix, "tensor_bundle", "the variables of the SavedModel", None, is_saved_model=True
         )
-    found = checkpoints_in(directory)
+    state = StateFile.read(os.path.join(directory, STATE_FILE))
+    found = ordered_checkpoints(directory, state)
     if not found:
         return _below(directory, step)
+    if state_file != STATE_FILE:
+        state = StateFile.read(os.path.join(directory, state_file))
+    remarks = tuple(_remarks(directory, state, state_file))
+    found = [replace(one, remarks=(*one.remarks, *remarks)) for one in found]
     if step is not None and step != "latest":
         return _by_step(directory, found, step)
-    latest, _ = read_state_file(os.path.join(directory, state_file))
-    if latest is not None:
-        return _latest(directory, found, latest, state_file)
+    if state.latest is not None:
+        return _latest(directory, found, state.latest, state_file)
+    return _last(found, state, state_file)
+
+
+def _last(found: list[Location], state: StateFile, state_file: str) -> Location:
+    """The last one of a directory whose state file does not say which is the latest."""
     chosen = found[-1]
-    only = len(found) == 1
+    is_highest = (chosen.number or 0) == max(one.number or 0 for one in found)
     because = (
         "the only checkpoint there"
-        if only
-        else "the highest number there (no state file says which is latest)"
+        if len(found) == 1
+        else "the highest number there"
+        if is_highest
+        else "the latest there by what is stored in them"
     )
+    if state.problem is not None:
+        note = f"the state file {state_file} {state.problem}; {_FINDS_NOTHING}"
+        return replace(chosen, chosen_because=f"{because} ({note})", notes=(note,))
+    if any(remark.kind == "no_state_file" for remark in chosen.remarks):
+        because += f" (no state file: {_FINDS_NOTHING})"
     return replace(chosen, chosen_because=because)
+
+
+def _remarks(directory: str, state: StateFile, state_file: str) -> Iterator[Remark]:
+    """What is worth telling of a directory with checkpoints."""
+    is_saved_model = os.path.isfile(os.path.join(os.path.dirname(directory), "saved_model.pb"))
+    if not state.exists and not is_saved_model:
+        yield Remark("no_state_file", f"there is no state file {state_file}: {_FINDS_NOTHING}")
+    if state.latest is not None and is_of_windows(state.latest):
+        yield Remark(
+            "foreign_state_file",
+            f"the state file {state_file} was written on Windows and names {state.latest}: "
+            "TensorFlow's latest_checkpoint finds that only there",
+        )
+    listed = set(os.listdir(directory))
+    for name in sorted(listed):
+        member = MEMBER.match(name)
+        is_debris = bool(_UNFINISHED.search(name)) or (
+            member is not None and ".data-" in name and f"{member['prefix']}.index" not in listed
+        )
+        if is_debris and not name.startswith("input"):
+            yield Remark("unfinished_save", f"{name} was left behind by a save that did not finish")
 
 
 def _latest(directory: str, found: list[Location], latest: str, state_file: str) -> Location:
     """The checkpoint that the state file names, here or where it was written."""
-    name = os.path.basename(latest)
-    here = (
-        os.path.join(directory, name) if os.path.isabs(latest) else os.path.join(directory, latest)
-    )
-    notes = []
-    for prefix in (here, os.path.join(directory, name), latest):
-        known = next(
-            (
-                location
-                for location in found
-                if os.path.normpath(location.prefix) == os.path.normpath(prefix)
-            ),
-            None,
+    name, path = name_in_state_file(latest), local_path(latest)
+    is_absolute = os.path.isabs(path) or is_of_windows(latest)
+    here = os.path.join(directory, name if is_absolute else path)
+    known = _at((here, os.path.join(directory, name), path), found)
+    if known is None:
+        missing = f"the state file {state_file} names {name}, which is missing"
+        last = found[-1]
+        highest = (last.number or 0) == max(one.number or 0 for one in found)
+        return replace(
+            last,
+            chosen_because=f"the {'highest number' if highest else 'latest'} there ({missing})",
+            notes=(missing,),
         )
-        if known is None and os.path.isfile(f"{prefix}.index"):
-            known = Location(prefix, "tensor_bundle", "", number_of(prefix))
-        if known is not None:
-            because = f"named as the latest by the state file {state_file}"
-            if os.path.isabs(latest) and not os.path.exists(f"{latest}.index"):
-                because += ", which still has the directory's old place"
-                notes.append(
-                    f"the state file {state_file} names {latest}, which is not there; "
-                    "TensorFlow's latest_checkpoint will not find it"
-                )
-            newer = [location for location in found if (location.number or 0) > (known.number or 0)]
-            if newer and known.number is not None:
-                notes.append(
-                    f"{os.path.basename(newer[-1].prefix)} is newer than the one that the "
-                    "state file names"
-                )
-            return replace(known, chosen_because=because, notes=tuple(notes))
-    chosen = found[-1]
-    missing = f"the state file {state_file} names {name}, which is missing"
-    return replace(chosen, chosen_because=f"the highest number there ({missing})", notes=(missing,))
+    because = f"named as the latest by the state file {state_file}"
+    notes = []
+    if os.path.isabs(path) and not _is_there(path):
+        because += ", which still has the directory's old place"
+        notes.append(
+            f"the state file {state_file} names {latest}, which is not there; "
+            "TensorFlow's latest_checkpoint will not find it"
+        )
+    elif os.path.isabs(path) and os.path.realpath(path) != os.path.realpath(
+        os.path.join(directory, name)
+    ):
+        notes.append(
+            f"the state file {state_file} names {latest}, in another directory: "
+            f"that is what TensorFlow's latest_checkpoint restores"
+            + ("" if known.prefix == path else f", not the {name} here")
+        )
+    places = [one.prefix for one in found]
+    newer = found[places.index(known.prefix) + 1 :] if known.prefix in places else []
+    if newer and not any(remark.kind == "numbers_restart" for remark in newer[-1].remarks):
+        notes.append(
+            f"{os.path.basename(newer[-1].prefix)} is newer than the one that the state file names"
+        )
+    return replace(known, chosen_because=because, notes=tuple(notes))
+
+
+def _at(paths: Iterable[str], found: list[Location]) -> Location | None:
+    """The checkpoint at the first of these paths where there is one."""
+    for prefix in paths:
+        for location in found:
+            if os.path.normpath(location.prefix) == os.path.normpath(prefix):
+                return location
+        if os.path.isfile(f"{prefix}.index"):
+            return _bundle(prefix, "")
+        if is_v1(prefix):
+            return Location(prefix, "sliced_v1", "", _number(prefix))
+    return None
+
+
+def _is_there(prefix: str) -> bool:
+    return os.path.exists(f"{prefix}.index") or is_v1(prefix)
 
 
 def _numbers(found: list[Location]) -> str:
+    """What ``--step`` takes here."""
     numbers = [str(location.number) for location in found if location.number is not None]
-    return ", ".join(numbers) or "none with a number"
+    stored = [str(step) for location in found if (step := location.stored_step) is not None]
+    if not numbers and not stored:
+        return "its checkpoints have no step numbers"
+    told = f"there are {', '.join(numbers or stored)}"
+    return told + (
+        f" (stored steps {', '.join(stored)})" if numbers and stored != numbers and stored else ""
+    )
 
 
 def _by_step(directory: str, found: list[Location], step: str) -> Location:
@@ -452,31 +400,43 @@ def _by_step(directory: str, found: list[Location], step: str) -> Location:
     if number < 0:
         if -number > len(found):
             raise CheckpointNotFoundError(
-                f"has {len(found)} checkpoints, so there is no --step {step}; there are "
-                f"{_numbers(found)}",
+                f"has {len(found)} checkpoints, so there is no --step {step}; {_numbers(found)}",
                 path=directory,
             )
         return replace(
             found[number],
             chosen_because=f"--step {step}: number {len(found) + number + 1} of {len(found)}",
         )
-    for location in found:
-        if location.number == number:
-            return replace(location, chosen_because=f"--step {step}")
-    raise CheckpointNotFoundError(
-        f"holds no checkpoint of step {step}; there are {_numbers(found)}", path=directory
+    stored = [one for one in found if one.stored_step == number]
+    named = [one for one in found if one.number == number]
+    if not stored and not named:
+        raise CheckpointNotFoundError(
+            f"holds no checkpoint of step {step}; {_numbers(found)}", path=directory
+        )
+    both = [one for one in stored if one in named]
+    chosen = (both or stored or named)[-1]
+    other = next((one for one in named if one != chosen), None)
+    if other is None or not stored:
+        return replace(chosen, chosen_because=f"--step {step}")
+    text = (
+        f"step {step} is stored in {os.path.basename(chosen.prefix)}; the number {step} is also "
+        f"in the name of {os.path.basename(other.prefix)}, which holds step {other.stored_step}"
+    )
+    return replace(
+        chosen,
+        chosen_because=f"--step {step}, the step stored in it",
+        remarks=(*chosen.remarks, Remark("step_or_number", text)),
     )
 
 
 def _below(directory: str, step: str | None) -> Location:
     """Nothing in the directory itself: a backup directory, or one directory for each step."""
-    numbered = _step_directories(directory)
-    if numbered:
+    if _step_directories(directory):
+        stored = all_in(directory)
         if step is not None and step != "latest":
-            return _by_step(directory, all_in(directory), step)
-        number, name = numbered[-1]
-        inner = find(os.path.join(directory, name))
-        return replace(inner, number=number, chosen_because=f"the highest step directory, {name}")
+            return _by_step(directory, stored, step)
+        name = os.path.relpath(stored[-1].prefix, directory).split(os.sep)[0]
+        return replace(stored[-1], chosen_because=f"the highest step directory, {name}")
     for name in ("chief", "variables", "train", "backup"):
         inner_directory = os.path.join(directory, name)
         if os.path.isdir(inner_directory) and _has_checkpoint(inner_directory):
@@ -494,7 +454,8 @@ def _below(directory: str, step: str | None) -> Location:
         return replace(inner, chosen_because=f"{inner.chosen_because} (in {inside[0]}/)")
     if inside:
         raise CheckpointNotFoundError(
-            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}",
+            f"holds no checkpoint itself, but several directories do: {', '.join(inside[:5])}"
+            + (f" and {len(inside) - 5} more" if len(inside) > 5 else ""),
             path=directory,
         )
     if any(name.endswith(_LATER) for name in names):
@@ -515,73 +476,3 @@ def _below(directory: str, step: str | None) -> Location:
             f"its state file names {latest}, but no checkpoint is there", path=directory
         )
     raise CheckpointNotFoundError("holds no checkpoint", path=directory)
-
-
-def _input_names(directory: str) -> tuple[str, ...]:
-    """Names of an input pipeline's checkpoints and state files. Every checkpoint of a directory
-    asks for them.
-    """
-    changed_ns = os.stat(directory).st_mtime_ns
-    # A directory that has just changed may change again without a new time.
-    is_settled = time.time_ns() - changed_ns > _SETTLED_NS
-    return (
-        _listed(directory, changed_ns) if is_settled else _listed.__wrapped__(directory, changed_ns)
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _listed(directory: str, changed_ns: int) -> tuple[str, ...]:
-    del changed_ns
-    return tuple(
-        sorted(
-            name
-            for name in os.listdir(directory)
-            if name.startswith(("input", f"{STATE_FILE}_input"))
-        )
-    )
-
-
-def unfinished_input(location: Location) -> tuple[str, str] | None:
-    """(state file, name) where an input pipeline's state file names a temporary part of a save
-    as the latest.
-    """
-    directory = os.path.dirname(location.prefix) or "."
-    try:
-        names = [name for name in _input_names(directory) if name.startswith(STATE_FILE)]
-    except OSError:
-        return None
-    if not names:
-        return None
-    newest = max((other.number or 0 for other in checkpoints_in(directory)), default=0)
-    for name in names:
-        path = os.path.join(directory, name)
-        latest, _ = read_state_file(path)
-        if latest is not None and "_temp_" in latest and location.number == newest:
-            return path, os.path.basename(os.path.dirname(latest)) or latest
-    return None
-
-
-def partners_of(location: Location) -> list[Partner]:
-    """Input checkpoints beside a model's, of any step, in step order."""
-    directory = os.path.dirname(location.prefix) or "."
-    if _PARTNER.match(os.path.basename(location.prefix)):
-        return []
-    found: dict[str, Partner] = {}
-    try:
-        names = [name for name in _input_names(directory) if name.startswith("input")]
-    except OSError:
-        return []
-    for name in names:
-        stem = re.sub(r"(\.index|\.meta|\.data-\d{5}-of-\d{5}|_temp_.*)$", "", name)
-        match = _PARTNER.match(stem)
-        if match is None:
-            continue
-        prefix = os.path.join(directory, stem)
-        if os.path.isfile(f"{prefix}.index"):
-            found[stem] = Partner(prefix, match["base"], int(match["step"]), True)
-        elif stem not in found or "_temp_" in name:
-            problem = f"only {name} is there" + (
-                ": a save that never finished" if "_temp_" in name else ", without its index"
-            )
-            found[stem] = Partner(prefix, match["base"], int(match["step"]), False, problem)
-    return sorted(found.values(), key=lambda partner: (partner.step, partner.base))

@@ -5,20 +5,36 @@ is read, never run."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ckptscope.checkpoint.graph import Flow, Graph, node_name
+from ckptscope.checkpoint.graph_feeding import (
+    PYTHON_OPS,
+    Feeding,
+    GraphFeeding,
+    feeders,
+    feeding_of,
+    stacks,
+)
+from ckptscope.checkpoint.graph_saver import saved_names, saves_iterator
+from ckptscope.checkpoint.graph_state import GraphState, state_of
+from ckptscope.checkpoint.graph_updates import (
+    OptimizerOp,
+    all_raised_counters,
+    training_roots,
+    updates_of,
+    whole_name,
+)
+from ckptscope.dataset_ops import BY_ITERATOR, of_node
 from ckptscope.errors import CkptscopeError
-from ckptscope.formats.dtypes import STRING, dtype_of
-from ckptscope.formats.tensor_proto import shape_of, tensor_values
+from ckptscope.formats.tensor_proto import shape_of
 
 if TYPE_CHECKING:
-    from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.meta_graph_pb2 import MetaGraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
 
@@ -33,51 +49,9 @@ RANDOM_OPS = frozenset(
     ThreadUnsafeUnigramCandidateSampler FractionalMaxPool FractionalAvgPool
     """.split()
 )
-_VARIABLE_OPS = frozenset(("VariableV2", "Variable", "VarHandleOp", "AutoReloadVariable"))
-# tf.data's get_seed makes its seeds with Select(both are zero, another constant, the seed).
-_LOOKED_THROUGH = {"Identity": 0, "Cast": 0, "Select": 2, "SelectV2": 2}
-# Which input of an update is the learning rate (tensorflow/core/ops/training_ops.cc).
-_RATE_INPUT = {
-    "ApplyGradientDescent": 1,
-    "ApplyProximalGradientDescent": 1,
-    "ApplyMomentum": 2,
-    "ApplyKerasMomentum": 2,
-    "ApplyAdam": 5,
-    "ApplyAdaMax": 4,
-    "ApplyAdagrad": 2,
-    "ApplyAdagradV2": 2,
-    "ApplyAdadelta": 3,
-    "ApplyRMSProp": 3,
-    "ApplyCenteredRMSProp": 4,
-    "ApplyFtrl": 4,
-    "ApplyFtrlV2": 4,
-}
 _KEEPS_STATE = re.compile(
     r"(Read|Assign|VarHandle|Variable|Resource(Scatter|Gather)|Mutable|LookupTable|Queue|Stack(Push|Pop)|Barrier)"
 )
-_PY_OPS = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
-_SAME_NUMBER = frozenset(
-    """
-    PrefetchDataset ModelDataset OptimizeDataset OptimizeDatasetV2 OptionsDataset CacheDataset
-    ShuffleDataset ShuffleDatasetV2 ShuffleDatasetV3 CacheDatasetV2 MapDataset
-    ParallelMapDataset ParallelMapDatasetV2 MaxIntraOpParallelismDataset
-    PrivateThreadPoolDataset ScanDataset AssertCardinalityDataset RepeatDataset
-    ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2
-    """.split()
-)
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerOp:
-    """One update of one variable: ``ApplyAdam`` of ``a/kernel`` with slots ``a/kernel/Adam``…
-
-    ``rate_from`` names the variables that its learning rate is computed from.
-    """
-
-    op: str
-    variable: str
-    slots: tuple[str, ...]
-    rate_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +69,7 @@ class GraphPipeline:
         random_ops: random ops inside its functions.
         python_ops: Python functions inside it.
         stateful_ops: ops inside it that read or write variables, tables or queues.
+        repeat: how often the source is gone through: -1 without end, 1 if it is not repeated.
     """
 
     ops: tuple[str, ...]
@@ -107,38 +82,93 @@ class GraphPipeline:
     random_ops: tuple[str, ...]
     python_ops: tuple[str, ...]
     stateful_ops: tuple[str, ...] = ()
+    repeat: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MetaGraph:
-    """Facts of one ``.meta`` file.
+    """Facts of one ``.meta`` file. Names are those of the graph's nodes; ``key_of`` gives keys.
 
     Attributes:
         tensorflow_version: of the writer.
         optimizer_ops: updates that the training op makes.
-        has_train_op: a training op is in its collection, so that what it reaches is known.
-        random_ops: (name, op) of random ops that the training op reaches other than through
-            initializers.
-        trainable: names of trainable variables.
-        variables: names of all saved variables.
+        has_train_op: what trains is known, from the collection of training ops or from updates.
+        random_ops: (name, op) of random ops whose values flow into what training changes, other
+            than through initializers.
+        trainable: full names of trainable variables.
+        variables: full names of all global variables.
         global_step: name of the step variable, from the GLOBAL_STEP collection.
         has_iterator: it has an iterator; ``iterator_saved``: among its saveables.
         is_estimator: it has the collections of an Estimator or MonitoredSession.
         pipeline: of the training iterator.
+        saved: checkpoint key -> variable, table or iterator that the Saver stores under it (the
+            first part of a partitioned one); None if the graph has no op that saves.
+        saved_ops: name -> op of what is stored.
+        saved_parts: further parts of partitioned variables -> key.
+        state_read: variables and tables of any collection whose value flows into what training
+            changes.
+        state_changed: those that the training op changes.
+        state_only_counted: changed, and nothing else uses the value (a step that only counts).
+        state_feeds: state whose value flows into a trainable variable that no optimizer's op
+            updates (sums of gradients, traces).
+        state_ops: name -> op (``VariableV2``, ``MutableHashTableV2``) of all these.
+        state_shapes: name -> shape of those that are variables of known shape.
+        raised_counters: integer scalars that the training op raises by 1.
+        all_raised_counters: those that anything in the graph raises by 1.
+        feeding: how data reaches training; None where nothing that trains is known.
+        staging: ops that hold batches between an iterator and training.
+        python_ops: names of Python functions that training reaches, in its pipeline too.
+        fed_rates: placeholders that learning rates are computed from.
+        has_unseeded_shuffle: training data is shuffled without a seed.
+        batch_size, repeat, drop_remainder: as the pipeline or the queue shows them; ``repeat``: -1
+            endless, 1 not repeated, None not shown.
     """
 
-    path: str
-    tensorflow_version: str
-    optimizer_ops: tuple[OptimizerOp, ...]
-    has_train_op: bool
-    random_ops: tuple[tuple[str, str], ...]
-    trainable: frozenset[str]
-    variables: frozenset[str]
-    global_step: str | None
-    has_iterator: bool
-    iterator_saved: bool
-    is_estimator: bool
-    pipeline: GraphPipeline | None
+    path: str = ""
+    tensorflow_version: str = ""
+    optimizer_ops: tuple[OptimizerOp, ...] = ()
+    has_train_op: bool = False
+    random_ops: tuple[tuple[str, str], ...] = ()
+    trainable: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
+    global_step: str | None = None
+    has_iterator: bool = False
+    iterator_saved: bool = False
+    is_estimator: bool = False
+    pipeline: GraphPipeline | None = None
+    saved: Mapping[str, str] | None = None
+    saved_ops: Mapping[str, str] = field(default_factory=dict)
+    saved_parts: Mapping[str, str] = field(default_factory=dict)
+    state_read: frozenset[str] = frozenset()
+    state_changed: frozenset[str] = frozenset()
+    state_only_counted: frozenset[str] = frozenset()
+    state_feeds: frozenset[str] = frozenset()
+    state_ops: Mapping[str, str] = field(default_factory=dict)
+    state_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    raised_counters: tuple[str, ...] = ()
+    all_raised_counters: tuple[str, ...] = ()
+    feeding: Feeding | None = None
+    staging: tuple[str, ...] = ()
+    python_ops: tuple[str, ...] = ()
+    fed_rates: tuple[str, ...] = ()
+    has_unseeded_shuffle: bool = False
+    batch_size: int | None = None
+    repeat: int | None = None
+    drop_remainder: bool | None = None
+
+    def key_of(self, name: str) -> str | None:
+        """Checkpoint key of a variable, table or iterator; None if the Saver leaves it out."""
+        if self.saved is None:
+            return whole_name(name)
+        return self._keys.get(name)
+
+    def name_of(self, key: str) -> str | None:
+        """The graph's name for what is stored under a key; None if nothing is."""
+        return key if self.saved is None else self.saved.get(key)
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        return {**self.saved_parts, **{name: key for key, name in (self.saved or {}).items()}}
 
 
 def read_meta_graph(prefix: str) -> tuple[MetaGraph | None, str | None]:
@@ -157,131 +187,84 @@ def read_meta_graph(prefix: str) -> tuple[MetaGraph | None, str | None]:
         return None, f"the graph cannot be read: {error}"
 
 
-class _Graph:
-    """Nodes by name, with functions."""
-
-    def __init__(self, graph: GraphDef) -> None:
-        self.nodes: dict[str, NodeDef] = {node.name: node for node in graph.node}
-        self.functions = {
-            function.signature.name: list(function.node_def) for function in graph.library.function
-        }
-
-    def inputs(self, node: NodeDef) -> Iterator[NodeDef]:
-        for name in node.input:
-            found = self.nodes.get(_node_name(name))
-            if found is not None:
-                yield found
-
-    def argument(self, node: NodeDef, index: int) -> NodeDef | None:
-        """Input ``index``, looking through Identity, and through the Select that replaces a
-        seed of (0, 0).
-        """
-        if index >= len(node.input):
-            return None
-        found = self.nodes.get(_node_name(node.input[index]))
-        for _ in range(16):
-            if (
-                found is None
-                or found.op not in _LOOKED_THROUGH
-                or len(found.input) <= _LOOKED_THROUGH[found.op]
-            ):
-                break
-            found = self.nodes.get(_node_name(found.input[_LOOKED_THROUGH[found.op]]))
-        return found
-
-    def constant(self, node: NodeDef, index: int) -> list[Any] | None:
-        """Values of a constant input, None if it is no small constant."""
-        found = self.argument(node, index)
-        if found is None or found.op != "Const":
-            return None
-        proto = found.attr["value"].tensor
-        if math.prod(shape_of(proto)) > 1024 or (
-            dtype_of(proto.dtype) is not STRING and dtype_of(proto.dtype).code is None
-        ):
-            return None
-        return tensor_values(proto)
-
-    def integer(self, node: NodeDef, index: int) -> int | None:
-        values = self.constant(node, index)
-        return int(values[0]) if values and isinstance(values[0], int) else None
-
-    def reach(self, roots: Iterable[NodeDef], stop: Callable[[NodeDef], bool]) -> list[NodeDef]:
-        """All nodes that the roots depend on, inside functions too."""
-        seen: set[str] = set()
-        found: list[NodeDef] = []
-        queue = deque(roots)
-        functions: set[str] = set()
-        while queue:
-            node = queue.popleft()
-            if node.name in seen or stop(node):
-                continue
-            seen.add(node.name)
-            found.append(node)
-            queue.extend(self.inputs(node))
-            for inner in self.called(node, functions):
-                found.append(inner)
-        return found
-
-    def called(self, node: NodeDef, seen: set[str]) -> Iterator[NodeDef]:
-        """Nodes of the functions that a node calls, nested ones too."""
-        names = [node.op] if node.op in self.functions else []
-        for attribute in node.attr.values():
-            if attribute.HasField("func"):
-                names.append(attribute.func.name)
-            names.extend(function.name for function in attribute.list.func)
-        for name in names:
-            if name in seen:
-                continue
-            seen.add(name)
-            for inner in self.functions.get(name, ()):
-                yield inner
-                yield from self.called(inner, seen)
-
-
-def _node_name(name: str) -> str:
-    return name.removeprefix("^").partition(":")[0]
-
-
-def _in_initializer(node: NodeDef) -> bool:
-    return "/Initializer/" in f"/{node.name}"
-
-
 def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
-    graph = _Graph(proto.graph_def)
+    graph = Graph(proto.graph_def)
     collections = proto.collection_def
-    train_ops = [
-        graph.nodes[_node_name(name)]
-        for name in _node_list(collections, "train_op")
-        if _node_name(name) in graph.nodes
-    ]
-    updates = [node for node in graph.nodes.values() if _is_update(node)]
-    roots = train_ops or updates
-    reached = graph.reach(roots, _in_initializer)
-    random_ops = tuple((node.name, node.op) for node in reached if node.op in RANDOM_OPS)
-    names = {node.name for node in reached}
-    return MetaGraph(
+    trainable = frozenset(_variable_names(collections, "trainable_variables"))
+    saved = saved_names(graph, proto.saver_def.save_tensor_name)
+    roots = training_roots(graph, _node_list(collections, "train_op"), trainable)
+    flow = Flow(graph, roots, stacks(graph))
+    state = state_of(flow, lambda name: whole_name(name) in trainable)
+    with_data = Flow(graph, roots, feeders(graph))
+    feeding = feeding_of(with_data, state.used) if roots else None
+    pipeline = _pipeline(graph, set(with_data.ops))
+    facts = MetaGraph(
         path=path,
         tensorflow_version=proto.meta_info_def.tensorflow_version,
-        optimizer_ops=tuple(
-            _optimizer_op(graph, node) for node in updates if not train_ops or node.name in names
-        ),
+        optimizer_ops=updates_of(flow),
         has_train_op=bool(roots),
-        random_ops=random_ops,
-        trainable=frozenset(_variable_names(collections, "trainable_variables")),
+        random_ops=tuple((op.name, op.op) for op in state.used.values() if op.op in RANDOM_OPS),
+        trainable=trainable,
         variables=frozenset(_variable_names(collections, "variables")),
         global_step=next(iter(_variable_names(collections, "global_step")), None),
         has_iterator=any(
-            node.op.startswith("Iterator")
-            and node.op in ("Iterator", "IteratorV2", "OneShotIterator")
+            node.op in ("Iterator", "IteratorV2", "OneShotIterator")
             for node in graph.nodes.values()
         ),
         iterator_saved=any(
             "terator" in name for name in _node_list(collections, "saveable_objects")
-        ),
+        )
+        or saves_iterator(graph, [names[0] for names in (saved or {}).values()]),
         is_estimator="ready_op" in collections
         or "ready_for_local_init_op" in collections
         or "savers" in collections,
-        pipeline=_pipeline(graph, names),
+        pipeline=pipeline,
+        all_raised_counters=all_raised_counters(graph),
+        saved_ops={
+            name: graph.nodes[name].op
+            for names in (saved or {}).values()
+            for name in names
+            if name in graph.nodes
+        },
+    )
+    python_ops = tuple(op.name for op in flow.ops.values() if op.op in PYTHON_OPS)
+    return _with_feeding(_with_state(facts, state, saved), feeding, python_ops)
+
+
+def _with_state(
+    facts: MetaGraph, state: GraphState, saved: Mapping[str, tuple[str, ...]] | None
+) -> MetaGraph:
+    return replace(
+        facts,
+        saved=None if saved is None else {key: names[0] for key, names in saved.items()},
+        saved_parts={name: key for key, names in (saved or {}).items() for name in names[1:]},
+        state_read=frozenset(state.read),
+        state_changed=frozenset(state.changed),
+        state_only_counted=frozenset(state.changed - state.read),
+        state_feeds=frozenset(state.feeds),
+        state_ops=state.ops,
+        state_shapes=state.shapes,
+        raised_counters=tuple(state.raised),
+    )
+
+
+def _with_feeding(
+    facts: MetaGraph, feeding: GraphFeeding | None, python_ops: tuple[str, ...]
+) -> MetaGraph:
+    if feeding is None:
+        return facts
+    pipeline = facts.pipeline if feeding.kind in ("iterator", "generator") else None
+    rates = (name for update in facts.optimizer_ops for name in update.rate_fed)
+    return replace(
+        facts,
+        feeding=feeding.kind,
+        staging=feeding.staging,
+        python_ops=tuple(dict.fromkeys((*python_ops, *feeding.python_ops))),
+        fed_rates=tuple(dict.fromkeys(rates)),
+        has_unseeded_shuffle=feeding.has_unseeded_shuffle,
+        batch_size=feeding.batch_size if pipeline is None else pipeline.batch_size,
+        repeat=None if pipeline is None else pipeline.repeat,
+        drop_remainder=feeding.drops_remainder if pipeline is None else pipeline.drops_remainder,
     )
 
 
@@ -302,51 +285,33 @@ def _variable_names(collections: Mapping[str, Any], key: str) -> list[str]:
         except DecodeError:
             continue
         slice_info = variable.save_slice_info_def
-        names.append(slice_info.full_name or _node_name(variable.variable_name))
+        names.append(slice_info.full_name or node_name(variable.variable_name))
     return names
 
 
-def _is_update(node: NodeDef) -> bool:
-    name = node.op.removeprefix("Resource").removeprefix("Sparse")
-    return name.startswith("Apply") and len(node.input) >= 3
-
-
-def _optimizer_op(graph: _Graph, node: NodeDef) -> OptimizerOp:
-    variables = []
-    for index in range(len(node.input)):
-        found = graph.argument(node, index)
-        variables.append(found.name if found is not None and found.op in _VARIABLE_OPS else None)
-    # Slots are named after their variable; other variables among the inputs are learning rates and
-    # the like.
-    slots = tuple(
-        name for name in variables[1:] if name is not None and name.startswith(f"{variables[0]}/")
-    )
-    op = node.op.removeprefix("Resource")
-    rate = graph.argument(node, _RATE_INPUT[op]) if op in _RATE_INPUT else None
-    behind = graph.reach([rate], _in_initializer) if rate is not None else []
-    rate_from = tuple(found.name for found in behind if found.op in _VARIABLE_OPS)
-    return OptimizerOp(op, variables[0] or "", slots, rate_from)
-
-
-def _pipeline(graph: _Graph, reached: set[str]) -> GraphPipeline | None:
-    """The pipeline of the iterator whose elements the training op uses."""
-    chosen = None
+def _pipeline(graph: Graph, reached: set[str]) -> GraphPipeline | None:
+    """The pipeline of the iterator whose elements the training op uses, else of the first."""
+    feeding = {
+        node_name(node.input[0])
+        for node in graph.nodes.values()
+        if node.op.startswith("IteratorGetNext") and node.input and node.name in reached
+    }
+    first = None
     for node in graph.nodes.values():
-        if node.op != "MakeIterator" or len(node.input) < 2:
+        if node.op == "MakeIterator" and len(node.input) > 1:
+            iterator, where = node_name(node.input[1]), graph
+            dataset = graph.argument(node, 0)
+        elif node.op == "OneShotIterator":
+            body = graph.inside(node.attr["dataset_factory"].func.name)
+            iterator, where = node.name, body or graph
+            dataset = body.returned() if body is not None else None
+        else:
             continue
-        iterator = _node_name(node.input[1])
-        feeds_training = any(
-            other.op.startswith("IteratorGetNext")
-            and other.name in reached
-            and _node_name(other.input[0]) == iterator
-            for other in graph.nodes.values()
-            if other.input
-        )
-        if feeds_training or chosen is None:
-            chosen = graph.argument(node, 0)
-            if feeds_training:
+        if dataset is not None and (iterator in feeding or first is None):
+            first = (where, dataset)
+            if iterator in feeding:
                 break
-    return None if chosen is None else _pipeline_below(graph, chosen)
+    return None if first is None else _pipeline_below(*first)
 
 
 def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | None:
@@ -359,7 +324,7 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     from tensorboard.compat.proto import graph_pb2
 
     try:
-        graph = _Graph(graph_pb2.GraphDef.FromString(data))
+        graph = Graph(graph_pb2.GraphDef.FromString(data))
     except DecodeError:
         return None
     returned = next((node for node in graph.nodes.values() if node.op == "_Retval"), None)
@@ -367,11 +332,11 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     if chosen is None or "Dataset" not in chosen.op:
         return None
     everything = graph.reach([chosen], lambda node: False)
-    reads = any(node.op.startswith(_FILE_SOURCES) for node in everything)
+    reads = any(_reads_files(node) for node in everything)
     texts = (
         value
         for node in everything
-        if reads and node.op.startswith((*_FILE_SOURCES, "TensorSliceDataset"))
+        if reads and (_reads_files(node) or _is(node, "TensorSlice"))
         for value in graph.constant(node, 0) or ()
         if isinstance(value, bytes)
     )
@@ -380,64 +345,95 @@ def pipeline_of_dataset(data: bytes) -> tuple[GraphPipeline, tuple[str, ...]] | 
     )
 
 
-_FILE_SOURCES = ("TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
+def _reads_files(node: NodeDef) -> bool:
+    row = of_node(node.op)
+    return row is not None and row.offset_key is not None
 
 
-def _pipeline_below(graph: _Graph, chosen: NodeDef) -> GraphPipeline:
+def _is(node: NodeDef, name: str) -> bool:
+    return of_node(node.op) is BY_ITERATOR[name]
+
+
+def _pipeline_below(graph: Graph, chosen: NodeDef) -> GraphPipeline:
+    list(_chain(graph, chosen))  # a circle is found before anything follows it
     everything = graph.reach([chosen], lambda node: False)
     datasets = [node for node in everything if "Dataset" in node.op]
-    batch = next((node for node in _chain(graph, chosen) if "BatchDataset" in node.op), None)
+    chain = list(_chain(graph, chosen))
+    batch = next((node for node in chain if _makes_batches(node)), None)
     batch_size, drops = _batch_of(graph, batch)
     ranges = [node for node in datasets if node.op == "RangeDataset"]
     return GraphPipeline(
         ops=tuple(node.op for node in datasets),
         batch_size=batch_size,
         drops_remainder=drops,
-        epoch_size=_cardinality(graph, chosen, batch),
+        epoch_size=_cardinality(graph, chain, batch),
         seeds=tuple(_seeds(graph, datasets)),
         range_from_zero=all(
             graph.integer(node, 0) == 0 and graph.integer(node, 2) == 1 for node in ranges
         ),
         nondeterministic=tuple(node.op for node in datasets if _is_nondeterministic(graph, node)),
         random_ops=tuple(node.op for node in everything if node.op in RANDOM_OPS),
-        python_ops=tuple(node.op for node in everything if node.op in _PY_OPS),
+        python_ops=tuple(node.op for node in everything if node.op in PYTHON_OPS),
         stateful_ops=tuple(
             dict.fromkeys(node.op for node in everything if _KEEPS_STATE.match(node.op))
         ),
+        repeat=_repeat_of(graph, chosen),
     )
 
 
-def _chain(graph: _Graph, node: NodeDef | None) -> Iterator[NodeDef]:
-    """Dataset ops along first inputs, nearest the trainer first."""
+def _repeat_of(graph: Graph, chosen: NodeDef) -> int | None:
+    total = 1
+    for node in _chain(graph, chosen):
+        if node.op.startswith(("RepeatDataset", "ShuffleAndRepeatDataset")):
+            count = graph.integer(node, 1 if node.op == "RepeatDataset" else 4)
+            if count is None:
+                return None
+            total = -1 if count < 0 or total < 0 else total * count
+    return total
+
+
+def _chain(graph: Graph, node: NodeDef | None) -> Iterator[NodeDef]:
+    """Dataset ops along first inputs, nearest the trainer first.
+
+    Raises:
+        ValueError: they form a circle.
+    """
+    seen: set[str] = set()
     while node is not None and "Dataset" in node.op:
+        if node.name in seen:
+            raise ValueError(f"the dataset {node.name} is its own input")
+        seen.add(node.name)
         yield node
         node = graph.argument(node, 0)
 
 
-def _batch_of(graph: _Graph, node: NodeDef | None) -> tuple[int | None, bool | None]:
-    if node is None:
+def _makes_batches(node: NodeDef) -> bool:
+    row = of_node(node.op)
+    return row is not None and row.makes_batches
+
+
+def _batch_of(graph: Graph, node: NodeDef | None) -> tuple[int | None, bool | None]:
+    row = of_node(node.op) if node is not None else None
+    if node is None or row is None or row.batch_size_input is None:
         return None, None
-    if node.op.startswith("MapAndBatch"):
-        captured = len(node.attr["Targuments"].list.type)
-        size, drop = graph.integer(node, 1 + captured), graph.constant(node, 3 + captured)
-    else:
-        size, drop = (
-            graph.integer(node, 1),
-            graph.constant(node, 2 if not node.op.startswith("Parallel") else 3),
-        )
+    captured = len(node.attr["Targuments"].list.type)
+    # Whether the remainder is dropped is the last input, where an op has that choice.
+    last = sum(not name.startswith("^") for name in node.input) - 1
+    drop = graph.constant(node, last)
+    size = graph.integer(node, row.batch_size_input + captured)
     return size, bool(drop[0]) if drop and isinstance(drop[0], bool) else None
 
 
-def _seeds(graph: _Graph, datasets: list[NodeDef]) -> Iterator[tuple[int, int]]:
+def _seeds(graph: Graph, datasets: list[NodeDef]) -> Iterator[tuple[int, int]]:
     for node in datasets:
-        first = 2 if node.op.startswith("Shuffle") else 0 if node.op == "RandomDataset" else None
-        if first is not None:
-            pair = (graph.integer(node, first), graph.integer(node, first + 1))
+        row = of_node(node.op)
+        if row is not None and row.seed_input is not None:
+            pair = [graph.integer(node, row.seed_input + index) for index in range(2)]
             if None not in pair:
                 yield pair[0] or 0, pair[1] or 0
 
 
-def _is_nondeterministic(graph: _Graph, node: NodeDef) -> bool:
+def _is_nondeterministic(graph: Graph, node: NodeDef) -> bool:
     if node.attr["deterministic"].s == b"false" or node.attr["sloppy"].b:
         return True
     if node.op.startswith(("ParallelInterleaveDataset", "LegacyParallelInterleave")):
@@ -446,46 +442,65 @@ def _is_nondeterministic(graph: _Graph, node: NodeDef) -> bool:
     return False
 
 
-def _cardinality(graph: _Graph, node: NodeDef | None, batch: NodeDef | None) -> int | None:
+def _cardinality(graph: Graph, chain: list[NodeDef], batch: NodeDef | None) -> int | None:
     """Examples that one pass delivers, where only ops that keep the number lie between."""
-    inside = False
-    while node is not None:
-        if node is batch:
-            inside = True
-        elif node.op in ("TensorSliceDataset", "TensorDataset"):
-            return 1 if node.op == "TensorDataset" else _rows(graph, node)
-        elif node.op == "RangeDataset":
-            start, stop, step = (graph.integer(node, index) for index in range(3))
-            return (
-                None
-                if start is None or stop is None or not step
-                else max(0, -(-(stop - start) // step))
-            )
-        elif node.op == "TakeDataset" or node.op == "SkipDataset":
-            below, count = (
-                _cardinality(graph, graph.argument(node, 0), batch),
-                graph.integer(node, 1),
-            )
-            if below is None or count is None or (batch is not None and not inside) or count < 0:
-                return None
-            return min(below, count) if node.op == "TakeDataset" else max(0, below - count)
-        elif node.op == "ShardDataset":
-            below = _cardinality(graph, graph.argument(node, 0), batch)
-            total, index = graph.integer(node, 1), graph.integer(node, 2)
-            return (
-                None
-                if below is None or not total or index is None
-                else max(0, -(-(below - index) // total))
-            )
-        elif node.op not in _SAME_NUMBER:
+    size: int | None = None
+    in_batches = False
+    for node in reversed(chain):
+        row = of_node(node.op)
+        if row is not None and row.is_source:
+            count = _SOURCE_SIZES.get(row.names[0])
+            size = count(graph, node) if count is not None else None
+        elif size is None or row is None:
             return None
-        node = graph.argument(node, 0)
-    return None
+        elif node is batch:
+            in_batches = True
+        elif row.drops:
+            left = _LEFT.get(row.names[0])
+            size = left(graph, node, size) if left is not None and not in_batches else None
+        elif not (row.keeps_count or row.repeats) or row.joins or row.needs_files:
+            return None
+    return size
 
 
-def _rows(graph: _Graph, node: NodeDef) -> int | None:
+def _range_size(graph: Graph, node: NodeDef) -> int | None:
+    start, stop, step = (graph.integer(node, index) for index in range(3))
+    if start is None or stop is None or not step:
+        return None
+    return max(0, -(-(stop - start) // step))
+
+
+def _taken(graph: Graph, node: NodeDef, size: int) -> int | None:
+    count = graph.integer(node, 1)
+    return None if count is None or count < 0 else min(size, count)
+
+
+def _skipped(graph: Graph, node: NodeDef, size: int) -> int | None:
+    count = graph.integer(node, 1)
+    return None if count is None or count < 0 else max(0, size - count)
+
+
+def _of_shard(graph: Graph, node: NodeDef, size: int) -> int | None:
+    total, index = graph.integer(node, 1), graph.integer(node, 2)
+    return None if not total or index is None else max(0, -(-(size - index) // total))
+
+
+def _rows(graph: Graph, node: NodeDef) -> int | None:
     component = graph.argument(node, 0)
     if component is None or component.op != "Const":
         return None
     shape = shape_of(component.attr["value"].tensor)
     return shape[0] if shape else None
+
+
+_SOURCE_SIZES: Mapping[str, Callable[[Graph, NodeDef], int | None]] = {
+    "TensorSlice": _rows,
+    "FromTensor": lambda graph, node: 1,
+    "Range": _range_size,
+}
+# What is left of the elements below.
+_LEFT: Mapping[str, Callable[[Graph, NodeDef, int], int | None]] = {
+    "FiniteTake": _taken,
+    "FiniteSkip": _skipped,
+    "Shard": _of_shard,
+}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ckptscope.errors import TensorNotFoundError
+from ckptscope.checkpoint.object_keys import OBJECT_GRAPH_KEY as OBJECT_GRAPH_KEY
 from ckptscope.formats.dtypes import DType
 from ckptscope.formats.messages import Extents
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from ckptscope.checkpoint.object_graph import ObjectGraph
 
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# Leading values of larger tensors are read without reading the whole for its checksum.
+_VERIFIED_NBYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class TensorEntry:
         nbytes: stored bytes (for slices: their sum).
         crc32c: masked checksum of the stored bytes; None where the format keeps none for a single
             tensor.
-        slices: (extents, entry) pairs of a partitioned tensor, else empty.
+        slices: (extents, entry) pairs of a partitioned tensor, else empty. The offset of a slice
+            that is listed and has no entry of its own is -1.
     """
 
     key: str
@@ -56,8 +58,8 @@ class Damage:
     """One thing wrong with the stored bytes.
 
     Attributes:
-        kind: ``missing_shard``, ``short_shard``, ``checksum``, ``malformed``, ``index`` or
-            ``unclaimed``.
+        kind: ``missing_shard`` (also a git-LFS pointer), ``short_shard``, ``checksum``,
+            ``malformed``, ``index``, ``unclaimed``; of verifying only ``meta`` and ``absent``.
         fatal: restoring would raise.
     """
 
@@ -71,6 +73,13 @@ class Damage:
 
 class TensorReader(Protocol):
     """What a format offers for the tensors that it lists."""
+
+    def verify(self, entry: TensorEntry) -> None:
+        """Compare the stored bytes with their checksum, once for each tensor.
+
+        Raises:
+            CorruptCheckpointError: they differ, or are not all there.
+        """
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
         """The stored bytes of an entry without slices."""
@@ -150,32 +159,44 @@ class Checkpoint:
         return key in self.entries
 
     def __getitem__(self, key: str) -> numpy.ndarray[Any, Any]:
-        """The tensor as a NumPy array, read-only and a view of the file where possible.
+        """The tensor as a NumPy array, read-only and a view of the file where possible. Its
+        bytes are compared with their checksum the first time.
+
+        Args:
+            key: a checkpoint key, or a name that resolves to one (:mod:`ckptscope.checkpoint.names`).
 
         Raises:
             TensorNotFoundError: no such key.
-            CorruptCheckpointError: its bytes cannot be read.
+            CorruptCheckpointError: its bytes do not match their checksum, or cannot be read.
             UnsupportedFormatError: its dtype has no NumPy form.
         """
-        return self.reader.read_array(self.entry(key))
+        entry = self.entry(key)
+        values = self.reader.read_array(entry)
+        self.reader.verify(entry)
+        return values
 
     def entry(self, key: str) -> TensorEntry:
-        """The index entry of ``key``.
+        """The index entry of ``key``, or of the variable that has that name.
 
         Raises:
-            TensorNotFoundError: no such key; the message names the closest ones.
+            TensorNotFoundError: no such variable, or several; the message names the closest ones.
         """
         found = self.entries.get(key)
         if found is None:
-            import difflib
+            from ckptscope.checkpoint.names import resolve
 
-            close = difflib.get_close_matches(key, list(self.entries), n=3, cutoff=0.3)
-            hint = f"; the closest are {', '.join(close)}" if close else ""
-            raise TensorNotFoundError(
-                f"no variable {key!r} in this checkpoint{hint}", path=self.prefix
-            )
+            found = self.entries[resolve(self, key)]
         return found
 
     def values(self, key: str, limit: int = 64) -> list[Any]:
-        """At most ``limit`` leading elements as Python values, without importing NumPy."""
-        return self.reader.read_values(self.entry(key), limit)
+        """At most ``limit`` leading elements as Python values, without importing NumPy. Small
+        tensors are compared with their checksum first.
+
+        Raises:
+            TensorNotFoundError: no such key.
+            CorruptCheckpointError: its bytes do not match their checksum, or cannot be read.
+        """
+        entry = self.entry(key)
+        if entry.nbytes <= _VERIFIED_NBYTES:
+            self.reader.verify(entry)
+        return self.reader.read_values(entry, limit)

@@ -7,10 +7,11 @@ comes first."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ckptscope.checkpoint.object_keys import OBJECT_GRAPH_KEY, ObjectKey
 from ckptscope.errors import MalformedMessageError
 
 
@@ -89,7 +90,7 @@ class ObjectGraph:
             for slot in node.slot_variables:
                 owner, target = paths.get(node.node_id), paths.get(slot.variable)
                 if owner is not None and target is not None and slot.node not in paths:
-                    paths[slot.node] = f"{target}/.OPTIMIZER_SLOT/{owner}/{slot.slot_name}"
+                    paths[slot.node] = ObjectKey(target, None, owner, slot.slot_name).name
         return paths
 
     @cached_property
@@ -145,3 +146,43 @@ def parse_object_graph(message: bytes) -> ObjectGraph:
     if not nodes:
         raise MalformedMessageError("the object graph is empty")
     return ObjectGraph(tuple(nodes))
+
+
+def graph_of_keys(keys: Iterable[str]) -> ObjectGraph:
+    """The object graph as far as keys show it: no full names, each object under one path."""
+    children: list[dict[str, int]] = [{}]
+    attributes: list[list[Attribute]] = [[]]
+    slots: list[list[SlotVariable]] = [[]]
+
+    def new_node() -> int:
+        children.append({})
+        attributes.append([])
+        slots.append([])
+        return len(children) - 1
+
+    def node_at(path: str) -> int:
+        node = 0
+        for name in path.split("/") if path else ():
+            if name not in children[node]:
+                children[node][name] = new_node()
+            node = children[node][name]
+        return node
+
+    for key in keys:
+        if key == OBJECT_GRAPH_KEY:
+            continue
+        parts = ObjectKey.parse(key)
+        node = node_at(parts.path)
+        if parts.optimizer is not None:
+            slot = new_node()
+            slots[node_at(parts.optimizer)].append(SlotVariable(node, parts.slot_name or "", slot))
+            node = slot
+        attributes[node].append(Attribute(parts.attribute or "", "", key))
+    return ObjectGraph(
+        tuple(
+            ObjectNode(number, tuple(edges.items()), tuple(values), tuple(own))
+            for number, (edges, values, own) in enumerate(
+                zip(children, attributes, slots, strict=True)
+            )
+        )
+    )

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
+from ckptscope.checkpoint.slices import uncovered
 from ckptscope.errors import (
     CorruptCheckpointError,
     MalformedMessageError,
@@ -20,7 +23,12 @@ from ckptscope.errors import (
     reading,
 )
 from ckptscope.formats.dtypes import STRING, dtype_of, numpy_dtype
-from ckptscope.formats.messages import Extents, parse_saved_slice, parse_sliced_header
+from ckptscope.formats.messages import (
+    Extents,
+    SlicedTensor,
+    parse_saved_slice,
+    parse_sliced_header,
+)
 from ckptscope.formats.sstable import Table
 from ckptscope.formats.tensor_proto import parse_tensor_proto, tensor_array, tensor_values
 
@@ -28,19 +36,70 @@ if TYPE_CHECKING:
     import numpy
 
 
+_SHARD = re.compile(r"^(.+)-\d{5}-of-(\d{5})$")
+_MAX_SHARDS = 10_000
+
+
 def open_sliced(path: str) -> Checkpoint:
-    """Open a V1 checkpoint file (or the single shard of one).
+    """Open a V1 checkpoint: one file, or all shards of one by the name of any of them.
 
     Raises:
         CorruptCheckpointError: no table, or a damaged header block.
     """
-    reader = SlicedReader(path)
+    paths, lost = _shards(path)
+    reader = SlicedReader(paths, lost)
+    entries: dict[str, TensorEntry] = {}
+    stored: dict[str, list[Extents]] = {}
+    producers = []
+    for shard, table in enumerate(reader.tables):
+        tensors, producer = _header(table, paths[shard])
+        producers.append(producer)
+        for tensor in tensors:
+            dtype = dtype_of(tensor.dtype)
+            stored.setdefault(tensor.name, []).extend(tensor.slices)
+            entries.setdefault(
+                tensor.name,
+                TensorEntry(
+                    tensor.name,
+                    dtype,
+                    tensor.shape,
+                    shard,
+                    0,
+                    math.prod(tensor.shape) * dtype.nbytes,
+                    None,
+                ),
+            )
+    reader.listed = stored
+    return Checkpoint(
+        prefix=path,
+        format="sliced_v1",
+        style="name_based",
+        entries=entries,
+        num_shards=len(paths) + len(lost),
+        files=paths,
+        nbytes=sum(map(os.path.getsize, paths)),
+        producer=f"graph version {producers[0]}" if producers[0] else None,
+        graph=None,
+        graph_problem=None,
+        reader=reader,
+    )
+
+
+def _shards(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(files that are there, files that are not) of the checkpoint that a file belongs to."""
+    match = _SHARD.match(path)
+    count = int(match[2]) if match else 1
+    if match is None or not 0 < count <= _MAX_SHARDS:
+        return (path,), ()
+    every = [f"{match[1]}-{shard:05d}-of-{match[2]}" for shard in range(count)]
+    there = tuple(name for name in every if name == path or os.path.isfile(name))
+    return there, tuple(name for name in every if name not in there)
+
+
+def _header(table: Table, path: str) -> tuple[tuple[SlicedTensor, ...], int]:
+    """What the value under the empty key lists, and the version of the writer."""
     with reading(path, "V1 header"):
-        first = (
-            next(reader.table.entries(reader.table.handles[0]), None)
-            if reader.table.handles
-            else None
-        )
+        first = next(table.entries(table.handles[0]), None) if table.handles else None
         if first is None or first[0] != b"":
             raise MalformedMessageError("the table has no header of saved tensors")
         tensors, producer = parse_sliced_header(first[1])
@@ -48,43 +107,39 @@ def open_sliced(path: str) -> Checkpoint:
             raise MalformedMessageError(
                 "a table, but not of a V1 checkpoint (is it the .index of a V2 one?)"
             )
-    entries = {
-        tensor.name: TensorEntry(
-            tensor.name,
-            dtype_of(tensor.dtype),
-            tensor.shape,
-            0,
-            0,
-            math.prod(tensor.shape) * dtype_of(tensor.dtype).nbytes,
-            None,
-        )
-        for tensor in tensors
-    }
-    return Checkpoint(
-        prefix=path,
-        format="sliced_v1",
-        style="name_based",
-        entries=entries,
-        num_shards=1,
-        files=(path,),
-        nbytes=os.path.getsize(path),
-        producer=f"graph version {producer}" if producer else None,
-        graph=None,
-        graph_problem=None,
-        reader=reader,
+        return tensors, producer
+
+
+def _part(entry: TensorEntry, extents: Extents) -> TensorEntry:
+    """One slice of a tensor by its shape."""
+    shape = tuple(
+        size if length < 0 else length
+        for size, (_, length) in zip(entry.shape, extents.axes, strict=False)
     )
+    return replace(entry, shape=shape or entry.shape)
 
 
 class SlicedReader:
-    """Reads tensors of one V1 file; where each lies is found when the first one is wanted."""
+    """Reads tensors of one V1 checkpoint; where each lies is found when the first one is wanted.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        with open(path, "rb") as file:
-            nbytes = os.fstat(file.fileno()).st_size
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if nbytes else None
-        self.table = Table(memoryview(self._map) if self._map is not None else b"", path)
-        self._blocks: dict[str, list[tuple[int, Extents]]] | None = None
+    Attributes:
+        tables: one for each file.
+        listed: slices of each tensor by the headers.
+    """
+
+    def __init__(self, paths: tuple[str, ...], lost: tuple[str, ...]) -> None:
+        self._paths, self._lost = paths, lost
+        self._path = paths[0]
+        self._nbytes = 0
+        self.tables: list[Table] = []
+        self.listed: Mapping[str, list[Extents]] = {}
+        for path in paths:
+            with open(path, "rb") as file:
+                nbytes = os.fstat(file.fileno()).st_size
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if nbytes else None
+            self._nbytes += nbytes
+            self.tables.append(Table(memoryview(mapped) if mapped is not None else b"", path))
+        self._blocks: dict[str, list[tuple[int, int]]] | None = None
         self._last: tuple[str, bytes] = ("", b"")
 
     def close(self) -> None:
@@ -93,15 +148,16 @@ class SlicedReader:
     def _slices(self, name: str) -> list[tuple[Extents, bytes]]:
         if self._blocks is None:
             self._blocks = {}
-            for number, handle in enumerate(self.table.handles):
-                for _, value in self.table.entries(handle):
-                    found = parse_saved_slice(value)
-                    if found is not None:
-                        self._blocks.setdefault(found[0], []).append((number, found[1]))
-        wanted = self._blocks.get(name, [])
+            for shard, table in enumerate(self.tables):
+                for number, handle in enumerate(table.handles):
+                    for _, value in table.entries(handle):
+                        found = parse_saved_slice(value)
+                        if found is not None:
+                            self._blocks.setdefault(found[0], []).append((shard, number))
         result = []
-        for number in dict.fromkeys(number for number, _ in wanted):
-            for _, value in self.table.entries(self.table.handles[number]):
+        for shard, number in dict.fromkeys(self._blocks.get(name, ())):
+            table = self.tables[shard]
+            for _, value in table.entries(table.handles[number]):
                 found = parse_saved_slice(value)
                 if found is not None and found[0] == name:
                     result.append((found[1], found[2]))
@@ -110,6 +166,9 @@ class SlicedReader:
                 "listed in the header, but no data of it is stored", path=self._path, structure=name
             )
         return result
+
+    def verify(self, entry: TensorEntry) -> None:
+        """Nothing to do: every block is compared with its checksum whenever it is read."""
 
     def read_bytes(self, entry: TensorEntry) -> bytes:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
@@ -157,12 +216,17 @@ class SlicedReader:
             )
         with reading(self._path, entry.key):
             # An element takes a byte at least; snappy makes 64 bytes of one at most.
-            if entry.num_elements > len(self._map or b"") * 64:
+            if entry.num_elements > self._nbytes * 64:
                 raise MalformedMessageError(f"shape {entry.shape} does not fit the file")
             whole = numpy.empty(
                 entry.shape, object if entry.dtype is STRING else numpy_dtype(entry.dtype)
             )
-            for extents, tensor in self._slices(entry.key):
+            slices = self._slices(entry.key)
+            parts = tuple((extents, _part(entry, extents)) for extents, _ in slices)
+            # Elements that no slice holds would be whatever memory held.
+            if (problem := uncovered(replace(entry, slices=parts))) is not None:
+                raise MalformedMessageError(problem)
+            for extents, tensor in slices:
                 where = tuple(
                     slice(None) if length < 0 else slice(start, start + length)
                     for start, length in extents.axes
@@ -182,13 +246,27 @@ class SlicedReader:
         progress: Callable[[int], None] | None,
     ) -> list[Damage]:
         """See :class:`ckptscope.checkpoint.model.TensorReader`."""
-        del entries
-        damage = []
-        for handle in self.table.handles if checksums else ():
-            try:
-                self.table.block(handle)
-            except CorruptCheckpointError as error:
-                damage.append(Damage("checksum", self._path, None, handle.offset, error.message))
-            if progress is not None:
-                progress(handle.nbytes)
+        damage = [
+            Damage("missing_shard", path, None, None, "this data shard is missing; copy it back")
+            for path in self._lost
+        ]
+        for path, table in zip(self._paths, self.tables, strict=True):
+            for handle in table.handles if checksums else ():
+                try:
+                    table.block(handle)
+                except CorruptCheckpointError as error:
+                    damage.append(Damage("checksum", path, None, handle.offset, error.message))
+                if progress is not None:
+                    progress(handle.nbytes)
+        if not self._lost:
+            damage += self._incomplete(entries.values())
         return damage
+
+    def _incomplete(self, entries: Iterable[TensorEntry]) -> Iterator[Damage]:
+        """Tensors whose slices, as the headers list them, do not make up their shape."""
+        for entry in entries:
+            extents = self.listed.get(entry.key) or [Extents(())]
+            parts = tuple((one, _part(entry, one)) for one in extents)
+            problem = uncovered(replace(entry, slices=parts))
+            if problem is not None:
+                yield Damage("malformed", self._path, entry.key, None, problem)

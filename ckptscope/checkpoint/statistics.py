@@ -10,21 +10,22 @@ from ckptscope.errors import CkptscopeError
 _CHUNK_ELEMENTS = 1 << 20
 
 
-def statistics_of(checkpoint: Checkpoint, key: str) -> Mapping[str, float | int | None] | None:
+def statistics_of(checkpoint: Checkpoint, key: str) -> Mapping[str, float | int | None] | str:
     """Minimum, maximum, mean, standard deviation (over finite elements, in float64) and counts of
     zeros, NaN and Inf.
 
-    None for dtypes without numbers and for tensors that cannot be read.
+    Why there are none for dtypes without numbers, and for tensors that do not match their checksum
+    or cannot be read.
     """
     import numpy
 
     entry = checkpoint.entry(key)
     if not (entry.dtype.is_floating or entry.dtype.is_integer or entry.dtype.name == "bool"):
-        return None
+        return f"{entry.dtype.name} values are not numbers"
     try:
         flat = checkpoint[key].reshape(-1)
-    except CkptscopeError:
-        return None
+    except CkptscopeError as error:
+        return error.message
     count = zeros = nans = infinities = 0
     total = squares = 0.0
     low, high = float("inf"), float("-inf")

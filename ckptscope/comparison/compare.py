@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ckptscope.checkpoint.names import Selection, names_of
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.comparison.alarms import Situation, raise_alarms
 from ckptscope.comparison.data import move_between, pipeline_change, places_of
@@ -26,10 +26,10 @@ from ckptscope.comparison.pairing import Names, Pair, pair_variables
 from ckptscope.comparison.sides import Side, locate, refuse_without_data
 from ckptscope.comparison.training import compare_training
 from ckptscope.comparison.values import Comparer, Outcome, same_checksums
+from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.inspection import checkpoint_info
 from ckptscope.iterator.position import Hints
-from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES
 from ckptscope.resume.model import Verdict
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ class Diff:
             a.reader,
             b.reader,
             options.rule,
-            verify=options.verify_data,
             read_equal=options.verify_data,
             measured=options.measured,
             progress=progress.advance if progress is not None else None,
         )
         try:
+            self._wanted = self._selections()
             self._pairs = self._paired()
             self._iterators = compare_iterators(a.facts, b.facts, self._wanted_iterators())
             self._plan()
@@ -145,26 +145,36 @@ class Diff:
     # ------------------------------------------------------------------------------------------
     # comparing
 
-    def _wanted(self, key: str) -> bool:
-        only, ignore = self._options.only, self._options.ignore
-        listed = not only or any(fnmatch.fnmatchcase(key, glob) for glob in only)
-        return listed and not any(fnmatch.fnmatchcase(key, glob) for glob in ignore)
-
     def _wanted_iterators(self) -> list[str] | None:
-        if not (self._options.only or self._options.ignore):
+        if not self._selection:
             return None
         return [
             it.key
             for side in (self._a, self._b)
             for it in side.facts.iterators
-            if self._wanted(it.key)
+            if self._wanted[side.name].wants(it.key)
         ]
+
+    def _selections(self) -> dict[str, Selection]:
+        """What the user wants compared, of each side by its own names."""
+        known = {side.name: names_of(side.facts.inventory.variables) for side in (self._a, self._b)}
+        only, ignore = self._options.only, self._options.ignore
+        self._selection = Selection(only, ignore, known["A"] | known["B"])
+        self._selection.check("either checkpoint")
+        wanted = {name: Selection(only, ignore, names) for name, names in known.items()}
+        chosen = {key for name in "AB" for key in known[name] if wanted[name].wants(key)}
+        self._num_left_out = len(self._selection.names) - len(chosen)
+        if not chosen and self._selection.names:
+            raise UsageError("--only and --ignore leave nothing to compare")
+        return wanted
 
     def _paired(self) -> list[Pair]:
         a, b = self._a.facts, self._b.facts
-        self._options.names.check(variable.key for variable in a.inventory.variables)
+        names = self._options.names
+        names.check(a.inventory.variables)
         old, new = (
-            [v for v in facts.inventory.variables if self._wanted(v.key)] for facts in (a, b)
+            [v for v in side.facts.inventory.variables if self._wanted[side.name].wants(v.key)]
+            for side in (self._a, self._b)
         )
         across = (self._a.checkpoint.style, a.location.is_saved_model) != (
             self._b.checkpoint.style,
@@ -173,13 +183,13 @@ class Diff:
         return pair_variables(
             old,
             new,
-            self._options.names,
+            names.resolved(a.inventory.variables, b.inventory.variables),
             across_styles=across,
             same_bytes=lambda x, y: self._comparer.same_bytes(x.entry, y.entry),
         )
 
     def _plan(self) -> None:
-        """Decide on checksums by how much there is to read, and announce it."""
+        """Announce how much there is to read."""
         reading = sum(
             pair.b.entry.nbytes
             for pair in self._pairs
@@ -189,8 +199,6 @@ class Diff:
             and pair.b.entry.dtype is not VARIANT
             and self._comparer.needs_reading(pair.a.entry, pair.b.entry)
         )
-        self._comparer.verify = self._options.verify_data or reading <= CHECKSUM_LIMIT_NBYTES
-        self._reading_nbytes = reading
         if self._progress is not None:
             self._progress.total = reading
         for side, lost in ((self._a, "A"), (self._b, "B")):
@@ -305,7 +313,7 @@ class Diff:
         return CheckpointDiff(
             a=checkpoint_info(a.facts),
             b=checkpoint_info(b.facts),
-            rule=self._options.rule,
+            rule=self._stated_rule(),
             summary=summary,
             positions=(places[0].position, places[1].position),
             changes=tuple(self._changes),
@@ -314,6 +322,18 @@ class Diff:
             training=compare_training(a.facts, b.facts, self._pairs, self._equal),
             iterators=self._iterators,
             notes=tuple(self._notes()),
+            num_left_out=self._num_left_out,
+            remarks=tuple(dict.fromkeys((*a.facts.location.remarks, *b.facts.location.remarks))),
+        )
+
+    def _stated_rule(self) -> Rule:
+        """The rule in force, and of what it speaks."""
+        if not self._num_left_out:
+            return self._options.rule
+        left_out = f"{self._num_left_out:,} of {len(self._selection.names):,} variables"
+        return replace(
+            self._options.rule,
+            selected=f"only of what was compared, {self._selection.text}: {left_out} left out",
         )
 
     def _equal(self, pair: Pair) -> bool | None:
@@ -353,11 +373,6 @@ class Diff:
         if by_checksum:
             equal = "1 variable is" if by_checksum == 1 else f"{by_checksum:,} variables are"
             yield f"{equal} equal by stored checksums and not read (--verify-data reads them)"
-        if self._reading_nbytes and not self._comparer.verify:
-            yield (
-                "checksums of what was read were not verified, it is more than 1 GiB "
-                "(--verify-data does)"
-            )
         for side in (self._a, self._b):
             if side.report.verdict == "impossible":
                 yield f"{side.name}: {side.report.headline}"
@@ -423,9 +438,9 @@ class DiffOptions:
 
     Attributes:
         names: what the user knows of names.
-        verify_data: read also what has equal checksums, and verify the checksums of everything.
+        verify_data: read also what has equal checksums.
         measured: compute all measures; else only count changed elements.
-        only, ignore: patterns of variable keys.
+        only, ignore: patterns of names of variables.
     """
 
     rule: Rule = field(default_factory=Rule)
@@ -466,7 +481,7 @@ def diff(
         rtol, atol: tolerances of NumPy's rule |a - b| <= atol + rtol * |b|; without them bytes are
             compared.
         equal_nan: NaN equals NaN under that rule.
-        only, ignore: patterns of variable keys.
+        only, ignore: patterns of names of variables.
         maps: keys (or leading parts of keys) of A and what B calls them, as ``OLD=NEW`` or as a
             mapping.
         strip_prefix: leading parts of keys that do not count.

@@ -199,6 +199,8 @@ def course_of(a: Place, b: Place) -> Course:
     stretch = _Stretch(a.step, b.step - a.step, old, new, unit, _rate(a, b, unit))
     if stretch.steps == stretch.moved == 0:
         kind, passes = _IN_STEP
+    elif stretch.steps > 0 < stretch.step and stretch.old == stretch.new == 0:
+        kind, passes = "lost", 0  # it never moves, so nothing takes batches from it
     elif _other_batch_size(a, b):
         kind, passes = _over_batch_sizes(stretch, a.endless and b.endless)
     elif a.endless and b.endless:
@@ -530,7 +532,7 @@ def _differs(a: Stage, b: Stage) -> str | None:
 
 def _is_sequence(stage: Stage) -> bool:
     """Its inputs are different datasets, one after the other."""
-    return stage.op.startswith("Concatenate")
+    return stage.op in OPS and OPS[stage.op].joins == "in_turn"
 
 
 def same_op(a: Stage, b: Stage) -> bool:

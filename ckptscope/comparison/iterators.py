@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from ckptscope.comparison.data import Move, move_between, pipeline_differs, same_op, title_of
 from ckptscope.comparison.model import IteratorChange, StageChange
 from ckptscope.comparison.places import (
-    SOURCES,
     Place,
     feeding,
     places_in,
@@ -19,7 +18,7 @@ from ckptscope.comparison.places import (
 )
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
-from ckptscope.iterator.held import Held, map_results, prefetch_entries
+from ckptscope.iterator.held import Held
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.position import TreeEvaluator
 from ckptscope.iterator.records import DataFiles
@@ -27,21 +26,6 @@ from ckptscope.iterator.state import StateItem, StateTensor
 from ckptscope.iterator.tree import Stage, decode
 from ckptscope.resume.facts import Facts, IteratorFact
 
-# Keys that fix the order of what follows.
-_SEED_KEYS = frozenset(
-    ("seed", "seed2", "epoch", "seed_generator", "initial_seed", "initial_seed2")
-)
-# What is below these starts over: with each pass, or with each element of an outer dataset.
-_ANEW_EACH_PASS = ("Repeat",)
-_ANEW_EACH_ELEMENT = ("FlatMap", "Interleave", "GroupByWindow", "GroupByReducer")
-_READS_AHEAD = frozenset(("Prefetch", "ParallelMap", "ParallelMapV2"))
-_COUNTER_WORDS = {
-    "i": "at",
-    "index": "at",
-    "next": "at",
-    "offset": "at byte",
-    "current_pos": "at byte",
-}
 # Two stages that are one stage in both states, and whether all that they hold is the same.
 Pair = tuple[Stage | None, Stage | None, bool]
 _POSITION_FIELDS = ("batches_consumed", "examples_consumed", "epoch", "examples_into_epoch")
@@ -91,8 +75,8 @@ def _decoded(
     contents = [(x, y, x is not None and y is not None and _same_contents(x, y)) for x, y in pairs]
     places, move = _moved(old, new, a, b)
     evaluators = (
-        TreeEvaluator(old.tree, DataFiles(a.hints.data_root)),
-        TreeEvaluator(new.tree, DataFiles(b.hints.data_root)),
+        TreeEvaluator(old.tree, _files(a)),
+        TreeEvaluator(new.tree, _files(b)),
     )
     # What was read in between is the difference of two counts only where the iterator of the one
     # became that of the other.
@@ -117,6 +101,11 @@ def _decoded(
         move.epochs,
         stages,
     )
+
+
+def _files(facts: Facts) -> DataFiles:
+    """Without those that happen to lie beside the ones that are read: nothing rests on them."""
+    return DataFiles(facts.hints.data_root, facts.hints.files, may_list=False)
 
 
 def _moved(
@@ -173,11 +162,11 @@ def _restarting(root: Stage | None, same_pass: bool) -> set[str]:
     """
     if root is None:
         return set()
-    anew = _ANEW_EACH_ELEMENT if same_pass else _ANEW_EACH_ELEMENT + _ANEW_EACH_PASS
     return {
         below.path
         for stage in root.walk()
-        if any(word in stage.op for word in anew)
+        if (spec := OPS.get(stage.op)) is not None
+        and (spec.nests or (spec.repeats and not same_pass))
         for _, child in stage.inputs
         for below in child.walk()
     }
@@ -254,13 +243,17 @@ def _read_words(more: int | None) -> str:
 def _counter_words(a: Stage, b: Stage) -> str:
     """The counters that differ, where neither held nor read elements are known."""
     shown = []
+    spec = OPS.get(b.op)
     for key in b.items:
+        if spec is not None and not spec.shows(key):
+            continue
         try:
             old, new = a.integer(key), b.integer(key)
         except CkptscopeError:
             continue
         if old is not None and new is not None and old != new:
-            shown.append(f"{_COUNTER_WORDS.get(key, key)} {old:,}, then {new:,}")
+            words = (spec.fields.get(key) if spec is not None else None) or f"{key} {{}}"
+            shown.append(words.format(f"{old:,}, then {new:,}"))
     return "; ".join(shown[:2]) or "other contents"
 
 
@@ -333,7 +326,7 @@ def _same_future(
         and new.tree is not None
     )
     lacking = any(
-        (x is None or y is None) and _present(x, y).op not in SOURCES for x, y, _ in contents
+        (x is None or y is None) and not _is_source(_present(x, y)) for x, y, _ in contents
     )
     if lacking or pipeline_differs(old.tree, new.tree) is not None:
         return False, "the stages differ"
@@ -357,6 +350,10 @@ def _same_future(
     in_both = [(x, y, same) for x, y, same in contents if x is not None and y is not None]
     same, why = _differ_by_reading_ahead(in_both, is_fixed=shared_order(*places) == ())
     return same, f"{why}{_until_the_pass_ends(new)}" if same else why
+
+
+def _is_source(stage: Stage) -> bool:
+    return stage.op in OPS and OPS[stage.op].is_source
 
 
 def _until_the_pass_ends(iterator: IteratorFact) -> str:
@@ -383,16 +380,16 @@ def _differ_by_reading_ahead(
         is_fixed: the order is fixed, or proven to follow from the same seeds.
     """
     outermost = next(
-        (number for number, (x, _, _) in enumerate(contents) if x.op in _READS_AHEAD), None
+        (number for number, (x, _, _) in enumerate(contents) if _waiting(x) is not None), None
     )
     if outermost is None or not all(same for _, _, same in contents[:outermost]):
         return False, "the same place, but counters or held elements differ"
     for x, y, _ in contents:
         spec = OPS.get(x.op)
-        keys = [key for key in x.items if key in _SEED_KEYS]
+        keys = [key for key in x.items if spec is not None and key in spec.seed_keys]
         if spec is None or not _Items(x.items).same(_Items(y.items), keys):
             return False, "the same place, but the seeds of what follows differ"
-    held_a, held_b = _ahead(contents[outermost][0]), _ahead(contents[outermost][1])
+    held_a, held_b = (_waiting(stage) or [] for stage in contents[outermost][:2])
     common = min(len(held_a), len(held_b))
     if common == 0 and is_fixed:
         return True, "the same place in the same fixed order, only read-ahead differs"
@@ -401,8 +398,12 @@ def _differ_by_reading_ahead(
     return True, f"the same place; the next {common:,} held are the same, only read-ahead differs"
 
 
-def _ahead(stage: Stage) -> list[Held]:
-    return prefetch_entries(stage) if stage.op == "Prefetch" else map_results(stage)
+def _waiting(stage: Stage) -> list[Held] | None:
+    """What was read ahead, in the order in which it will be handed on; None if it does not."""
+    spec = OPS.get(stage.op)
+    if spec is None or not spec.reads_ahead or spec.elements is None:
+        return None
+    return spec.elements(stage)
 
 
 def _same_held(a: Held, b: Held) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ckptscope.checkpoint.location import Remark
 from ckptscope.checkpoint.roles import Role
 from ckptscope.inspection import CheckpointInfo
 from ckptscope.iterator.position import Position
@@ -26,11 +27,13 @@ class Rule:
     Attributes:
         rtol, atol: NumPy's tolerances; None where neither was given.
         equal_nan: NaN equals NaN; None where nothing was said.
+        selected: which variables are compared, in words; empty if all are.
     """
 
     rtol: float | None = None
     atol: float | None = None
     equal_nan: bool | None = None
+    selected: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -40,10 +43,12 @@ class Rule:
     @property
     def text(self) -> str:
         """The rule in words."""
+        selected = f"; {self.selected}" if self.selected else ""
         if self.is_exact:
-            return "equal bytes (identical NaNs are equal, -0.0 differs from 0.0)"
+            return f"equal bytes (identical NaNs are equal, -0.0 differs from 0.0){selected}"
         nan = "NaN equals NaN" if self.equal_nan else "NaN differs from everything"
-        return f"|a - b| <= {self.atol or 0:g} + {self.rtol or 0:g} * |b|, with b from B; {nan}"
+        tolerance = f"|a - b| <= {self.atol or 0:g} + {self.rtol or 0:g} * |b|, with b from B"
+        return f"{tolerance}; {nan}{selected}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,8 @@ class CheckpointDiff:
         groups: totals by role, bookkeeping last.
         training: parts of the training state, also those that stayed as they were.
         notes: what limits the comparison, in words.
+        remarks: what a person should know of the directories; not part of the JSON.
+        num_left_out: variables that a pattern kept from being compared.
     """
 
     a: CheckpointInfo
@@ -243,6 +250,8 @@ class CheckpointDiff:
     training: tuple[StateChange, ...]
     iterators: tuple[IteratorChange, ...]
     notes: tuple[str, ...]
+    num_left_out: int = 0
+    remarks: tuple[Remark, ...] = ()
 
     def to_json(self) -> str:
         """The contract's JSON object, as text."""

@@ -7,39 +7,20 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ckptscope.checkpoint.names import names_of
+from ckptscope.checkpoint.object_keys import ObjectKey, short_name
+from ckptscope.checkpoint.optimizers import canonical_slot
 from ckptscope.checkpoint.roles import Variable
 from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import VARIANT
 
-_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 # Renames without equal content need paths at least this much alike (percent), as git wants by
 # default.
 MIN_SCORE = 50
 # A proposal costs a comparison of paths: so many are made in all, groups of few candidates first.
 _MAX_PROPOSALS = 20_000
-# The same slot under the names of TF1's and TF2's optimizers.
-_SLOT_ALIASES = {
-    "adam": "m",
-    "adam_1": "v",
-    "adamw": "m",
-    "adamw_1": "v",
-    "adamax": "m",
-    "adamax_1": "v",
-    "lamb": "m",
-    "lamb_1": "v",
-    "adagrad": "accumulator",
-    "ftrl": "accumulator",
-    "ftrl_1": "linear",
-    "rmsprop": "rms",
-    "rmsprop_1": "momentum",
-    "adadelta": "accum_grad",
-    "adadelta_1": "accum_var",
-    "velocity": "v",
-    "velocities": "v",
-    "momentums": "m",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +60,32 @@ class Names:
             old, equals, new = text.partition("=")
             if not equals or not old:
                 raise UsageError(f"--map takes OLD=NEW, not {text!r}")
-            pairs.append((old.removesuffix(_SUFFIX), new.removesuffix(_SUFFIX)))
+            pairs.append((short_name(old), short_name(new)))
         return cls(tuple(pairs), tuple(strip))
 
-    def check(self, keys: Iterable[str]) -> None:
-        """Complain of a map that fits no key of A.
+    def check(self, variables: Iterable[Variable]) -> None:
+        """Complain of a map that fits no name of A.
 
         Raises:
             UsageError: naming it.
         """
-        known = [name_of(key) for key in keys]
+        known = {name for names in names_of(variables).values() for name in names[1:] or names}
         for old, _ in self.maps:
             if not any(_below(name, old) for name in known):
-                close = difflib.get_close_matches(old, known, n=3, cutoff=0.3)
+                close = difflib.get_close_matches(old, sorted(known), n=3, cutoff=0.3)
                 hint = f"; the closest are {', '.join(close)}" if close else ""
                 raise UsageError(
-                    f"--map {old}=…: no variable of A has that key, nor begins with it{hint}"
+                    f"--map {old}=…: no variable of A has that name, nor one that begins with it"
+                    f"{hint}"
                 )
+
+    def resolved(self, a: Iterable[Variable], b: Iterable[Variable]) -> Names:
+        """With keys where a map has another name of a single variable."""
+        if not self.maps:
+            return self
+        old_keys, new_keys = _keys_by_name(a), _keys_by_name(b)
+        maps = tuple((old_keys.get(old, old), new_keys.get(new, new)) for old, new in self.maps)
+        return replace(self, maps=maps)
 
     def stripped(self, name: str) -> str:
         """Without the first prefix that fits."""
@@ -110,13 +100,17 @@ class Names:
         return name
 
 
+def _keys_by_name(variables: Iterable[Variable]) -> dict[str, str]:
+    """Keys without suffix by those names that only one variable has."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for key, names in names_of(variables).items():
+        for name in names:
+            owners[name].add(short_name(key))
+    return {name: next(iter(keys)) for name, keys in owners.items() if len(keys) == 1}
+
+
 def _below(name: str, path: str) -> bool:
     return name == path or name.startswith(path if path.endswith("/") else f"{path}/")
-
-
-def name_of(key: str) -> str:
-    """A key without what all variables end with."""
-    return key.removesuffix(_SUFFIX)
 
 
 class _Matcher:
@@ -156,10 +150,10 @@ class _Matcher:
                 self.pair(a, b)
 
     def own_name(self, variable: Variable) -> str:
-        return self.names.stripped(self.names.translated(name_of(variable.key)))
+        return self.names.stripped(self.names.translated(short_name(variable.key)))
 
     def other_name(self, variable: Variable) -> str:
-        return self.names.stripped(name_of(variable.key))
+        return self.names.stripped(short_name(variable.key))
 
 
 def _has_owner(variable: Variable) -> bool:
@@ -325,7 +319,7 @@ def likeness(a: Variable, b: Variable) -> int:
     """How alike two variables are named, in percent: by path, or by full name where both have
     one.
     """
-    names = [(name_of(a.key), name_of(b.key))]
+    names = [(short_name(a.key), short_name(b.key))]
     if a.full_name and b.full_name and "/" in a.full_name and "/" in b.full_name:
         names.append((a.full_name, b.full_name))
     return round(
@@ -334,11 +328,6 @@ def likeness(a: Variable, b: Variable) -> int:
 
 
 # ------------------------------------------------------------ slots
-
-
-def canonical_slot(name: str) -> str:
-    """One name for what releases call differently."""
-    return _SLOT_ALIASES.get(name.lower(), name.lower())
 
 
 def _slots_follow(matcher: _Matcher) -> None:
@@ -368,15 +357,15 @@ def _slots_follow(matcher: _Matcher) -> None:
     scores = {old: score for old, (_, score) in matcher.pairs.items()}
     for key, (new, _) in list(matcher.pairs.items()):
         owner = matcher.a[key].slot_of
-        if owner is not None and scores.get(owner) is not None and name_of(key) != name_of(new):
+        if (
+            owner is not None
+            and scores.get(owner) is not None
+            and short_name(key) != short_name(new)
+        ):
             matcher.pairs[key] = (new, scores[owner])
 
 
 def _optimizer(key: str) -> str:
-    """Path of the optimizer in a slot's key; empty where it has none."""
-    _, found, rest = key.partition("/.OPTIMIZER_SLOT/")
-    return (
-        rest.partition("/.ATTRIBUTES/")[0].rpartition("/")[0]
-        if found
-        else key.partition("/_variables/")[0]
-    )
+    """Path of the optimizer in a slot's key; where it has none, what comes before its list."""
+    optimizer = ObjectKey.parse(key).optimizer
+    return optimizer if optimizer is not None else key.partition("/_variables/")[0]

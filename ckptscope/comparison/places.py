@@ -8,65 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ckptscope.errors import CkptscopeError
-from ckptscope.iterator.ops import OPS
+from ckptscope.iterator.ops import OPS, OpSpec, is_inner
 from ckptscope.iterator.position import Position
 from ckptscope.iterator.seeds import SeedProof
 from ckptscope.iterator.tree import Stage
 from ckptscope.resume.agreement import own_position
 from ckptscope.resume.facts import Facts, IteratorFact
-
-REPEATS = ("FiniteRepeat", "ForeverRepeat")
-_SHUFFLES = ("Shuffle", "ShuffleAndRepeat")
-_BATCHES = ("BatchV2", "Batch", "PaddedBatchV2", "PaddedBatch")
-# As many elements leave them as they read.
-_ONE_TO_ONE = tuple(
-    """
-    Prefetch Map MapV2 ParallelMap ParallelMapV2 ParseExample ParseExampleV2 Scan Options
-    OptionsV2 AssertCardinality FinalizeDataset
-    """.split()
-)
-_NESTING = (
-    "FlatMap",
-    "Interleave",
-    "InterleaveV2",
-    "ParallelInterleaveV2",
-    "ParallelInterleaveV3",
-    "ParallelInterleaveV4",
-)
-# They have no end where their input has none.
-_KEEP_ENDLESS = (
-    *_ONE_TO_ONE,
-    *_BATCHES,
-    *_NESTING,
-    *_SHUFFLES,
-    *REPEATS,
-    "MapAndBatch",
-    "MapAndBatchV2",
-    "ParallelBatch",
-    "Filter",
-    "ParallelFilter",
-    "FiniteSkip",
-    "Shard",
-    "Unbatch",
-    "RebatchV2",
-    "Rebatch",
-    "LegacyRebatch",
-)
-_ENDLESS_TOGETHER = ("Zip", "DirectedInterleave")
-# Every process that runs the same program gets the same order from these, if their shuffles have
-# the same seeds.
-_SAME_ORDER = frozenset((*_KEEP_ENDLESS, "FiniteTake", "TakeWhile", "MemoryCache"))
-SOURCES = frozenset(
-    (
-        "TensorSlice",
-        "Range",
-        "FromTensor",
-        "SparseTensorSlice",
-        "TFRecord",
-        "TFRecordV2",
-        "TextLine",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +113,13 @@ def _has_counts(position: Position | None) -> bool:
 def _place(facts: Facts, iterator: IteratorFact | None, confirmed: frozenset[str]) -> Place:
     step, position = facts.step.value, facts.position
     if iterator is None:
+        # The recorder counts batches of the run, or of an epoch, not of a stored iterator.
+        counted = position.known_from != "run_record"
         return Place(
             step,
             position,
             None,
-            position.batches_consumed,
+            position.batches_consumed if counted else None,
             position.examples_consumed,
             position.epoch,
             position.batch_size,
@@ -209,28 +158,39 @@ def _ahead(root: Stage, batch_size: int | None) -> int:
     """
     found, size = 0, 1
     stage: Stage | None = root
-    while stage is not None and stage.op in (*_ONE_TO_ONE, *_BATCHES, *_SHUFFLES, *REPEATS):
-        if stage.op in _BATCHES:
+    while stage is not None and (spec := OPS.get(stage.op)) is not None:
+        if not _hands_all_on(spec):
+            break
+        if spec.makes_batches:
             if batch_size is None:
                 break
             size *= batch_size
-        spec = OPS[stage.op]
         try:
-            found += ((spec.held(stage) if spec.held is not None else None) or 0) // size
+            waiting = spec.held(stage) if spec.held is not None and spec.elements else None
         except CkptscopeError:
             break
+        found += (waiting or 0) // size
         stage = stage.child
     return found
 
 
-def _is_endless(stage: Stage | None) -> bool:
-    if stage is None:
+def _hands_all_on(spec: OpSpec) -> bool:
+    """What waits below it certainly comes out of it, one for one or in batches."""
+    if spec.joins or (spec.makes_batches and spec.reads_ahead):
         return False
-    if stage.op in ("ForeverRepeat", "Random"):
+    return spec.keeps_count or spec.makes_batches or spec.repeats
+
+
+def _is_endless(stage: Stage | None) -> bool:
+    spec = OPS.get(stage.op) if stage is not None else None
+    if stage is None or spec is None:
+        return False
+    if stage.op in spec.endless_as:
         return True
-    if stage.op in _ENDLESS_TOGETHER:
-        return bool(stage.inputs) and all(_is_endless(child) for _, child in stage.inputs)
-    return stage.op in _KEEP_ENDLESS and _is_endless(stage.child)
+    if spec.joins:
+        inputs = [child for _, child in stage.inputs]
+        return bool(inputs) and spec.joins != "in_turn" and all(map(_is_endless, inputs))
+    return spec.keeps_endless and _is_endless(stage.child)
 
 
 # ------------------------------------------------------------ order
@@ -260,9 +220,12 @@ def shared_order(a: Place, b: Place) -> tuple[str, ...] | None:
 
 def _is_complete(stage: Stage) -> bool:
     """Whether every stage below has left its state."""
-    if stage.op in SOURCES:
-        return True
-    if stage.op in _NESTING and all(slot is not None for slot, _ in stage.inputs):
+    spec = OPS.get(stage.op)
+    if spec is None or spec.joins:
+        return False  # an input that has ended leaves none
+    if spec.is_source:
+        return not spec.draws
+    if spec.nests and all(is_inner(slot, child) for slot, child in stage.inputs):
         return False
     return bool(stage.inputs) and all(_is_complete(child) for _, child in stage.inputs)
 
@@ -276,19 +239,16 @@ def _draws(
     known = {proof.path: proof for proof in proofs}
     found = []
     for stage, passes in _with_passes(root, []):
-        if stage.op not in _SAME_ORDER and stage.op not in SOURCES:
+        spec = OPS.get(stage.op)
+        if spec is None or not spec.same_order:
             return None
-        spec = OPS[stage.op]
         if not spec.draws:
             continue
         proof = known.get(stage.path)
         if proof is None or proof.status != "proven" or proof.base is None or passes is None:
             return None
         number = 0
-        if proof.base != (
-            stage.integer("seed"),
-            stage.integer("seed2"),
-        ):  # it is drawn anew for each pass
+        if proof.base != (stage.integer("seed"), stage.integer("seed2")):  # drawn for each pass
             drawn = stage.integer("epoch_num_random_samples")
             drawn = stage.integer("ds_num_random_samples") if drawn is None else drawn
             if drawn is None or len(passes) > 1:
@@ -304,15 +264,16 @@ def _with_passes(
     """All stages with the passes that are done of each repeat above them; None below a function
     that makes datasets.
     """
-    done = stage.integer("i") if stage.op in REPEATS else None
-    if stage.op == "ShuffleAndRepeat":
+    spec = OPS.get(stage.op)
+    done = stage.integer("i") if spec is not None and spec.repeats else None
+    if spec is not None and spec.is_fused:
         own = (stage.integer("epoch") or 0) - (stage.integer("slices_size") or 0)
         yield stage, None if passes is None else [*passes, own]
         done = own
     else:
         yield stage, passes
     for slot, child in stage.inputs:
-        inner = stage.op in _NESTING and slot is not None
+        inner = spec is not None and spec.nests and is_inner(slot, child)
         below = None if inner or passes is None else passes if done is None else [*passes, done]
         yield from _with_passes(child, below)
 
@@ -332,12 +293,12 @@ def same_reading_pass(a: Place, b: Place) -> bool:
 def reading_epoch(place: Place) -> int | None:
     """The pass of the outermost endless repeat that is being read."""
     stages = place.root.walk() if place.root is not None else ()
-    return next((stage.integer("i") for stage in stages if stage.op == "ForeverRepeat"), None)
+    endless = (
+        s for s in stages if s.op in OPS and OPS[s.op].repeats and s.op in OPS[s.op].endless_as
+    )
+    return next((stage.integer("i") for stage in endless), None)
 
 
 def _reading_passes(root: Stage) -> list[int | None]:
-    return [
-        stage.integer("epoch" if stage.op == "ShuffleAndRepeat" else "i")
-        for stage in root.walk()
-        if stage.op in REPEATS or stage.op == "ShuffleAndRepeat"
-    ]
+    repeats = [stage for stage in root.walk() if stage.op in OPS and OPS[stage.op].repeats]
+    return [stage.integer("epoch" if OPS[stage.op].is_fused else "i") for stage in repeats]

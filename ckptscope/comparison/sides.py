@@ -75,7 +75,7 @@ def refuse_without_data(side: Side, name: str) -> None:
     """Nothing can be compared where no data file is left."""
     stored = [entry for entry in side.checkpoint.entries.values() if entry.nbytes]
     lost = [item for item in side.facts.damage if item.kind == "missing_shard"]
-    if stored and lost and not any(os.path.exists(file) for file in side.checkpoint.files[1:]):
+    if stored and len({item.file for item in lost}) >= side.checkpoint.num_shards:
         raise MissingShardError(f"{name}: {lost[0].problem}", path=lost[0].file)
 
 

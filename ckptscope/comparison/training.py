@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ckptscope.checkpoint.model import Checkpoint
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.checkpoint.roles import Role, Variable
 from ckptscope.comparison.model import StateChange
-from ckptscope.comparison.pairing import Pair, name_of
+from ckptscope.comparison.pairing import Pair
 from ckptscope.errors import CkptscopeError
 from ckptscope.resume.facts import Facts
 
@@ -51,7 +52,7 @@ def _step(a: Facts, b: Facts) -> Iterator[StateChange]:
     old, new = a.step.value, b.step.value
     if old is None and new is None:
         return
-    key = name_of(b.step.key or a.step.key or "step")
+    key = short_name(b.step.key or a.step.key or "step")
     before, after = (None if value is None else f"{value:,}" for value in (old, new))
     yield StateChange("step", key, old != new, before, after, _number_words(old, new))
 
@@ -68,7 +69,7 @@ def _one(
     old, new = _values(a, pair.a), _values(b, pair.b)
     if old is None and new is None:
         return None
-    name = name_of(present.object_path or present.key)
+    name = short_name(present.object_path or present.key)
     if role == "counter" and present.entry.shape:
         return None
     return StateChange(

@@ -72,7 +72,6 @@ class Comparer:
         b: Reader,
         rule: Rule,
         *,
-        verify: bool,
         read_equal: bool,
         measured: bool = True,
         progress: Callable[[int], None] | None = None,
@@ -80,18 +79,12 @@ class Comparer:
         """Compare tensors of ``a`` with tensors of ``b``.
 
         Args:
-            verify: check the checksums of what is read.
             read_equal: read also what has equal checksums.
             measured: compute all measures; else count changed elements only.
             progress: called with the bytes of one side that were compared.
         """
         self.a, self.b, self.rule = a, b, rule
-        self.verify, self.read_equal, self.measured, self.progress = (
-            verify,
-            read_equal,
-            measured,
-            progress,
-        )
+        self.read_equal, self.measured, self.progress = read_equal, measured, progress
         self._kernels: dict[tuple[int, int, bool], Kernel] = {}
         self._buffers: tuple[Any, Any] | None = None
 
@@ -104,11 +97,7 @@ class Comparer:
         return numeric and not self.rule.is_exact and not self.rule.equal_nan
 
     def check(self, pairs: Iterable[tuple[TensorEntry, TensorEntry]]) -> None:
-        """Verify the checksums of those pairs that will be read, if checksums are to be
-        verified.
-        """
-        if not self.verify:
-            return
+        """Verify the checksums of those pairs that will be read."""
         reading = [
             pair for pair in pairs if pair[0].shape == pair[1].shape and self.needs_reading(*pair)
         ]

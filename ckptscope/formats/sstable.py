@@ -121,6 +121,16 @@ class Table:
                 yield key, block[split:stop]
                 position = stop
 
+    def get(self, key: bytes) -> bytes | None:
+        """The value of one key, found by halves; None where there is none."""
+        low, high = 0, len(self.handles)
+        while high - low > 1:
+            middle = (low + high) // 2
+            first = next(self.entries(self.handles[middle]), None)
+            low, high = (middle, high) if first is None or first[0] <= key else (low, middle)
+        found = self.entries(self.handles[low]) if self.handles else iter(())
+        return next((value for known, value in found if known == key), None)
+
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         for handle in self.handles:
             yield from self.entries(handle)

@@ -90,11 +90,61 @@ class Assumption:
         code: short name.
         text: one sentence that a person can check.
         needs_step: only an agreeing step counter makes the number worth telling.
+        is_guess: it rests on what a directory of data files happens to hold now, so that the number
+            may be told as a guess, but nothing may follow from it.
     """
 
     code: str
     text: str
     needs_step: bool
+    is_guess: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLayout:
+    """How the examples of a stream lie in its batches.
+
+    Attributes:
+        size: examples of a full batch.
+        per_pass: examples that one pass delivers; None where that is not known.
+        drops_remainder: a short last batch is dropped; None where that is not known.
+        crosses_passes: the repeat lies below the batches, so that one may hold the end of a pass
+            and the start of the next; else each pass ends with a batch of its own.
+    """
+
+    size: int
+    per_pass: int | None = None
+    drops_remainder: bool | None = None
+    crosses_passes: bool = False
+
+    def batches(self, examples: int) -> int:
+        """Batches that hold so many examples of a stream that is not cut into passes, or of one
+        pass.
+        """
+        return -(-examples // self.size)
+
+    def after(self, batches: int) -> Tally | None:
+        """Examples delivered after so many batches; None where that depends on the size of a
+        pass, and that is not known.
+        """
+        if batches == 0:
+            return Tally(0, 0, 0, self.per_pass)
+        if self.crosses_passes:
+            return Tally(batches * self.size, size=self.per_pass).settled()
+        if not self.per_pass:
+            return None
+        passes, before = divmod(batches - 1, self.batches(self.per_pass))
+        within = min((before + 1) * self.size, self.per_pass)
+        return Tally(passes * self.per_pass + within, passes, within, self.per_pass)
+
+    def alternatives(self) -> tuple[BatchLayout, ...]:
+        """This layout, and the one that drops the short batch where nothing says that it does
+        not.
+        """
+        rest = (self.per_pass or 0) % self.size
+        if not rest or self.crosses_passes or self.drops_remainder is False or not self.per_pass:
+            return (self,)
+        return (self, replace(self, per_pass=self.per_pass - rest, drops_remainder=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +157,12 @@ class Progress:
         batched: an element is a batch.
         batch_size: examples of a full batch, None where unknown; 1 where elements are examples.
         uncut: size of a pass of the examples that go into the batches, where batches end with the
-            pass. How many of them are delivered depends on ``drops``.
+            pass. How many of them are delivered depends on ``drops_remainder``.
         pass_over: the stage below the batches has met the end of its pass.
         opaque: stages below have left no state, so that elements may be batches made there.
-        drops: a short last batch is dropped; None where that is not known.
+        drops_remainder: a short last batch is dropped; None where that is not known.
+        crosses_passes: a repeat lies below the batches, so that one may hold the end of a pass and
+            the start of the next.
         repeated: a repeat lies at or below this stage.
         mixed: passes overlap, so that an epoch is not defined.
         is_shuffled: batches are in random order, so that a short one may come anywhere.
@@ -128,7 +180,8 @@ class Progress:
     uncut: int | None = None
     pass_over: bool = False
     opaque: bool = False
-    drops: bool | None = None
+    drops_remainder: bool | None = None
+    crosses_passes: bool = False
     repeated: bool = False
     mixed: bool = False
     is_shuffled: bool = False
@@ -189,7 +242,8 @@ class Progress:
             batched=True,
             batch_size=batch_size,
             uncut=uncut,
-            drops=None,
+            drops_remainder=None,
+            crosses_passes=self.repeated,
             pass_over=(self.ended and not self.repeated)
             or (uncut is not None and examples.into == uncut),
             opaque=False,
@@ -201,78 +255,110 @@ class Progress:
         """The repeat lies below the batch, so that a batch may hold the end of one pass and the
         start of the next.
         """
-        return self.repeated and self.uncut is None and self.elements.passes is None
+        return self.crosses_passes and self.elements.passes is None
+
+    @property
+    def layout(self) -> BatchLayout | None:
+        """How its examples lie in batches; None where it has none, or their size is not known."""
+        if not self.batched or self.is_shuffled or not self.batch_size:
+            return None
+        layout = BatchLayout(
+            self.batch_size,
+            self.examples.filled().size,
+            self.drops_remainder,
+            crosses_passes=self.batches_span_passes,
+        )
+        if layout.per_pass is None and self.uncut is not None:
+            rest = self.uncut % layout.size
+            if not rest or self.drops_remainder is not None:
+                cut = rest if self.drops_remainder else 0
+                return replace(layout, per_pass=self.uncut - cut)
+        return layout
+
+    def after(self, batches: int) -> tuple[Tally, ...]:
+        """Examples delivered after so many batches, for each layout that is possible; none where
+        that depends on what is not known.
+
+        To compare with a counter of batches where the passes are not counted: the counter agrees if
+        ``into`` of one of them is that of :attr:`examples`, which then knows the other fields, too.
+        """
+        layout = self.layout
+        if layout is None:
+            return ()
+        if layout.per_pass is None and self.uncut is not None:
+            layout = replace(layout, per_pass=self.uncut)
+        tallies = (alternative.after(batches) for alternative in layout.alternatives())
+        return tuple(tally for tally in tallies if tally is not None)
 
     def completed(self) -> Progress:
         """Elements from examples and back, where the batch size allows.
 
         All batches are full but the last of a pass (where the repeat lies above the batch), or the
         last of all."""
-        size, reason = self.batch_size, self.reason
-        if not self.batched or self.is_shuffled:
-            return self
-        if not size:
-            if not self.pass_over or self.drops is False:
-                return self
-            reason = (
-                "whether a short last batch is dropped is not stored (give --batch-size and "
-                "--epoch-size)"
-            )
+        layout = self.layout
+        if layout is not None:
+            return self._across_passes(layout) if layout.crosses_passes else self._in_passes(layout)
+        if self.batched and not self.is_shuffled and self.pass_over and not self._keeps_remainder:
             return replace(
                 self,
                 examples=Tally(None, self.examples.passes, None, self.examples.size),
-                reason=reason,
+                reason="whether a short last batch is dropped is not stored (give --batch-size and "
+                "--epoch-size)",
             )
+        return self
+
+    @property
+    def _keeps_remainder(self) -> bool:
+        return self.drops_remainder is False
+
+    def _across_passes(self, layout: BatchLayout) -> Progress:
         elements, examples = self.elements.filled(), self.examples.filled()
-        if self.batches_span_passes:
-            if elements.total is None and examples.total is not None:
-                elements = Tally(-(-examples.total // size))
-            elif (
-                examples.total is None
-                and elements.total is not None
-                and not self.ended
-                and not self.pass_over
-            ):
-                examples = replace(examples, total=elements.total * size).filled()
-            return replace(self, elements=elements, examples=examples)
-        per_pass = examples.size
-        if per_pass is None and self.uncut is not None:
-            rest = self.uncut % size
-            per_pass = (
-                None if rest and self.drops is None else self.uncut - (rest if self.drops else 0)
-            )
-        into = examples.into
-        if into is not None and into > 0 and into % size and self.drops is not False:
-            # Only at the end of a pass: whether the rest was delivered depends on drop_remainder.
-            dropped = into - into % size
-            into = (
-                per_pass
-                if per_pass is not None and dropped <= per_pass <= into
-                else dropped
-                if self.drops
-                else None
-            )
-        if (into is None) != (examples.into is None) or (
-            per_pass is None and self.uncut and examples.passes
+        if elements.total is None and examples.total is not None:
+            elements = Tally(layout.batches(examples.total))
+        elif examples.total is None and elements.total is not None and not self._may_be_short:
+            examples = replace(examples, total=elements.total * layout.size).filled()
+        return replace(self, elements=elements, examples=examples)
+
+    def _in_passes(self, layout: BatchLayout) -> Progress:
+        elements, examples = self.elements.filled(), self.examples.filled()
+        within = self._delivered(examples.into, layout)
+        is_cut = within != examples.into
+        reason = self.reason
+        if (is_cut and within is None) or (
+            layout.per_pass is None and self.uncut and examples.passes
         ):
             reason = (
                 reason or "whether a short last batch is dropped is not stored (give --epoch-size)"
             )
-        if (
-            into is None
-            and examples.into is None
-            and elements.into is not None
-            and not self.ended
-            and not self.pass_over
-        ):
-            into = elements.into * size
+        if examples.into is None and elements.into is not None and not self._may_be_short:
+            within = elements.into * layout.size
         passes = elements.passes if elements.passes is not None else examples.passes
-        total = examples.total if into == examples.into or passes != 0 else into
-        if self.uncut is not None or into != examples.into:
+        total = examples.total if within == examples.into or passes != 0 else within
+        if self.uncut is not None or within != examples.into:
             total = None
-        counted = elements.into if elements.into is not None or into is None else -(-into // size)
-        examples = Tally(total, passes, into, per_pass).filled()
-        elements = Tally(
-            elements.total, passes, counted, -(-per_pass // size) if per_pass else elements.size
-        ).filled()
-        return replace(self, elements=elements, examples=examples, reason=reason)
+        counted = elements.into
+        if counted is None and within is not None:
+            counted = layout.batches(within)
+        per_pass = layout.batches(layout.per_pass) if layout.per_pass else elements.size
+        return replace(
+            self,
+            elements=Tally(elements.total, passes, counted, per_pass).filled(),
+            examples=Tally(total, passes, within, layout.per_pass).filled(),
+            reason=reason,
+        )
+
+    @property
+    def _may_be_short(self) -> bool:
+        """The last batch may be the short one of a pass."""
+        return self.ended or self.pass_over
+
+    def _delivered(self, within: int | None, layout: BatchLayout) -> int | None:
+        """Of so many examples of a pass that went into batches, those that were delivered; None
+        where that depends on whether the short batch at its end is dropped.
+        """
+        if within is None or within <= 0 or within % layout.size == 0 or self._keeps_remainder:
+            return within
+        full = within - within % layout.size
+        if layout.per_pass is not None and full <= layout.per_pass <= within:
+            return layout.per_pass
+        return full if self.drops_remainder else None

@@ -36,10 +36,18 @@ class DataFiles:
 
     Args:
         root: directory against which relative names are resolved, besides the working directory.
+        known: all files that the program reads, in its order, where a graph or a run record names
+            them.
+        may_list: where they are not known, those that lie beside one may be taken for them, which
+            is a guess.
     """
 
-    def __init__(self, root: str | None = None) -> None:
+    def __init__(
+        self, root: str | None = None, known: tuple[str, ...] = (), *, may_list: bool = True
+    ) -> None:
         self._root = root
+        self._known = known
+        self._may_list = may_list
         self._lines: dict[tuple[str, int | None], RecordIndex] = {}
 
     def resolve(self, name: str) -> str | None:
@@ -78,7 +86,22 @@ class DataFiles:
                     self._lines[key] = RecordIndex(None, f"the file cannot be read: {error}")
         return self._lines[key]
 
-    def siblings(self, name: str) -> list[str]:
+    def read_with(self, name: str) -> tuple[list[str], bool]:
+        """(files that are read in one pass with this one, in reading order; whether they are
+        known, not guessed from what lies beside it).
+        """
+        for number, known in enumerate(self._known):
+            if _is_same(name, known) or _is_same(self.resolve(name) or name, known):
+                files = list(self._known)
+                files[number] = name
+                return files, True
+            # Named on another machine: the program reads the same names below another directory.
+            above = known.removesuffix(name)
+            if above.endswith(os.sep) and above != known:
+                return [file.removeprefix(above) for file in self._known], True
+        return (self._siblings(name), False) if self._may_list else ([], False)
+
+    def _siblings(self, name: str) -> list[str]:
         """Files of the same directory whose names differ from this one in digits only, in name
         order.
         """
@@ -90,6 +113,10 @@ class DataFiles:
             file for file in os.listdir(os.path.dirname(path) or ".") if re.fullmatch(pattern, file)
         )
         return [os.path.join(os.path.dirname(name), file) for file in found]
+
+
+def _is_same(name: str, known: str) -> bool:
+    return os.path.abspath(name) == os.path.abspath(known)
 
 
 def _stream(path: str) -> Iterator[bytes]:

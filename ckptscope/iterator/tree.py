@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ckptscope.dataset_ops import BY_ITERATOR, DATASET_OPS
 from ckptscope.errors import CorruptCheckpointError, IteratorStateError
 from ckptscope.formats.dtypes import STRING
-from ckptscope.iterator.state import IteratorRecords, Record, StateItem, StateTensor, items_of
+from ckptscope.iterator.state import IteratorRecords, StateItem, StateTensor, items_of
 
 _WRAPPERS = frozenset(
-    ("Root", "Model", "MaxIntraOpParallelism", "PrivateThreadPool", "Optimize", "Options")
+    ("Root", *(name for row in DATASET_OPS if row.is_wrapper for name in row.names))
 )
 # Segments that name a part of the stage before them, not a stage of their own.
 _PART = re.compile(
@@ -25,13 +26,7 @@ _SEGMENT = re.compile(
     r"^(?P<op>.*?)(?P<part>_invocation_results|:buffer|:batch_results_\d+)?(?:\[(?P<slot>\d+)\])?$",
     re.DOTALL,
 )
-_HALVES = {
-    "MemoryCacheImpl": "MemoryCache",
-    "FileCacheImpl": "FileCache",
-    "WriterIterator": "SnapshotWriter",
-    "MemoryReaderIterator": "MemoryCache",
-    "MemoryWriterIterator": "MemoryCache",
-}
+_HALVES = {half: row.names[0] for row in DATASET_OPS for half in row.halves}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +68,7 @@ class Stage:
     def child(self) -> Stage | None:
         """The only input, or the first without a number."""
         for slot, stage in self.inputs:
-            if (
-                slot is None and stage.op != "Reduce"
-            ):  # TF 1.15's name for the open group of a GroupByWindow
+            if slot is None and stage.op != "Reduce":
                 return stage
         return self.inputs[0][1] if len(self.inputs) == 1 else None
 
@@ -146,13 +139,11 @@ class IteratorTree:
         encoding: as in :class:`ckptscope.iterator.state.IteratorRecords`.
         wrapper: first wrapper segment (``Root``, ``Model`` or none): a sign of the writer's
             release.
-        keys_outside: keys that belong to no stage.
     """
 
     root: Stage | None
     encoding: str
     wrapper: str | None
-    keys_outside: tuple[str, ...]
 
     @property
     def is_legacy(self) -> bool:
@@ -169,7 +160,6 @@ def build_tree(records: IteratorRecords) -> IteratorTree:
     """Arrange the records of an iterator by their names."""
     top = _Builder("Iterator", "Iterator")
     wrapper: str | None = None
-    outside: list[str] = []
     placed: dict[str, tuple[_Builder, str]] = {}
     for record in records.records:
         seen: list[_Builder] = []
@@ -181,7 +171,6 @@ def build_tree(records: IteratorRecords) -> IteratorTree:
             if head not in placed:
                 segments = head.split("::")
                 if segments[0] != "Iterator":
-                    outside.append(item.key)
                     continue
                 if len(segments) > 1 and segments[1] in _WRAPPERS:
                     wrapper = wrapper or segments[1]
@@ -203,7 +192,7 @@ def build_tree(records: IteratorRecords) -> IteratorTree:
         raise IteratorStateError(
             f"{len(stages)} outermost stages: {', '.join(stage.op for stage in stages)}"
         )
-    return IteratorTree(root, records.encoding, wrapper, tuple(outside))
+    return IteratorTree(root, records.encoding, wrapper)
 
 
 def _place(top: _Builder, segments: list[str]) -> tuple[_Builder, str]:
@@ -245,13 +234,9 @@ def _store(builder: _Builder, part: str, item: StateItem, encoding: str) -> None
         builder.parts.setdefault(part, {})[item.key] = item
         return
     # TF 2.4 to 2.11: the slot list of a shuffle shares its key with the count of live elements.
-    shuffles = builder.op in ("Shuffle", "ShuffleAndRepeat")
+    row = BY_ITERATOR.get(builder.op)
+    shuffles = row is not None and row.shuffles
     if encoding == "named" and not item.hashed and item.key == "num_elements" and shuffles:
         builder.parts.setdefault("buffer", {})[item.key] = item
         return
     builder.items[item.key] = item
-
-
-def records_nbytes(records: tuple[Record, ...]) -> int:
-    """Bytes of the checkpoint that these records occupy."""
-    return sum(record.nbytes for record in records)

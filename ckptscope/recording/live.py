@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ckptscope.checkpoint.meta_graph import GraphPipeline, pipeline_of_dataset
+from ckptscope.dataset_ops import of_node
 from ckptscope.version import VERSION
 
 
@@ -35,9 +36,8 @@ def pipeline_facts(dataset: Any) -> GraphPipeline | None:
     if getattr(dataset.options(), "deterministic", None) is False and not pipeline.nondeterministic:
         import dataclasses
 
-        parallel = tuple(
-            op for op in pipeline.ops if op.startswith("Parallel") or "MapAndBatch" in op
-        )
+        rows = ((op, of_node(op)) for op in pipeline.ops)
+        parallel = tuple(op for op, row in rows if row is not None and row.is_parallel)
         return dataclasses.replace(pipeline, nondeterministic=parallel)
     return pipeline
 

@@ -93,22 +93,6 @@ def save_state(iterator: Any) -> LiveState:
     return LiveState(directory)
 
 
-class ProgramFiles(DataFiles):
-    """Data files as the program reads them: a listing of their directory proves nothing."""
-
-    def __init__(self, root: str | None, names: Sequence[str]) -> None:
-        super().__init__(root)
-        self._names = list(names)
-
-    def siblings(self, name: str) -> list[str]:
-        """The program's own files, where this is one of them, in reading order."""
-        absolute = [os.path.abspath(item) for item in self._names]
-        if os.path.abspath(name) not in absolute:
-            return []
-        # The state spells them as the graph does.
-        return [name if item == os.path.abspath(name) else item for item in absolute]
-
-
 def decode_bundle(
     prefix: str, hints: Hints, step: int | None = None, files: Sequence[str] = ()
 ) -> DecodedState:
@@ -126,10 +110,12 @@ def decode_bundle(
                 checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key
             )
             tree = build_tree(records)
-            reading = read_position(tree, hints, ProgramFiles(hints.data_root, files))
+            reading = read_position(
+                tree, hints, DataFiles(hints.data_root, tuple(files), may_list=False)
+            )
             position = reading.position
             if step is not None and position.batches_consumed is None:
-                agreement = compare(reading, tree, step, "own", hints)
+                agreement = replace(compare(reading, step, "own", hints), compared_with=step)
                 position = resume_position(
                     step=step,
                     training=(reading, agreement),

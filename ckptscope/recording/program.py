@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ckptscope.checkpoint.run_record import fingerprint_of
+from ckptscope.dataset_ops import DatasetOp, of_node
 from ckptscope.iterator.position import Hints
 from ckptscope.iterator.records import DataFiles
 from ckptscope.recording.model import SourceFile
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
 
 # So many bytes of data files are walked to count their records.
 _COUNTED_NBYTES = 1 << 30
-_FIXED = frozenset(
-    """
-    Prefetch Map ParallelMap Batch ParallelBatch MapAndBatch Repeat TensorSlice Tensor Range
-    TFRecord TextLine FixedLengthRecord Options Model Optimize Cache Take Skip Shard
-    AssertCardinality FinalizeDataset PrivateThreadPool MaxIntraOpParallelism Enumerate Zip
-    FlatMap
-    """.split()
-)
-# A file order does not change how many records a pass has.
-_ANY_ORDER = frozenset(("Shuffle", "Interleave", "ParallelInterleave", "ShuffleAndRepeat"))
-# Between files and trainer these leave the number of records as it is; a flat_map over file names
-# opens them in turn.
-_KEEPS_NUMBER = _FIXED - {"Take", "Skip", "Shard", "Zip", "Range", "Tensor"}
-_FILES = frozenset(("TFRecord", "TextLine"))
 # Stages above a skip that hand each element on.
 _HANDS_ON = frozenset(("Prefetch", "Map", "Options", "Model", "Optimize", "AssertCardinality"))
 
@@ -91,33 +78,40 @@ class Program:
         return None if self.pipeline is None else any("Repeat" in kind for kind in self.kinds)
 
     @property
+    def stages(self) -> tuple[DatasetOp | None, ...]:
+        """Rows of the table of dataset ops, nearest the trainer first; None for unknown ones."""
+        return tuple(map(of_node, self.pipeline.ops)) if self.pipeline is not None else ()
+
+    @property
     def reads_whole_files(self) -> bool:
         """A pass is all records of all files, in whatever order."""
-        kinds = set(self.kinds)
-        one_source = (
-            self.kinds.count("TensorSlice") <= 1
-            and sum(self.kinds.count(kind) for kind in ("FlatMap", *_ANY_ORDER - {"Shuffle"})) <= 1
-            and len(kinds & _FILES) == 1
+        found = self.stages
+        return (
+            bool(self.files)
+            and all(row is not None and _keeps_number(row) for row in found)
+            and sum(row is not None and row.locates == "element" for row in found) <= 1
+            and sum(row is not None and row.nests for row in found) <= 1
+            and len({row.title for row in found if row is not None and _finds_records(row)}) == 1
         )
-        return one_source and kinds <= _KEEPS_NUMBER | _ANY_ORDER and bool(self.files)
 
     @property
     def order(self) -> str | None:
         """Whether elements come in the order of the source."""
-        kinds = set(self.kinds)
         if self.told_order is not None:
             return self.told_order
-        if not kinds:
+        found = [row for row in self.stages if row is not None]
+        if not found:
             return None
-        if any(kind.startswith(("Shuffle", "GlobalShuffle", "Random")) for kind in kinds):
+        if any(row.draws for row in found):
             return "shuffled"
-        if any("Interleave" in kind for kind in kinds):
+        if any(row.interleaves for row in found):
             return "interleaved"
         if self.pipeline is not None and self.pipeline.nondeterministic:
             return None
-        if "FlatMap" in kinds and not kinds & _FILES:
+        if any(row.nests for row in found) and not any(map(_finds_records, found)):
             return None
-        return "fixed" if kinds <= _FIXED else None
+        is_known = len(found) == len(self.stages)
+        return "fixed" if is_known and all(map(_keeps_order, found)) else None
 
     @property
     def order_depends_on_epoch(self) -> bool | None:
@@ -151,9 +145,10 @@ class Program:
     @property
     def spans(self) -> bool:
         """Batches run across the end of a pass: the repeat lies below the batch."""
-        kinds = self.kinds
-        batch = next((number for number, kind in enumerate(kinds) if "Batch" in kind), None)
-        repeat = next((number for number, kind in enumerate(kinds) if "Repeat" in kind), None)
+        rows = self.stages
+        makes = (number for number, row in enumerate(rows) if row is not None and row.makes_batches)
+        again = (number for number, row in enumerate(rows) if row is not None and row.repeats)
+        batch, repeat = next(makes, None), next(again, None)
         return batch is not None and repeat is not None and repeat > batch
 
     @property
@@ -178,6 +173,7 @@ class Program:
             self.batch_size,
             self.delivered,
             range_origin=bool(self.pipeline and self.pipeline.range_from_zero),
+            files=tuple(file.path for file in self.files) if self.reads_whole_files else (),
         )
 
     def of_cut_passes(self) -> Program:
@@ -204,6 +200,25 @@ class Program:
     def random_layers(self) -> tuple[Mapping[str, str], ...] | None:
         """Name and class of layers that draw; None where no model was given."""
         return None if self.layers is None else self.layers.random
+
+
+def _finds_records(row: DatasetOp) -> bool:
+    return row.locates in ("record", "line")
+
+
+def _keeps_order(row: DatasetOp) -> bool:
+    """Which example comes next follows from their number alone."""
+    return row.keeps_order and row.drops != "value" and row.joins in ("", "together")
+
+
+def _keeps_number(row: DatasetOp) -> bool:
+    """Between files and trainer it leaves the number of records as it is; a flat_map or interleave
+    over file names opens them in turn, a shuffle only changes their order.
+    """
+    if row.is_source:
+        return _finds_records(row) or row.locates == "element"
+    changes_order_only = row.draws or row.interleaves
+    return (row.keeps_order or changes_order_only) and not row.drops and not row.joins
 
 
 def look_at(

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.render import diff_words, words
 from ckptscope.render.screen import heading, item, left_out, row, shorten, trimmed
 
@@ -257,7 +258,7 @@ def _tree(found: CheckpointDiff, depth: int, most: int) -> _Node | None:
     )
     for key, change in every:
         node = root
-        parts = diff_words.short_name(key).split("/", depth)
+        parts = short_name(key).split("/", depth)
         for part in parts[:depth]:
             below = node.children.get(part)
             if below is None:

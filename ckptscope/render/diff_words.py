@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.render import words
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ def headline(found: CheckpointDiff) -> str:
     total = sum(group.num_equal + sum(group.counted.values()) for group in counting)
     counted = {kind: sum(group.counted.get(kind, 0) for group in counting) for kind in _KIND_WORDS}
     changed = [f"{count:,} {_KIND_WORDS[kind]}" for kind, count in counted.items() if count]
-    parts.append(
-        f"of {words.plural(total, 'variable')} {', '.join(changed)}"
+    left_out = f" compared ({found.num_left_out:,} left out)" if found.num_left_out else ""
+    equal = (
+        f"of {words.plural(total, 'variable')}{left_out} {', '.join(changed)}"
         if changed
-        else f"all {words.plural(total, 'variable')} equal"
+        else f"all {words.plural(total, 'variable')}{left_out} equal"
     )
+    # A comparison of some variables says "the same" of these, and says so first.
+    parts.insert(0 if left_out else len(parts), equal)
     if not all(item.same for item in found.iterators):
         moved = sum(not item.same for item in found.iterators)
         parts.append(f"{words.plural(moved, 'iterator')} not the same")
@@ -111,11 +115,6 @@ def special(stats: Measures | None) -> str:
         for name, a, b in pairs
         if a is not None and b is not None and (a or b)
     )
-
-
-def short_name(key: str) -> str:
-    """A key without what all variables end with."""
-    return key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
 
 
 def shown_name(change: Change) -> str:

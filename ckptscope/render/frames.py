@@ -24,6 +24,7 @@ def inspection_frame(inspection: Inspection) -> pandas.DataFrame:
         row = variable_to_jsonable(variable, inspection.stats.get(variable.key))
         row["shape"] = tuple(row["shape"])
         row.update(row.pop("stats") or {})
+        del row["stats_reason"]
         rows.append(row)
     return pandas.DataFrame(rows)
 

@@ -86,7 +86,11 @@ def inspection_pieces(inspection: Inspection) -> Iterator[str]:
 
 def _variables(inspection: Inspection) -> Iterator[Json]:
     return (
-        variable_to_jsonable(variable, inspection.stats.get(variable.key))
+        variable_to_jsonable(
+            variable,
+            inspection.stats.get(variable.key),
+            inspection.stats_problems.get(variable.key),
+        )
         for variable in inspection.variables
     )
 
@@ -137,7 +141,9 @@ def checkpoint_to_jsonable(checkpoint: CheckpointInfo) -> Json:
 
 
 def variable_to_jsonable(
-    variable: Variable, stats: Mapping[str, float | int | None] | None = None
+    variable: Variable,
+    stats: Mapping[str, float | int | None] | None = None,
+    stats_reason: str | None = None,
 ) -> Json:
     """One element of ``variables``."""
     entry = variable.entry
@@ -154,6 +160,7 @@ def variable_to_jsonable(
         "shard": entry.shard,
         "crc32c": entry.crc32c,
         "stats": None if stats is None else {name: number(value) for name, value in stats.items()},
+        "stats_reason": stats_reason,
     }
 
 

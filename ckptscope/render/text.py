@@ -13,6 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ckptscope.checkpoint.object_keys import path_of, short_name
+from ckptscope.iterator.ops import OPS
 from ckptscope.render import words
 from ckptscope.render.screen import VERDICT_STYLE, heading, item, left_out, row, shorten, trimmed
 from ckptscope.resume.model import Component, Finding
@@ -205,29 +207,13 @@ def _stage_rows(stage: StageInfo, depth: int) -> Iterator[tuple[int, StageInfo]]
     yield depth, stage
 
 
-_SHOWN_FIELDS = (
-    ("index", "at {}"),
-    ("next", "next value {}"),
-    ("i", "at {}"),
-    ("offset", "byte {}"),
-    ("current_pos", "byte {}"),
-    ("slices_start_0", "{} handed on"),
-    ("element_index", "{} opened"),
-    ("filtered_elements", "{} passed"),
-    ("num_random_samples", "{} draws"),
-    ("current_index", "row {}"),
-    ("element_id_counter", "{} opened"),
-    ("start_index", "at {}"),
-)
-
-
 def _counts(stage: StageInfo) -> str:
     if not stage.known:
         return ", ".join(f"{key}={value}" for key, value in list(stage.fields.items())[:4])
     shown = []
-    for key, words_ in _SHOWN_FIELDS:
+    for key, words_ in OPS[stage.op].fields.items():
         value = stage.fields.get(key)
-        if value is not None:
+        if value is not None and words_ is not None:
             shown.append(words_.format(f"{value:,}"))
     return ", ".join(shown)
 
@@ -298,7 +284,7 @@ def _print_optimizer(inspection: Inspection, console: Console, verbosity: int) -
 
 def _display_names(inspection: Inspection, keys: set[str]) -> dict[str, str]:
     """The variables' own names, where they are stored; else their keys without suffix."""
-    names = {key: key.partition("/.ATTRIBUTES/")[0] for key in keys}
+    names = {key: path_of(key) for key in keys}
     found = (
         variable for variable in inspection.variables if variable.key in keys and variable.full_name
     )
@@ -324,7 +310,7 @@ def _print_variables(inspection: Inspection, console: Console, verbosity: int) -
     for variable in shown:
         entry = variable.entry
         name = shorten(
-            variable.key.replace("/.ATTRIBUTES/VARIABLE_VALUE", ""),
+            short_name(variable.key),
             40 if not inspection.stats else 26,
         )
         cells = [name, entry.dtype.name, words.shape(entry.shape), words.size(entry.nbytes)]

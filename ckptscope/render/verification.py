@@ -39,7 +39,8 @@ def damage_text(checkpoint: Checkpoint, damage: Sequence[Damage]) -> str:
     for item in damage:
         where = os.path.basename(item.file)
         at = f" at byte {item.offset:,}" if item.offset is not None else ""
-        entry = checkpoint.entries.get(item.key) if item.key is not None else None
+        own = item.key is not None and item.file.startswith(checkpoint.prefix)
+        entry = checkpoint.entries.get(item.key or "") if own else None
         what = (
             f" {item.key} ({entry.dtype.name} {words.shape(entry.shape)})"
             if entry is not None
@@ -51,6 +52,6 @@ def damage_text(checkpoint: Checkpoint, damage: Sequence[Damage]) -> str:
         f"{words.plural(len(checkpoint.entries), 'variable')}, {words.size(checkpoint.nbytes)}"
     )
     lines.append(
-        f"{checkpoint.prefix}: {f'{fatal} damaged places' if fatal else 'intact'} ({counted})"
+        f"{checkpoint.prefix}: {words.plural(fatal, 'damaged place') if fatal else 'intact'} ({counted})"
     )
     return "\n".join(lines)

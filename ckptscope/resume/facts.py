@@ -1,33 +1,37 @@
-"""Everything the rules ask about, computed once."""
+"""What is known of one checkpoint before it is judged: values with their witnesses.
+
+Everything has a default, so that a test can write down just what a rule asks for.
+:mod:`ckptscope.resume.gather` computes the facts from files; rules only read them.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ckptscope.checkpoint.discover import Location, Partner, partners_of, unfinished_input
-from ckptscope.checkpoint.layers import layers_without_variables
-from ckptscope.checkpoint.meta_graph import GraphPipeline, MetaGraph, read_meta_graph
-from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
-from ckptscope.checkpoint.roles import Inventory, take_inventory
-from ckptscope.checkpoint.run_record import RunRecord, read_run_record
-from ckptscope.errors import CkptscopeError
-from ckptscope.formats.dtypes import VARIANT
-from ckptscope.iterator.position import Hints, Position, Reading, read_position
-from ckptscope.iterator.records import DataFiles
-from ckptscope.iterator.seeds import SeedProof, prove
-from ckptscope.iterator.state import split_records
-from ckptscope.iterator.tree import IteratorTree, build_tree
-from ckptscope.resume.agreement import Agreement, compare, resume_position
+from ckptscope.checkpoint.absence import MissingKey
+from ckptscope.checkpoint.discover import Location, Partner
+from ckptscope.checkpoint.meta_graph import GraphPipeline, MetaGraph
+from ckptscope.checkpoint.model import Checkpoint, Damage
+from ckptscope.checkpoint.roles import Inventory
+from ckptscope.checkpoint.run_record import RunRecord
+from ckptscope.iterator.position import Hints, Position, Reading
+from ckptscope.iterator.seeds import SeedProof
+from ckptscope.iterator.tree import IteratorTree, Stage
+from ckptscope.resume.agreement import Agreement
+from ckptscope.resume.model import Component
+from ckptscope.resume.neighbours import Neighbour
+from ckptscope.resume.recorded import RecordedPlace
 
 Framework = Literal["estimator", "saver", "saved_model", "keras_backup", "keras", "checkpoint"]
+# How the training gets its data; ``docs/advice.md`` has a row for each.
+Feeding = Literal["fit", "estimator", "queue", "placeholder", "generator", "iterator", "loop"]
+Standing = Literal["agreed", "alone", "contradicted", "unknown"]
 
 # Checksums of all tensors are verified without being asked up to this many bytes of data.
 CHECKSUM_LIMIT_NBYTES = 1 << 30
-# Up to so many bytes every buffered element is decoded, too, although no number needs it.
-DECODED_NBYTES = 1 << 23
 # Names of a step counter at the root of a program, most telling first. docs/findings.md lists them.
 STEP_NAMES = tuple(
     """
@@ -47,20 +51,80 @@ INDEX_NAMES = tuple(
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """Who says a number: ``name`` as a person knows it, ``key`` where it can be checked."""
+
+    name: str
+    value: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name} = {self.value:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFact:
+    """How many updates the optimizers of this checkpoint have made.
+
+    Attributes:
+        counts: iterations of each stored optimizer.
+        powers: what TF1's beta powers say; None where there are none, or they do not tell.
+        moved_slot: key of a slot that starts at zero and is not zero any more.
+        idle: no optimizer has made an update: all counts are 0 and all slots are zero.
+    """
+
+    counts: tuple[Witness, ...] = ()
+    powers: Witness | None = None
+    moved_slot: str | None = None
+    idle: bool = False
+
+    @property
+    def most(self) -> Witness | None:
+        """The witness of the most updates; None where nobody counts them."""
+        found = [*self.counts, *((self.powers,) if self.powers is not None else ())]
+        return max(found, key=lambda witness: witness.value or 0, default=None)
+
+    @property
+    def made(self) -> int | None:
+        """Updates of the optimizer that made the most; None where nobody counts them."""
+        return None if self.most is None else self.most.value
+
+    @property
+    def values(self) -> frozenset[int]:
+        """All counts above 0."""
+        found = {witness.value for witness in self.counts}
+        found.add(None if self.powers is None else self.powers.value)
+        return frozenset(value for value in found if value)
+
+
+@dataclass(frozen=True, slots=True)
 class StepFact:
     """The run's step counter.
 
     Attributes:
-        value: None where there is none, or where candidates differ.
+        value: None where there is none, where candidates differ, or where it is refuted.
         key: where it is stored.
-        source: ``own`` (the run's counter), ``optimizer`` (iterations stand in for it), or None.
+        source: ``own`` (the run's counter), ``optimizer`` (iterations stand in for an absent one),
+            ``graph`` (a counter that the stored graph raises), ``run_record``, or None.
         candidates: all that were found, by key.
+        standing: ``agreed`` where another witness says the same.
+        refuted: what the stored counter claims, where it is not the run's step.
+        refuted_by: who contradicts it.
+        unset: key of a counter of -1.
+        starts_at: its value before the first update, where counts show it.
+        unproven: counters that may be the step.
     """
 
-    value: int | None
-    key: str | None
-    source: Literal["own", "optimizer"] | None
-    candidates: Mapping[str, int]
+    value: int | None = None
+    key: str | None = None
+    source: Literal["own", "optimizer", "graph", "run_record"] | None = None
+    candidates: Mapping[str, int] = field(default_factory=dict)
+    standing: Standing = "unknown"
+    refuted: Witness | None = None
+    refuted_by: Witness | None = None
+    unset: str | None = None
+    starts_at: int = 0
+    unproven: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,63 +137,129 @@ class IteratorFact:
         tree: its stages; None where it could not be decoded (``error`` says why).
         reading: its position on its own.
         proofs: what is known of the order of its shuffles.
-        agreement: how it stands to the step counter.
+        agreement: how it stands to the step counter and the other witnesses.
     """
 
     key: str
-    source_file: str
-    nbytes: int
-    tree: IteratorTree | None
-    reading: Reading | None
-    proofs: tuple[SeedProof, ...]
-    agreement: Agreement
+    source_file: str = ""
+    nbytes: int = 0
+    tree: IteratorTree | None = None
+    reading: Reading | None = None
+    proofs: tuple[SeedProof, ...] = ()
+    agreement: Agreement = Agreement("unknown")
     error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path in the program, without the attribute it is stored as."""
+        return self.key.partition("/.ATTRIBUTES/")[0]
+
+    @property
+    def exhausted(self) -> bool:
+        """The next request raises the end of the data."""
+        return self.reading is not None and self.reading.exhausted
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages, the one nearest the trainer first."""
+        if self.tree is not None and self.tree.root is not None:
+            yield from self.tree.root.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFact:
+    """Layers that may draw random numbers or keep a state that no variable shows.
+
+    Attributes:
+        without_variables: activations, Flatten, perhaps Dropout.
+        may_draw: with variables, and a part or a kind that may drop units or keep a state.
+    """
+
+    without_variables: tuple[str, ...] = ()
+    may_draw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFact:
+    """Which weights are trained, and by what.
+
+    Attributes:
+        without_slots: keys of weights that have no slots where others have some; statistics aside.
+        changed: those of them that differ in a neighbour of another step.
+        changed_in: name of that neighbour.
+        owners_missing: names of variables that are not stored although slots of theirs are.
+        elsewhere: a file beside that holds the weights in another format.
+    """
+
+    without_slots: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    changed_in: str | None = None
+    owners_missing: tuple[str, ...] = ()
+    elsewhere: str | None = None
+
+
+_EMPTY = Checkpoint("", "tensor_bundle", "object_based", {}, 0, (), 0, None, None, None, None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of one checkpoint before it is judged."""
+    """All that is known of one checkpoint before it is judged.
 
-    location: Location
-    checkpoint: Checkpoint
-    inventory: Inventory
-    damage: tuple[Damage, ...]
-    checksums_read: bool
-    meta: MetaGraph | None
-    meta_problem: str | None
-    run_record: RunRecord | None
-    record_problem: str | None
-    framework: Framework
-    step: StepFact
-    counters: Mapping[str, int]
-    iterators: tuple[IteratorFact, ...]
-    training: IteratorFact | None
-    partners: tuple[Partner, ...]
-    unfinished_input: tuple[str, str] | None
-    data_index: tuple[str, int] | None
-    plain_layers: tuple[str, ...]
-    hints: Hints
-    user_hints: Hints
-    position: Position
+    Attributes:
+        absent: what is named and not stored.
+        neighbours: other checkpoints of the directory, as far as they are heard.
+        other_hosts: names of the iterator checkpoints of all hosts, where this is one of them.
+        momentum: an optimizer has a momentum that is not zero.
+        adam_without_powers: slots of TF1's Adam are stored without its powers.
+        graph_state_lost: (name, op) of what training reads and changes and nobody stores.
+        unsaved_of_graph: other variables of the graph that are not stored, by what they are.
+        epoch_end: the epoch at whose end this was saved, where each has an iterator of its own and
+            none is stored.
+        order_is_fixed: each epoch comes in the same order; None where that is not known.
+        recorded: where the recorder counted the data to stand.
+        hints: sizes and seeds that are given, stored in a graph, or recorded.
+        user_hints: those that the user gave.
+    """
+
+    location: Location = Location("ckpt", "tensor_bundle", "", None)
+    checkpoint: Checkpoint = _EMPTY
+    inventory: Inventory = Inventory((), ())
+    damage: tuple[Damage, ...] = ()
+    absent: tuple[MissingKey, ...] = ()
+    checksums_read: bool = True
+    meta: MetaGraph | None = None
+    meta_problem: str | None = None
+    run_record: RunRecord | None = None
+    record_problem: str | None = None
+    framework: Framework = "checkpoint"
+    feeding: Feeding = "loop"
+    step: StepFact = StepFact()
+    updates: UpdateFact = UpdateFact()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    iterators: tuple[IteratorFact, ...] = ()
+    training: IteratorFact | None = None
+    partners: tuple[Partner, ...] = ()
+    partner_of_other_step: IteratorFact | None = None
+    unfinished_input: tuple[str, str] | None = None
+    data_index: tuple[str, int] | None = None
+    layers: LayerFact = LayerFact()
+    weights: WeightFact = WeightFact()
+    neighbours: tuple[Neighbour, ...] = ()
+    other_hosts: tuple[str, ...] = ()
+    momentum: bool = False
+    adam_without_powers: bool = False
+    graph_state_lost: tuple[tuple[str, str], ...] = ()
+    unsaved_of_graph: Mapping[Component, tuple[str, ...]] = field(default_factory=dict)
+    epoch_end: int | None = None
+    order_is_fixed: bool | None = None
+    recorded: RecordedPlace | None = None
+    hints: Hints = Hints()
+    user_hints: Hints = Hints()
+    position: Position = Position()
 
     @property
-    def counted_otherwise(self) -> int | None:
-        """Batches that the recorder had counted, where they are not those of the step: the run lost
-        its place before.
-
-        Which examples it has seen then does not follow from the step.
-        """
-        counted = self.run_record.counted_batches if self.run_record is not None else None
-        step, size, epoch_size = self.step.value, self.hints.batch_size, self.hints.epoch_size
-        if counted is None or step is None or counted == step:
-            return None
-        # Where each epoch has an iterator of its own, the count begins anew with it.
-        per_pass = -(-epoch_size // size) if size and epoch_size else None
-        return (
-            None
-            if per_pass is not None and counted <= per_pass and (step - counted) % per_pass == 0
-            else counted
-        )
+    def name(self) -> str:
+        """The checkpoint as a person calls it."""
+        return os.path.basename(self.location.prefix)
 
     @property
     def pipeline(self) -> GraphPipeline | None:
@@ -139,330 +269,61 @@ class Facts:
         return self.run_record.pipeline if self.run_record is not None else None
 
     @property
+    def has_unseeded_shuffle(self) -> bool:
+        """The graph or the run record shows a shuffle of the training data without a seed."""
+        if self.meta is not None and self.meta.has_unseeded_shuffle:
+            return True
+        pipeline = self.pipeline
+        if pipeline is None or not any(op.startswith("Shuffle") for op in pipeline.ops):
+            return False
+        return (0, 0) in pipeline.seeds
+
+    @property
     def is_damaged(self) -> bool:
         """Restoring would raise."""
         return any(damage.fatal for damage in self.damage)
 
     @property
+    def has_weights(self) -> bool:
+        """There is something that training could go on from."""
+        return bool(self.inventory.of_role("weight", "ema"))
+
+    @property
+    def at_start(self) -> bool:
+        """The run's own counter is 0, and nobody says that anything was trained."""
+        return self.step.value == 0 and self.step.source in ("own", "graph", "run_record")
+
+    @property
     def candidates(self) -> tuple[IteratorFact, ...]:
-        """Iterators that may feed the training: all but exhausted ones beside others."""
-        open_ones = tuple(
-            it for it in self.iterators if it.reading is None or not it.reading.exhausted
+        """Iterators that may feed the training: without exhausted ones, and without those that
+        witnesses show to be others, where any are left.
+        """
+        possible = tuple(it for it in self.iterators if it.agreement.not_training is None)
+        possible = possible or self.iterators
+        return tuple(it for it in possible if not it.exhausted) or possible
+
+    @property
+    def judged(self) -> tuple[IteratorFact, ...]:
+        """The iterators whose quality decides: the training one, or all that might be it."""
+        return (self.training,) if self.training is not None else self.candidates
+
+    @property
+    def running(self) -> tuple[IteratorFact, ...]:
+        """Those of the judged ones that still have data to give."""
+        return tuple(iterator for iterator in self.judged if not iterator.exhausted)
+
+    def stages(self) -> Iterator[Stage]:
+        """All stages of the judged iterators."""
+        for iterator in self.judged:
+            yield from iterator.stages()
+
+    @property
+    def has_moved(self) -> bool:
+        """Something was trained: steps, updates, or batches that left an iterator."""
+        return (
+            bool(self.step.value)
+            or self.step.refuted_by is not None
+            or bool(self.updates.made)
+            or self.updates.moved_slot is not None
+            or any(it.reading is not None and it.reading.started for it in self.iterators)
         )
-        return open_ones or self.iterators
-
-
-def gather(
-    location: Location,
-    checkpoint: Checkpoint,
-    hints: Hints,
-    *,
-    verify: bool = False,
-    checksum_limit_nbytes: int = CHECKSUM_LIMIT_NBYTES,
-    progress: Callable[[int], None] | None = None,
-) -> Facts:
-    """Compute all facts of an open checkpoint. Reads files, runs nothing, changes nothing.
-
-    Args:
-        verify: read the checksums of all tensors, whatever their size.
-        checksum_limit_nbytes: up to this size they are read without being asked.
-    """
-    meta, meta_problem = read_meta_graph(location.prefix)
-    record, record_problem = read_run_record(location.prefix)
-    inventory = take_inventory(checkpoint, meta)
-    data_nbytes = sum(entry.nbytes for entry in checkpoint.entries.values())
-    checksums = verify or data_nbytes <= checksum_limit_nbytes
-    damage = list(checkpoint.reader.check(checkpoint.entries, checksums, progress))
-    if checkpoint.graph_problem is not None and not any(
-        item.key == checkpoint.graph_problem.key for item in damage
-    ):
-        damage.append(checkpoint.graph_problem)
-    counters = _counters(checkpoint, inventory, damage)
-    step = _step(checkpoint, inventory, meta, counters)
-    partners = tuple(partners_of(location))
-    filled = _with_record(_with_graph(hints, meta.pipeline if meta is not None else None), record)
-    files = DataFiles(hints.data_root)
-    broken = {item.key for item in damage if item.fatal}
-    iterators = [
-        _read_iterator(checkpoint, variable.entry, location.prefix, filled, files, step, broken)
-        for variable in inventory.of_role("iterator")
-    ]
-    for partner in partners:
-        if partner.is_complete and partner.step == location.number:
-            iterators.extend(_partner_iterators(partner, filled, files, step, damage))
-    training = _training(iterators)
-    facts = Facts(
-        location=location,
-        checkpoint=checkpoint,
-        inventory=inventory,
-        damage=tuple(damage),
-        checksums_read=checksums,
-        meta=meta,
-        meta_problem=meta_problem,
-        run_record=record,
-        record_problem=record_problem,
-        framework=_framework(location, checkpoint, meta, partners, counters),
-        step=step,
-        counters=counters,
-        iterators=tuple(iterators),
-        training=training,
-        partners=partners,
-        unfinished_input=unfinished_input(location),
-        data_index=_data_index(checkpoint, inventory, counters),
-        plain_layers=tuple(layers_without_variables(checkpoint.graph))
-        if checkpoint.graph is not None
-        else (),
-        hints=filled,
-        user_hints=hints,
-        position=Position(),
-    )
-    return replace(
-        facts,
-        position=resume_position(
-            step=step.value,
-            training=None if training is None else (training.reading, training.agreement),
-            iterators=len(facts.iterators),
-            candidates=len(facts.candidates),
-            damaged=facts.is_damaged,
-            data_index=facts.data_index,
-            starts_at_zero=step.value == 0 and step.source == "own",
-            hints=filled,
-        ),
-    )
-
-
-def _with_record(hints: Hints, record: RunRecord | None) -> Hints:
-    """What neither the user nor a stored graph say, from the run record."""
-    if record is None:
-        return hints
-    found = _with_graph(hints, record.pipeline) if not hints.op_seeds else hints
-    return replace(
-        found,
-        batch_size=found.batch_size if found.batch_size is not None else record.batch_size,
-        epoch_size=found.epoch_size if found.epoch_size is not None else record.epoch_size,
-    )
-
-
-def _with_graph(hints: Hints, pipeline: GraphPipeline | None) -> Hints:
-    """What the user did not say, from the stored graph."""
-    if pipeline is None:
-        return hints
-    epoch_size = pipeline.epoch_size
-    if (
-        pipeline.batch_size
-        and epoch_size
-        and pipeline.drops_remainder
-        and epoch_size % pipeline.batch_size
-    ):
-        epoch_size = None  # where the repeat lies decides
-    return replace(
-        hints,
-        batch_size=hints.batch_size if hints.batch_size is not None else pipeline.batch_size,
-        epoch_size=hints.epoch_size if hints.epoch_size is not None else epoch_size,
-        op_seeds=pipeline.seeds,
-        range_origin=pipeline.range_from_zero and "RangeDataset" in pipeline.ops,
-    )
-
-
-def _counters(checkpoint: Checkpoint, inventory: Inventory, damage: list[Damage]) -> dict[str, int]:
-    """Integer scalars by the last part of their object path or name (the whole path where two
-    share one).
-    """
-    broken = {item.key for item in damage if item.fatal}
-    found: dict[str, int] = {}
-    for variable in inventory.of_role("counter", "bookkeeping"):
-        if not variable.entry.dtype.is_integer or variable.entry.shape or variable.key in broken:
-            continue
-        try:
-            (value,) = checkpoint.values(variable.key, 1)
-        except (CkptscopeError, ValueError):
-            continue
-        found[variable.object_path or variable.key] = int(value)
-    return found
-
-
-def _step(
-    checkpoint: Checkpoint,
-    inventory: Inventory,
-    meta: MetaGraph | None,
-    counters: Mapping[str, int],
-) -> StepFact:
-    keys = {
-        (variable.object_path or variable.key): variable.key
-        for variable in inventory.of_role("counter")
-    }
-    found: dict[str, int] = {}
-    if meta is not None and meta.global_step in counters:
-        return StepFact(
-            counters[meta.global_step or ""],
-            meta.global_step,
-            "own",
-            {meta.global_step or "": counters[meta.global_step or ""]},
-        )
-    for name in STEP_NAMES:
-        if name in counters and "/" not in name:
-            found[keys.get(name, name)] = counters[name]
-    if found:
-        values = set(found.values())
-        value = values.pop() if len(values) == 1 else None
-        return StepFact(value, next(iter(found)), "own", found)
-    iterations = {
-        optimizer.iterations: counters[path]
-        for optimizer in inventory.optimizers
-        if optimizer.iterations is not None
-        and (path := _path_of(inventory, optimizer.iterations)) in counters
-    }
-    values = set(iterations.values())
-    # A loss-scaling wrapper counts as the optimizer inside it does, or not at all.
-    wrapped = {optimizer.path for optimizer in inventory.optimizers if optimizer.wraps}
-    if len(values) > 1 and wrapped:
-        values -= (
-            {counters.get(f"{path}/_iterations", -1) for path in wrapped}
-            if len(values) > 1
-            else set()
-        )
-    if len(values) == 1:
-        return StepFact(values.pop(), next(iter(iterations)), "optimizer", iterations)
-    return StepFact(None, None, "optimizer" if iterations else None, iterations)
-
-
-def _path_of(inventory: Inventory, key: str) -> str:
-    return next(
-        (
-            variable.object_path or variable.key
-            for variable in inventory.variables
-            if variable.key == key
-        ),
-        key,
-    )
-
-
-def _data_index(
-    checkpoint: Checkpoint, inventory: Inventory, counters: Mapping[str, int]
-) -> tuple[str, int] | None:
-    del checkpoint, inventory
-    for name in INDEX_NAMES:
-        if name in counters:
-            return name, counters[name]
-    return None
-
-
-def _read_iterator(
-    checkpoint: Checkpoint,
-    entry: TensorEntry,
-    file: str,
-    hints: Hints,
-    files: DataFiles,
-    step: StepFact,
-    broken: set[str | None],
-) -> IteratorFact:
-    """Decode one iterator state; what cannot be decoded becomes an entry with its error."""
-    if entry.key in broken:
-        return IteratorFact(
-            entry.key,
-            file,
-            entry.nbytes,
-            None,
-            None,
-            (),
-            Agreement("unknown"),
-            "its stored bytes are damaged",
-        )
-    try:
-        records = split_records(checkpoint.reader.read_bytes(entry), entry.num_elements, entry.key)
-        if entry.nbytes <= DECODED_NBYTES:
-            records.decode_all()
-        tree = build_tree(records)
-        reading = read_position(tree, hints, files)
-        proofs = tuple(prove(tree, hints))
-    except CkptscopeError as error:
-        return IteratorFact(
-            entry.key, file, entry.nbytes, None, None, (), Agreement("unknown"), str(error)
-        )
-    except RecursionError:
-        return IteratorFact(
-            entry.key,
-            file,
-            entry.nbytes,
-            None,
-            None,
-            (),
-            Agreement("unknown"),
-            "its stages are nested too deeply",
-        )
-    return IteratorFact(
-        entry.key,
-        file,
-        entry.nbytes,
-        tree,
-        reading,
-        proofs,
-        compare(reading, tree, step.value, step.source, hints),
-    )
-
-
-def _partner_iterators(
-    partner: Partner, hints: Hints, files: DataFiles, step: StepFact, damage: list[Damage]
-) -> list[IteratorFact]:
-    """Iterator states of an ``input.ckpt-N`` beside the model; its damage counts as the
-    checkpoint's.
-    """
-    location = Location(partner.prefix, "tensor_bundle", "", partner.step)
-    try:
-        with location.open() as checkpoint:
-            found = checkpoint.reader.check(checkpoint.entries, True, None)
-            damage.extend(found)
-            broken = {item.key for item in found if item.fatal}
-            variants = [entry for entry in checkpoint.entries.values() if entry.dtype is VARIANT]
-            return [
-                _read_iterator(checkpoint, entry, partner.prefix, hints, files, step, broken)
-                for entry in variants
-            ]
-    except CkptscopeError as error:
-        damage.append(Damage("index", f"{partner.prefix}.index", None, None, str(error)))
-        return []
-
-
-def _training(iterators: list[IteratorFact]) -> IteratorFact | None:
-    """The iterator that feeds the training: the only one, or the only unexhausted one in step
-    with the counter.
-    """
-    if len(iterators) == 1:
-        return iterators[0]
-    open_ones = [it for it in iterators if it.reading is None or not it.reading.exhausted]
-    if len(open_ones) == 1 and open_ones[0].agreement.kind not in (
-        "ahead",
-        "behind",
-        "contradicts",
-    ):
-        return open_ones[0]
-    in_step = [it for it in open_ones if it.agreement.kind == "agrees"]
-    return in_step[0] if len(in_step) == 1 else None
-
-
-def _framework(
-    location: Location,
-    checkpoint: Checkpoint,
-    meta: MetaGraph | None,
-    partners: tuple[Partner, ...],
-    counters: Mapping[str, int],
-) -> Framework:
-    if location.is_saved_model:
-        return "saved_model"
-    if checkpoint.graph is None:
-        directory = os.path.dirname(location.prefix) or "."
-        estimator = (
-            partners
-            or (meta is not None and meta.is_estimator)
-            or os.path.exists(os.path.join(directory, "graph.pbtxt"))
-        )
-        return "estimator" if estimator else "saver"
-    if "ckpt_saved_epoch" in counters:
-        return "keras_backup"
-    names = {name for name, _ in checkpoint.graph.root.children}
-    return (
-        "keras"
-        if names & {"_functional", "_operations", "_layers", "layer-0", "keras_api"}
-        or any(name.startswith("layer_with_weights-") for name in names)
-        else "checkpoint"
-    )

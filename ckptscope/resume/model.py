@@ -58,12 +58,16 @@ class Outcome:
     remedy: str | None = None
 
 
+Check = Callable[["Facts"], Iterable["Outcome"]]
+Statement = Callable[["Facts"], Iterable[str]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One thing that is checked.
 
     Attributes:
-        code: stable, ``[A-Z]+[0-9]{3}``.
+        code: stable, ``[A-Z]+[0-9]{3}``; it keeps its meaning for ever.
         component: what of the training state it is about.
         title: one line.
         explanation: the long form, for ``ckptscope explain`` and docs/findings.md.
@@ -75,7 +79,7 @@ class Rule:
     component: Component
     title: str
     explanation: str
-    check: Callable[[Facts], Iterable[Outcome]]
+    check: Check
     remedies: Mapping[str, str] = field(default_factory=dict)
 
     def remedy(self, framework: str) -> str | None:
@@ -96,8 +100,64 @@ class ConditionRule:
     code: str
     title: str
     explanation: str
-    check: Callable[[Facts], Iterable[str]]
+    check: Statement
     source: Source = "evidence"
+
+
+class RuleBook:
+    """The rules of one component, in the order in which they stand in its file."""
+
+    def __init__(self, component: Component) -> None:
+        self.component: Component = component
+        self.rules: list[Rule] = []
+        self.conditions: list[ConditionRule] = []
+
+    def rule(
+        self,
+        code: str,
+        title: str,
+        explanation: str,
+        remedies: Mapping[str, str] | str = "",
+        component: Component | None = None,
+    ) -> Callable[[Check], Check]:
+        """Enter the function below as a rule.
+
+        Args:
+            remedies: by framework, or one for all.
+            component: where it is another than the book's.
+        """
+        if isinstance(remedies, str):
+            remedies = {"": remedies} if remedies else {}
+
+        def enter(check: Check) -> Check:
+            self.rules.append(
+                Rule(
+                    code=code,
+                    component=component or self.component,
+                    title=title,
+                    explanation=explanation,
+                    check=check,
+                    remedies=remedies,
+                )
+            )
+            return check
+
+        return enter
+
+    def condition(
+        self, code: str, title: str, explanation: str, source: Source = "evidence"
+    ) -> Callable[[Statement], Statement]:
+        """Enter the function below as a condition."""
+
+        def enter(check: Statement) -> Statement:
+            self.conditions.append(
+                ConditionRule(
+                    code=code, title=title, explanation=explanation, check=check, source=source
+                )
+            )
+            return check
+
+        return enter
 
 
 @dataclass(frozen=True, slots=True)

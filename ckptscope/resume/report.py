@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ckptscope.iterator.position import Position
-from ckptscope.resume.conditions import CONDITION_RULES
 from ckptscope.resume.facts import Facts
+from ckptscope.resume.loss import loss_of
 from ckptscope.resume.model import (
     Condition,
     ConditionRule,
@@ -17,14 +17,11 @@ from ckptscope.resume.model import (
     Rule,
     Verdict,
     describe_ranges,
-    epoch_ranges,
     worst,
 )
-from ckptscope.resume.rules_data import DATA_RULES
-from ckptscope.resume.rules_record import RECORD_RULES
-from ckptscope.resume.rules_state import STATE_RULES
+from ckptscope.resume.rules import CONDITIONS, RULES
+from ckptscope.wording import counted
 
-RULES: tuple[Rule, ...] = (*STATE_RULES, *DATA_RULES, *RECORD_RULES)
 # How findings are told: what breaks the verdict first, what is in order last.
 _ORDER = ("damaged", "missing", "partial", "inconsistent", "unknown", "not_needed", "saved")
 
@@ -52,25 +49,26 @@ class ResumeReport:
 
 def evaluate(facts: Facts, *, extra_rules: Iterable[Rule] = ()) -> ResumeReport:
     """Judge the facts by all rules."""
-    findings = [
-        _finding(rule, outcome, facts)
-        for rule in (*RULES, *extra_rules)
-        for outcome in rule.check(facts)
-    ]
+    findings = [finding for rule in (*RULES, *extra_rules) for finding in findings_of(rule, facts)]
     findings.sort(key=lambda finding: (_severity(finding), _ORDER.index(finding.status)))
     verdict = worst(finding.verdict for finding in findings)
-    conditions = (
-        tuple(
-            Condition(rule.code, text, rule.source)
-            for rule in CONDITION_RULES
-            for text in rule.check(facts)
-        )
-        if verdict != "impossible"
-        else ()
-    )
-    loss = _loss(facts)
-    headline = _headline(verdict, findings, facts, loss)
-    return ResumeReport(verdict, headline, facts.position, conditions, tuple(findings), loss)
+    conditions = [] if verdict == "impossible" else _conditions(facts)
+    loss = loss_of(facts)
+    headline = _headline(verdict, findings, conditions, facts, loss)
+    return ResumeReport(verdict, headline, facts.position, tuple(conditions), tuple(findings), loss)
+
+
+def _conditions(facts: Facts) -> list[Condition]:
+    """What must hold besides, raised by evidence first."""
+    raised = [
+        Condition(rule.code, text, rule.source) for rule in CONDITIONS for text in rule.check(facts)
+    ]
+    return sorted(raised, key=lambda condition: condition.source != "evidence")
+
+
+def findings_of(rule: Rule, facts: Facts) -> list[Finding]:
+    """What one rule finds."""
+    return [_finding(rule, outcome, facts) for outcome in rule.check(facts)]
 
 
 def _severity(finding: Finding) -> int:
@@ -92,47 +90,10 @@ def _finding(rule: Rule, outcome: Outcome, facts: Facts) -> Finding:
     )
 
 
-def _loss(facts: Facts) -> Loss | None:
-    size, step, epoch_size = facts.hints.batch_size, facts.step.value, facts.hints.epoch_size
-    training = facts.training
-    if training is not None and training.reading is not None:
-        reading = training.reading
-        size = size if size is not None else reading.position.batch_size
-        epoch_size = epoch_size if epoch_size is not None else reading.position.epoch_size
-        ahead = training.agreement.kind == "ahead" and training.agreement.batches
-        if ahead and size and step is not None and facts.counted_otherwise is None:
-            return Loss(skipped=epoch_ranges(step * size, (step + ahead) * size, epoch_size))
-        return None
-    if (
-        step is None
-        or size is None
-        or facts.is_damaged
-        or step == 0
-        or facts.counted_otherwise is not None
-    ):
-        return None
-    older = [
-        partner
-        for partner in facts.partners
-        if partner.is_complete and partner.step != facts.location.number
-    ]
-    if not facts.iterators and older and facts.location.number is not None:
-        nearest = min(
-            older,
-            key=lambda partner: (abs(partner.step - (facts.location.number or 0)), partner.step),
-        )
-        if nearest.step < step:
-            return Loss(repeated=epoch_ranges(nearest.step * size, step * size, epoch_size))
-        return Loss(skipped=epoch_ranges(step * size, nearest.step * size, epoch_size))
-    if facts.position.kind == "lost" and facts.inventory.of_role("weight", "ema"):
-        return Loss(repeated=epoch_ranges(0, step * size, epoch_size))
-    return None
-
-
 _LOST_NAMES = {
     "weights": "some weights",
     "optimizer": "the optimizer's state",
-    "iterator": "the place in the data",
+    "iterator": "the data position",
     "step": "the step",
     "lr_schedule": "the learning-rate schedule",
     "loss_scale": "the loss scale",
@@ -167,13 +128,41 @@ def _what_is_lost(findings: list[Finding]) -> str:
     return "; ".join(phrases) or findings[0].message
 
 
-def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Loss | None) -> str:
+# Conditions that the headline names: what the verdict hangs on, most telling first.
+_TELLING = tuple(
+    """
+    COND106 COND125 COND124 COND120 COND115 COND111 COND129 COND121 COND107 COND122 COND126 COND110
+    COND128 COND119
+    """.split()
+)
+_HANGS_ON = {
+    "COND106": "this iterator feeds the training",
+    "COND125": "the batches it is ahead of the step were skipped earlier",
+    "COND124": "a step takes several batches",
+    "COND120": "an update takes several batches",
+    "COND115": "all iterators that train are stored",
+    "COND111": "the iterator is in step, which its counters do not show",
+    "COND129": "fit goes on with the next epoch",
+    "COND121": "no further epoch is trained",
+    "COND107": "the program skips by the stored index",
+    "COND122": "the weights without slots are frozen",
+    "COND126": "no other iterator of the dataset is made",
+    "COND110": "the batch size is what the counts imply",
+    "COND128": "the same learning rate is fed",
+    "COND119": "skipped updates left nothing behind",
+}
+
+
+def _headline(
+    verdict: Verdict,
+    findings: list[Finding],
+    conditions: list[Condition],
+    facts: Facts,
+    loss: Loss | None,
+) -> str:
     bad = [finding for finding in findings if finding.verdict == verdict]
     if verdict == "exact":
-        at = f" at step {facts.step.value:,}" if facts.step.value is not None else ""
-        if any(finding.code == "DATA007" for finding in findings):
-            return f"The run resumes exactly{at}, at the end of its data."
-        return f"The run resumes exactly{at}, if the conditions hold."
+        return _exact(findings, conditions, facts)
     if verdict == "impossible":
         return f"Training cannot go on from this checkpoint: {bad[0].message}."
     text = f"The run resumes only approximately: {_what_is_lost(bad)}."
@@ -184,12 +173,25 @@ def _headline(verdict: Verdict, findings: list[Finding], facts: Facts, loss: Los
     return text
 
 
+def _exact(findings: list[Finding], conditions: list[Condition], facts: Facts) -> str:
+    at = f" at step {facts.step.value:,}" if facts.step.value is not None else ""
+    end = ", at the end of its data" if any(f.code == "DATA007" for f in findings) else ""
+    raised = {condition.code for condition in conditions if condition.source == "evidence"}
+    first = next((code for code in _TELLING if code in raised), None)
+    if first is None:
+        assuming = ", assuming what is listed below" if raised else ""
+        return f"The run resumes exactly{at}{end}{assuming}."
+    more = len(raised) - 1
+    also = f" (and {counted(more, 'other condition')})" if more else ""
+    return f"The run resumes exactly{at}{end} only if {_HANGS_ON[first]}{also}."
+
+
 def codes() -> list[str]:
     """Codes of all findings and conditions."""
-    return [rule.code for rule in RULES] + [rule.code for rule in CONDITION_RULES]
+    return [rule.code for rule in RULES] + [rule.code for rule in CONDITIONS]
 
 
 def explain(code: str) -> Rule | ConditionRule | None:
     """The table entry of a finding's or condition's code, None if there is none."""
-    every: tuple[Rule | ConditionRule, ...] = (*RULES, *CONDITION_RULES)
+    every: tuple[Rule | ConditionRule, ...] = (*RULES, *CONDITIONS)
     return next((rule for rule in every if rule.code == code.upper()), None)

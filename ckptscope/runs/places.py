@@ -5,13 +5,15 @@ depth, number and time.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ckptscope.checkpoint.discover import STEP_DIRECTORY, is_index
+from ckptscope.checkpoint.discover import STATE_FILE, STEP_DIRECTORY, is_index
 from ckptscope.recording.journal_files import DIRECTORY, is_recording
 
+_V1_SHARD = re.compile(r"(?<!\.data)-00000-of-\d{5}$")
 MAX_DEPTH = 8
 MAX_DIRECTORIES = 20_000
 MAX_SECONDS = 30.0
@@ -87,10 +89,15 @@ def search(root: str, *, max_seconds: float = MAX_SECONDS, first_only: bool = Fa
 
 
 def _num_stored(names: Iterable[str]) -> int:
-    """Checkpoints among file names: indexes, and V1 files by their .meta."""
+    """Checkpoints among file names: indexes, and V1 files by their .meta; sharded ones, whose
+    names others have, too, only beside a state file.
+    """
     listed = set(names)
+    has_state = STATE_FILE in listed
     return sum(
-        is_index(name) or (name.endswith(".meta") and name[: -len(".meta")] in listed)
+        is_index(name)
+        or (name.endswith(".meta") and name[: -len(".meta")] in listed)
+        or (has_state and _V1_SHARD.search(name) is not None)
         for name in listed
     )
 

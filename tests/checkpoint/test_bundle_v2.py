@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ckptscope.checkpoint import bundle_v2
 from ckptscope.checkpoint.bundle_v2 import open_bundle, shard_name
 from ckptscope.errors import (
     CkptscopeError,
@@ -136,13 +137,42 @@ def test_slices_with_long_starts(tmp_path):
         same(checkpoint["w"], array)
 
 
+@pytest.mark.parametrize("shape", [(1 << 40, 1 << 40), (10,) * 200], ids=["long", "many axes"])
+def test_shapes_beyond_any_tensor(tmp_path, shape):
+    bundle = Bundle().raw(b"w", 1, shape, b"", b"\0\0\0\0")
+    with pytest.raises(CorruptCheckpointError, match="too large"):
+        open_bundle(bundle.write(tmp_path / "c"))
+
+
+def test_an_empty_tensor_too_long_for_an_array(tmp_path):
+    bundle = Bundle().raw(b"w", 1, (0, 1 << 40, 1 << 40), b"", b"\0\0\0\0")
+    checkpoint = open_bundle(bundle.write(tmp_path / "c"))
+    with checkpoint, pytest.raises(CorruptCheckpointError, match="too large"):
+        checkpoint["w"]
+
+
+@pytest.mark.parametrize(("most", "times", "refused"), [(100, 0, True), (100, 100, False)])
+def test_keys_that_outgrow_their_file(tmp_path, monkeypatch, most, times, refused):
+    monkeypatch.setattr(bundle_v2, "_MAX_KEY_NBYTES", most)
+    monkeypatch.setattr(bundle_v2, "_MAX_KEY_EXPANSION", times)
+    prefix = Bundle().array("k" * 200, np.ones(1)).write(tmp_path / "c")
+    if refused:
+        with pytest.raises(CorruptCheckpointError, match="far longer than the file"):
+            open_bundle(prefix)
+    else:
+        assert len(open_bundle(prefix)) == 1
+
+
 def test_slice_that_the_index_lacks(tmp_path):
     bundle = Bundle().sliced(
         "w", np.zeros((4, 2), "float32"), [((0, 2), (0, -1)), ((2, 2), (0, -1))]
     )
     del bundle.entries[writers.slice_key("w", ((2, 2), (0, -1)))]
-    with pytest.raises(CorruptCheckpointError, match="not in the index"):
-        open_bundle(bundle.write(tmp_path / "c"))
+    with open_bundle(bundle.write(tmp_path / "p")) as checkpoint:
+        (damage,) = [d for d in checkpoint.reader.check(checkpoint.entries, True, None) if d.fatal]
+        assert (damage.key, damage.kind) == ("w", "malformed")
+        with pytest.raises(CorruptCheckpointError, match="lists a slice"):
+            checkpoint["w"]
 
 
 def test_arrays_are_read_only_views(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ckptscope.checkpoint import discover
+from ckptscope.checkpoint import location as opening
 from ckptscope.checkpoint.discover import (
     all_in,
     checkpoints_in,
@@ -375,7 +375,7 @@ def test_replaced_while_read_is_tried_once_more(run, monkeypatch):
     good = (run / "ckpt-8.index").read_bytes()
     (run / "ckpt-8.index").write_bytes(good[:20])
     calls = []
-    real = discover.open_bundle
+    real = opening.open_bundle
 
     def racing(prefix):
         calls.append(prefix)
@@ -384,7 +384,7 @@ def test_replaced_while_read_is_tried_once_more(run, monkeypatch):
         finally:
             (run / "ckpt-8.index").write_bytes(good)
 
-    monkeypatch.setattr(discover, "open_bundle", racing)
+    monkeypatch.setattr(opening, "open_bundle", racing)
     with location.open() as checkpoint:
         assert checkpoint["w"].tolist() == [8]
     assert len(calls) == 2

@@ -4,7 +4,7 @@ import pytest
 from ckptscope.checkpoint.bundle_v2 import open_bundle
 from ckptscope.checkpoint.discover import find
 from ckptscope.checkpoint.layers import layers_without_variables
-from ckptscope.checkpoint.meta_graph import read_meta_graph
+from ckptscope.checkpoint.meta_graph import MetaGraph, OptimizerOp, read_meta_graph
 from ckptscope.checkpoint.roles import ROLES, take_inventory
 from tests import samples, writers
 
@@ -206,6 +206,197 @@ def test_slots_of_the_object_graph(tmp_path):
     assert (found[kernel].role, found[kernel].object_path) == ("weight", "model/kernel")
     assert found[step].role == "counter"
     assert [optimizer.iterations for optimizer in inventory.optimizers] == [step]
+
+
+WEIGHT = np.zeros((3, 2), "float32")
+VECTOR = np.zeros(2, "float32")
+ONE = np.float32(1)
+
+
+def roles_of(tmp_path, arrays, meta=None):
+    bundle = writers.Bundle()
+    for key, array in arrays.items():
+        bundle.array(key, np.asarray(array))
+    with open_bundle(bundle.write(tmp_path / "c")) as checkpoint:
+        return take_inventory(checkpoint, meta)
+
+
+def short(inventory):
+    return {
+        variable.key: (variable.role, variable.slot_of, variable.slot_name)
+        for variable in inventory.variables
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "owner", "name"),
+    [
+        ("main/net/w/Adam", "net/w", "Adam"),  # made inside a scope
+        ("OptimizeLoss/net/w/Adam_1", "net/w", "Adam_1"),
+        ("net/w/part_0/Ftrl", "net/w", "Ftrl"),
+        ("net/w/t_0/Adagrad", "net/w", "Adagrad"),  # what a scope of 4 letters leaves of "part_0"
+        ("training/Adam/net/w/m", "net/w", "m"),
+        ("training/Ftrl/net/w/linear", "net/w", "linear"),
+        ("Adam/v/net/w", "net/w", "v"),
+        ("net/w/AdamG_1", "net/w", "AdamG_1"),  # the optimizer has a name of its own
+    ],
+)
+def test_slots_tied_by_name_and_shape(tmp_path, key, owner, name):
+    inventory = roles_of(tmp_path, {"net/w": WEIGHT, "net/b": VECTOR, key: WEIGHT})
+    assert short(inventory)[key] == ("optimizer_slot", owner, name)
+    assert [variable.key for variable in inventory.true_slots] == [key]
+    assert [variable.key for variable in inventory.weights_without_slots] == ["net/b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "array"),
+    [
+        ("v/net/w", WEIGHT),  # a network in a scope v
+        ("other/net/w", WEIGHT),
+        ("net/w/mask", WEIGHT),
+        ("main/net/w/Adam", VECTOR),  # not of that shape
+        ("net/w/g", VECTOR),
+    ],
+)
+def test_no_slots(tmp_path, key, array):
+    assert short(roles_of(tmp_path, {"net/w": WEIGHT, key: array}))[key] == ("weight", None, None)
+
+
+def test_slots_of_a_variable_that_is_not_stored(tmp_path):
+    arrays = {"a": WEIGHT, "a/Momentum": WEIGHT, "b/Momentum": VECTOR}
+    inventory = roles_of(tmp_path, arrays)
+    assert inventory.orphan_slots == ("b",)
+    assert short(inventory)["b/Momentum"] == ("optimizer_slot", None, "Momentum")
+    assert roles_of(tmp_path, {"a": WEIGHT, "b/Momentum": VECTOR}).orphan_slots == ()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "roles"),
+    [
+        # A model may be called anything.
+        ({"opt/w": WEIGHT, "opt/b": VECTOR}, {"opt/w": "weight", "opt/b": "weight"}),
+        ({"swa/w": WEIGHT, "global_step": np.int64(3)}, {"swa/w": "weight"}),
+        ({"metrics/total": WEIGHT}, {"metrics/total": "weight"}),
+        ({"accum/w": WEIGHT, "accum/w/Momentum": WEIGHT}, {"accum/w": "weight"}),
+        ({"accum/w": WEIGHT, "w": WEIGHT}, {"accum/w": "optimizer_slot", "w": "weight"}),
+        ({"accum/w": VECTOR, "w": WEIGHT}, {"accum/w": "weight"}),
+        # An average of what is no variable watches the training.
+        (
+            {
+                "w": WEIGHT,
+                "w/ExponentialMovingAverage": WEIGHT,
+                "loss/ExponentialMovingAverage": ONE,
+            },
+            {"w/ExponentialMovingAverage": "ema", "loss/ExponentialMovingAverage": "metric"},
+        ),
+        ({"w/ExponentialMovingAverage": WEIGHT}, {"w/ExponentialMovingAverage": "ema"}),
+        (
+            {"w": WEIGHT, "training/Adam/learning_rate": ONE, "training/Adam/beta_1": ONE},
+            {
+                "training/Adam/learning_rate": "optimizer_hyper",
+                "training/Adam/beta_1": "optimizer_hyper",
+            },
+        ),
+    ],
+)
+def test_roles_by_name(tmp_path, arrays, roles):
+    found = {variable.key: variable.role for variable in roles_of(tmp_path, arrays).variables}
+    assert {key: found[key] for key in roles} == roles
+
+
+def test_statistics_need_no_slots(tmp_path):
+    inventory = roles_of(
+        tmp_path,
+        {"w": WEIGHT, "w/Adam": WEIGHT, "w/Adam_1": WEIGHT, "bn/moving_mean": VECTOR, "g": VECTOR},
+    )
+    by_key = {variable.key: variable for variable in inventory.variables}
+    assert by_key["bn/moving_mean"].is_statistic
+    assert not by_key["w"].is_statistic
+    assert [variable.key for variable in inventory.weights_without_slots] == ["g"]
+
+
+def test_roles_from_the_stored_graph(tmp_path):
+    """The Saver's keys are not the graph's names, and names say nothing."""
+    meta = MetaGraph(
+        has_train_op=True,
+        saved={"one": "net/w", "two": "x/net/w/Opt", "three": "net/part/part_0", "n": "steps"},
+        saved_parts={"net/part/part_1": "three"},
+        trainable=frozenset(("net/w", "net/part", "net/lost")),
+        variables=frozenset(("net/w", "x/net/w/Opt", "steps", "net/part", "net/lost")),
+        global_step="steps",
+        optimizer_ops=(
+            OptimizerOp("ApplyMomentum", "net/w", ("x/net/w/Opt",)),
+            OptimizerOp("ApplyMomentum", "net/lost", ("four",)),
+        ),
+    )
+    arrays = {"one": WEIGHT, "two": WEIGHT, "three": WEIGHT, "n": np.int64(4)}
+    inventory = roles_of(tmp_path, arrays, meta)
+    assert short(inventory) == {
+        "one": ("weight", None, None),
+        "two": ("optimizer_slot", "one", "two"),
+        "three": ("weight", None, None),
+        "n": ("counter", None, None),
+    }
+    trained = {variable.key: variable.is_trained for variable in inventory.variables}
+    assert trained == {"one": True, "two": False, "three": False, "n": False}
+    assert meta.key_of("net/part/part_1") == "three"
+    assert meta.key_of("net/lost") is None
+    assert meta.name_of("one") == "net/w"
+
+
+def test_keys_tell_roles_where_the_object_graph_cannot_be_read(tmp_path):
+    w, slot = f"model/w{VALUE}", f"model/w/.OPTIMIZER_SLOT/opt/m{VALUE}"
+    inventory = roles_of(
+        tmp_path,
+        {
+            w: WEIGHT,
+            slot: WEIGHT,
+            f"opt/iter{VALUE}": np.int64(3),
+            f"opt/learning_rate{VALUE}": ONE,
+            f"save_counter{VALUE}": np.int64(1),
+        },
+    )
+    assert short(inventory)[slot] == ("optimizer_slot", w, "m")
+    roles = {variable.key: variable.role for variable in inventory.variables}
+    assert roles[f"opt/iter{VALUE}"] == "counter"
+    assert roles[f"opt/learning_rate{VALUE}"] == "optimizer_hyper"
+    assert roles[f"save_counter{VALUE}"] == "bookkeeping"
+    assert [optimizer.path for optimizer in inventory.optimizers] == ["opt"]
+
+
+@pytest.mark.parametrize("where", ["", "module/"])
+def test_a_step_and_a_rate_are_no_optimizer(tmp_path, where):
+    inventory = roles_of(
+        tmp_path,
+        {
+            f"model/w{VALUE}": WEIGHT,
+            f"{where}iterations{VALUE}": np.int64(3),
+            f"{where}learning_rate{VALUE}": ONE,
+        },
+    )
+    assert inventory.optimizers == ()
+    assert inventory.true_slots == ()
+    roles = {variable.key: variable.role for variable in inventory.variables}
+    assert roles[f"{where}learning_rate{VALUE}"] == "optimizer_hyper"
+    assert roles[f"{where}iterations{VALUE}"] == "counter"
+
+
+@pytest.mark.parametrize(
+    ("path", "array", "role"),
+    [
+        ("opt/layer_with_weights-0/kernel", WEIGHT, "weight"),
+        ("my_optimizer/m/0", WEIGHT, "optimizer_slot"),  # of a shape that a weight has
+        ("my_optimizer/m/0", np.zeros(7, "float32"), "weight"),
+        ("accumulators/0", WEIGHT, "optimizer_slot"),
+        ("swa/0", WEIGHT, "ema"),
+        ("swa/0", np.zeros(7, "float32"), "weight"),
+        ("_data_table/storage", np.zeros(7, "int64"), "bookkeeping"),
+    ],
+)
+def test_copies_have_the_shape_of_a_weight(tmp_path, path, array, role):
+    inventory = roles_of(tmp_path, {f"model/kernel{VALUE}": WEIGHT, f"{path}{VALUE}": array})
+    assert short(inventory)[f"{path}{VALUE}"][0] == role
+    assert inventory.true_slots == ()  # none is tied to a weight or an optimizer object
 
 
 def test_layers_without_variables():

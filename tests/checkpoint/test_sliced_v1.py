@@ -49,6 +49,39 @@ def test_slices(tmp_path):
         assert checkpoint.values("w", 9) == list(range(9))
 
 
+@pytest.mark.parametrize("opened", [0, 1])
+def test_shards(tmp_path, opened):
+    whole = np.arange(24, dtype="float32").reshape(6, 4)
+    first = {"w": (whole, [((0, 2), (0, -1))]), "a": (whole, [WHOLE[:2]])}
+    second = {"w": (whole, [((2, 4), (0, -1))]), "b": (whole + 1, [WHOLE[:2]])}
+    paths = [tmp_path / f"m-{shard:05d}-of-00002" for shard in (0, 1)]
+    for path, tensors in zip(paths, (first, second), strict=True):
+        path.write_bytes(writers.sliced_v1(tensors))
+    with open_sliced(str(paths[opened])) as checkpoint:
+        assert set(checkpoint) == {"w", "a", "b"}
+        assert checkpoint.num_shards == len(checkpoint.files) == 2
+        np.testing.assert_array_equal(checkpoint["w"], whole)
+        np.testing.assert_array_equal(checkpoint["b"], whole + 1)
+        assert checkpoint.reader.check(checkpoint.entries, True, None) == []
+    paths[1 - opened].unlink()
+    with open_sliced(str(paths[opened])) as checkpoint:
+        (damage,) = checkpoint.reader.check(checkpoint.entries, True, None)
+        assert (damage.kind, damage.file) == ("missing_shard", str(paths[1 - opened]))
+        with pytest.raises(CorruptCheckpointError, match="of 24 elements"):
+            checkpoint["w"]
+
+
+def test_missing_slice(tmp_path):
+    whole = np.arange(24, dtype="float32").reshape(6, 4)
+    path = tmp_path / "v1"
+    path.write_bytes(writers.sliced_v1({"w": (whole, [((0, 2), (0, -1))])}))
+    with open_sliced(str(path)) as checkpoint:
+        (damage,) = checkpoint.reader.check(checkpoint.entries, False, None)
+        assert (damage.key, damage.fatal) == ("w", True)
+        with pytest.raises(CorruptCheckpointError, match="holds 8 of 24"):
+            checkpoint["w"]
+
+
 def test_sample():
     with open_sliced(str(samples.ROOT / samples.V1_FILES[0])) as checkpoint:
         assert checkpoint["global_step"].tolist() == 7
@@ -62,7 +95,7 @@ def test_damaged_block_is_found(tmp_path):
     data = writers.sliced_v1(arrays, snappy=False, block_nbytes=100)
     path.write_bytes(data)
     with open_sliced(str(path)) as checkpoint:
-        handle = checkpoint.reader.table.handles[4]
+        handle = checkpoint.reader.tables[0].handles[4]
     damaged = bytearray(data)
     damaged[handle.offset + handle.nbytes // 2] ^= 1
     path.write_bytes(damaged)

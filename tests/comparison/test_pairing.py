@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ckptscope.checkpoint.model import TensorEntry
+from ckptscope.checkpoint.object_keys import short_name
 from ckptscope.checkpoint.roles import Role, Variable
-from ckptscope.comparison.pairing import Names, name_of, pair_variables
+from ckptscope.comparison.pairing import Names, pair_variables
 from ckptscope.errors import UsageError
 from ckptscope.formats.dtypes import FLOAT32
 
@@ -52,8 +53,8 @@ def pairs(
     )
     return {
         (
-            name_of(pair.a.key) if pair.a else None,
-            name_of(pair.b.key) if pair.b else None,
+            short_name(pair.a.key) if pair.a else None,
+            short_name(pair.b.key) if pair.b else None,
             pair.score,
         )
         for pair in found
@@ -204,7 +205,7 @@ def test_full_names_pair_across_styles_only():
 )
 def test_what_the_user_knows_of_names(maps, strip, old, new):
     names = Names.parsed(maps, strip)
-    names.check([old + SUFFIX])
+    names.check([variable(old)])
     assert pairs([variable(old, 1)], [variable(new, 2)], names) == {(old, new, None)}
 
 
@@ -212,7 +213,19 @@ def test_maps_that_fit_nothing_are_refused():
     with pytest.raises(UsageError, match="OLD=NEW"):
         Names.parsed(["x"], [])
     with pytest.raises(UsageError, match=r"closest are model/dense"):
-        Names.parsed(["model/dens=x"], []).check(["model/dense" + SUFFIX])
+        Names.parsed(["model/dens=x"], []).check([variable("model/dense")])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("seq/dense/kernel", "w"), ("opt/vars/0", "net/w"), ("opt/vars/0" + SUFFIX, "w")],
+)
+def test_maps_take_every_name_of_a_variable(old, new):
+    a = [variable("opt/vars/0", 1, full_name="seq/dense/kernel")]
+    b = [variable("w", 2, full_name="net/w")]
+    names = Names.parsed([f"{old}={new}"], [])
+    names.check(a)
+    assert pairs(a, b, names.resolved(a, b)) == {("opt/vars/0", "w", None)}
 
 
 def test_very_many_unmatched_variables_take_bounded_time():

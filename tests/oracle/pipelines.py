@@ -227,6 +227,17 @@ def _grouped(lab: Lab) -> Any:
     )
 
 
+def _shuffled_groups(lab: Lab) -> Any:
+    groups = lab.slices(22).group_by_window(
+        lambda n: lab.tf.cast(n % 3, lab.tf.int64),
+        lambda _, group: group.shuffle(4, seed=3).batch(2),
+        window_size=4,
+    )
+    # TensorFlow refuses to save the generator inside the function, which starts anew in each call.
+    ignore = lab.experimental.ExternalStatePolicy.IGNORE
+    return lab.with_options(groups, experimental_external_state_policy=ignore)
+
+
 def _bucketed(lab: Lab) -> Any:
     return ragged(lab).bucket_by_sequence_length(lambda v: lab.tf.shape(v)[0], [3], [4, 4])
 
@@ -483,7 +494,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "scan",
-        lambda lab: lab.slices(22).scan(0, lambda total, n: (total + n, total + n)),
+        lambda lab: lab.slices(22).scan(0, lambda total, n: (total + n, n + 0)),
         "Scan",
         (0, 5),
         edges=(22, END),
@@ -1135,6 +1146,16 @@ CASES: tuple[Case, ...] = (
         batch_size=4,
     ),
     Case(
+        "group_by_window of shuffled groups",
+        _shuffled_groups,
+        "GroupByWindow Shuffle",
+        (3,),
+        (*EXAMPLES, *EPOCH),
+        edges=(0, 4, 5, 8),
+        batch_size=2,
+        seeded=True,
+    ),
+    Case(
         "group_by_window, at its end",
         lambda lab: _grouped(lab).prefetch(2),
         "GroupByWindow Prefetch",
@@ -1253,6 +1274,10 @@ NOT_MADE: dict[str, str] = {
     "FinalizeDataset": "it builds other stages and leaves none of its own name",
     **dict.fromkeys(
         ("Options", "OptionsV2"), "options set what runs and leave no iterator of their own"
+    ),
+    **dict.fromkeys(
+        ("Model", "Optimize", "MaxIntraOpParallelism", "PrivateThreadPool"),
+        "it is put around the whole pipeline and is no stage",
     ),
     "SetStatsAggregator": "needs a StatsAggregator resource, which has no public API since 2.0",
     "EmptyRepeat": "repeat(0) has nothing to count and saves no key",

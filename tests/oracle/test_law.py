@@ -280,6 +280,57 @@ def test_restoring_continues_there(case: Case, oracle: Oracle) -> None:
         assert len(restored) == len(save.rest), (count, doubts)
 
 
+def first_number(element: Any) -> int | None:
+    """The number of the first example of an element; None where it holds none."""
+    while isinstance(element, (list, tuple)) and element:
+        # Of a pair with a count the data comes last.
+        element = element[-1] if isinstance(element, tuple) else element[0]
+    if isinstance(element, bytes):
+        element = int(element.split()[0])
+    return element if isinstance(element, int) else None
+
+
+# First numbers of the data files of the lab.
+FIRST_OF_FILE = {
+    None: 0,
+    "part-0.tfrecord": 0,
+    "part-1.tfrecord": 9,
+    "part-2.tfrecord": 16,
+    "all.tfrecord.gz": 0,
+    "lines-0.txt": 0,
+    "lines-1.txt": 12,
+}
+# Where it must be told, at one of the counts at least.
+TOLD_NEXT = frozenset(
+    (
+        "slices",
+        "batch",
+        "padded batch",
+        "take of a repeat",
+        "enumerate",
+        "cache being filled",
+        "cache of batches",
+        "parallel map",
+        "unbatch",
+    )
+)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("case", table())
+def test_next_record(case: Case, oracle: Oracle) -> None:
+    told = []
+    for save in oracle.saves(case).values():
+        for sizes in (False, True):
+            (iterator,) = oracle.inspect(save.prefix, case, sizes).iterators
+            following = iterator.position.next_record
+            if following is not None and save.rest:
+                name = following.file and os.path.basename(following.file)
+                told.append((save.count, following.record_index + FIRST_OF_FILE[name]))
+                assert told[-1] == (save.count, first_number(save.rest[0])), sizes
+    assert told or case.name not in TOLD_NEXT
+
+
 @pytest.mark.tf
 @pytest.mark.parametrize("case", table())
 def test_seeds(case: Case, oracle: Oracle) -> None:

@@ -182,3 +182,9 @@ def test_a_broken_hook_never_stops_a_session(tmp_path, make_hook, monkeypatch):
     monkeypatch.setattr(module._Sessions, "__init__", broken)
     with pytest.warns(RuntimeWarning, match="broken"):
         assert len(train(tmp_path / "init", [make_hook(tmp_path / "init")], 4)) == 4
+
+
+def test_the_old_import_path():
+    from ckptscope.recording import estimator_hook, portable
+
+    assert estimator_hook.DataPositionHook is portable.DataPositionHook

@@ -171,5 +171,42 @@ def test_fit(beside, steps):
     assert positions.into.tolist() == [((step - 1) % 10 + 1) * 4 for step in made]
 
 
+WORKERS = """
+import json, os, socket, subprocess, sys
+if len(sys.argv) == 2:
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    hosts = ["127.0.0.1:%d" % each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    children = []
+    for index in range(2):
+        config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+        children.append(subprocess.Popen(
+            [sys.executable, __file__, sys.argv[1], str(index)],
+            env=dict(os.environ, TF_CONFIG=json.dumps(config), CUDA_VISIBLE_DEVICES="-1"),
+        ))
+    sys.exit(max(child.wait(200) for child in children))
+import tensorflow as tf
+from ckptscope_portable import DataPosition
+with tf.distribute.MultiWorkerMirroredStrategy().scope():
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse")
+dataset = tf.data.Dataset.range(40).map(lambda i: (tf.zeros([1]), tf.zeros([1]))).batch(4)
+position = DataPosition(sys.argv[1], dataset=dataset)
+model.fit(dataset, epochs=2, verbose=0, callbacks=[position])
+"""
+
+
+@eager
+def test_two_workers(beside):
+    (beside / "program.py").write_text(WORKERS)
+    run("program.py", beside / "logs", cwd=beside)
+    found = read_recording(str(beside / "logs"))
+    assert sorted((item.attempt.process, item.attempt.hosts) for item in found) == [(0, 2), (1, 2)]
+    assert [item.columns["step"].tolist() for item in found] == [list(range(1, 21))] * 2
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-q", "-rs"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ckptscope.iterator.held import batch_results
-from ckptscope.iterator.ops.spec import UNIFORM_BATCHES, Evaluator, OpSpec
+from ckptscope.iterator.ops.spec import UNIFORM_BATCHES, Evaluator, OpSpec, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.tree import Stage
 
@@ -43,12 +43,18 @@ def _unbatch(stage: Stage, evaluator: Evaluator) -> Progress:
         tally = below.examples.minus(pending)
         ended = below.ended and pending <= 0
         return replace(
-            below, elements=tally, examples=tally, batched=False, batch_size=1, ended=ended
+            below,
+            elements=tally,
+            examples=tally,
+            batched=False,
+            batch_size=1,
+            ended=ended,
+            in_flight=_sum(below.in_flight, pending),
         )
     if below.elements.total is not None:
         count = (below.elements.total - 1) * rows + current if below.elements.total else 0
         result = Progress.of(Tally.single_pass(max(0, count)))
-        return result.assuming(*below.assumptions, UNIFORM_BATCHES)
+        return replace(result, in_flight=None).assuming(*below.assumptions, UNIFORM_BATCHES)
     why = below.reason or "the batches before it cannot be counted"
     return Progress.unknown(why, ended=below.ended and pending <= 0)
 
@@ -65,6 +71,7 @@ def _rebatch(stage: Stage, evaluator: Evaluator) -> Progress:
         elements=Tally(),
         examples=below.examples.minus(held),
         batched=True,
+        crosses_passes=below.repeated,
         batch_size=None,
         ended=below.ended and held == 0,
         in_flight=_sum(below.in_flight, held),
@@ -80,42 +87,14 @@ def _unbatch_rows(stage: Stage) -> int:
     return (stage.integer("n") or 0) - (stage.integer("current_index") or 0)
 
 
+def _num_in_batches(stage: Stage) -> int:
+    return batch_results(stage)[0]
+
+
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("BatchV2", "Batch", "PaddedBatchV2", "PaddedBatch", "DenseToSparseBatch"),
-        title="batch",
-        counts="holds nothing; its size is not stored",
-        progress=_batch,
-    ),
-    OpSpec(
-        names=("MapAndBatch", "MapAndBatchV2"),
-        title="map + batch",
-        counts="holds `batch_results_*_num_elements` examples",
-        progress=_map_and_batch,
-        held=lambda s: batch_results(s)[0],
-        runs_function=True,
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("ParallelBatch",),
-        title="batch (parallel)",
-        counts="holds `batch_results_*_num_elements` examples",
-        progress=_map_and_batch,
-        held=lambda s: batch_results(s)[0],
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("Unbatch",),
-        title="unbatch",
-        counts="`current_index` of `n` rows of the present batch handed on",
-        progress=_unbatch,
-        held=_unbatch_rows,
-    ),
-    OpSpec(
-        names=("RebatchV2", "Rebatch", "LegacyRebatch"),
-        title="rebatch",
-        counts="holds the rows of `tensors` behind `offset`",
-        progress=_rebatch,
-        held=_rebatch_rows,
-    ),
+    spec("BatchV2", _batch),
+    spec("MapAndBatch", _map_and_batch, _num_in_batches),
+    spec("ParallelBatch", _map_and_batch, _num_in_batches),
+    spec("Unbatch", _unbatch, _unbatch_rows),
+    spec("RebatchV2", _rebatch, _rebatch_rows),
 )

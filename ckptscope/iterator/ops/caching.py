@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ckptscope.iterator.ops.spec import READ_AHEAD, Evaluator, OpSpec
+from ckptscope.iterator.ops.spec import READ_AHEAD, Evaluator, OpSpec, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.tree import Stage
 
@@ -49,18 +49,6 @@ def _cached(stage: Stage) -> int | None:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("MemoryCache",),
-        title="cache (memory)",
-        counts="filling: `num_elements` handed on; reading: `index`; all elements are in the state",
-        progress=_memory_cache,
-        held=_cached,
-    ),
-    OpSpec(
-        names=("FileCache",),
-        title="cache (file)",
-        counts="`cur_index` handed on",
-        progress=_file_cache,
-        needs_files="the cache files",
-    ),
+    spec("MemoryCache", _memory_cache, _cached),
+    spec("FileCache", _file_cache),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ckptscope.iterator.ops.spec import Evaluator, OpSpec
+from ckptscope.iterator.ops.spec import Evaluator, OpSpec, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.tree import Stage
 
@@ -48,8 +48,19 @@ def _zip(stage: Stage, evaluator: Evaluator) -> Progress:
         rests = any(assumption.needs_step for assumption in batches.assumptions)
         examples = Tally() if rests else replace(batches.examples, size=None)
         elements = replace(best.elements, size=None)
-        return replace(batches, elements=elements, examples=examples, uncut=None, ended=ended)
+        # Batches on their way are not counted alike by inputs that hold examples.
+        return replace(
+            batches,
+            elements=elements,
+            examples=examples,
+            uncut=None,
+            ended=ended,
+            in_flight=batches.in_flight if all(item.batched for item in inputs) else None,
+        )
     sizes = [progress.elements.size for progress in inputs if not progress.repeated]
+    in_flight = inputs[0].in_flight
+    if any(progress.in_flight != in_flight for progress in inputs):
+        best = replace(best, in_flight=None)
     # An input without a size may be the shorter one.
     size = (
         min(filter(None, sizes))
@@ -118,17 +129,7 @@ def _directed(stage: Stage, evaluator: Evaluator) -> Progress:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(names=("Zip",), title="zip", counts="what each input gave", progress=_zip),
-    OpSpec(
-        names=("Concatenate",),
-        title="concatenate",
-        counts="input `i` is being read",
-        progress=_concatenate,
-    ),
-    OpSpec(
-        names=("DirectedInterleave",),
-        title="sample_from / choose_from_datasets",
-        counts="the sum of its inputs",
-        progress=_directed,
-    ),
+    spec("Zip", _zip),
+    spec("Concatenate", _concatenate),
+    spec("DirectedInterleave", _directed),
 )

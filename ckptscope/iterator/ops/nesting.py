@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ckptscope.dataset_ops import BY_ITERATOR, DatasetOp
 from ckptscope.iterator.held import group_sizes, interleave_elements, worker_held
-from ckptscope.iterator.ops.spec import FILE_ORDER, UNIFORM_INNER, Evaluator, OpSpec
+from ckptscope.iterator.ops.spec import FILE_ORDER, UNIFORM_INNER, Evaluator, OpSpec, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.state import StateItem
 from ckptscope.iterator.tree import Stage, decode, integer_of
@@ -21,6 +22,15 @@ def _text_of(items: Mapping[str, StateItem], *keys: str) -> str | None:
             text: bytes = tensor.scalar()
             return text.decode("utf-8", "backslashreplace")
     return None
+
+
+def is_inner(slot: int | None, child: Stage) -> bool:
+    """Whether an input of a stage that nests is a dataset which its function made, not the one that
+    its function is called with.
+
+    They have numbers, but for the open group of a GroupByWindow in TF 1.15, which is called Reduce.
+    """
+    return slot is not None or child.op == "Reduce"
 
 
 def inner_files(stage: Stage) -> dict[int, str]:
@@ -78,11 +88,10 @@ def _flat_map(stage: Stage, evaluator: Evaluator) -> Progress:
         )
     if below.examples.total is None:
         return replace(below, ended=outer_ended)
-    return _with_closed(stage, evaluator, below, opened - 1, names.get(opened - 1), source, current)
+    return _with_closed(evaluator, below, opened - 1, names.get(opened - 1), source, current)
 
 
 def _with_closed(
-    stage: Stage,
     evaluator: Evaluator,
     below: Progress,
     closed: int,
@@ -91,38 +100,44 @@ def _with_closed(
     current: Stage,
 ) -> Progress:
     """Add the inner datasets that were read before the open one, whose sizes are not stored."""
-    del stage
-    inside = {inner.op for inner in current.walk()}
-    kind = "record" if "TFRecord" in inside else "line" if "TextLine" in inside else None
-    shuffled = source is None or any(
-        inner.op in ("Shuffle", "ShuffleAndRepeat") for inner in source.walk()
+    inside = [BY_ITERATOR[inner.op] for inner in current.walk() if inner.op in BY_ITERATOR]
+    unit = next((row.locates for row in inside if row.locates in ("record", "line")), None)
+    is_shuffled = source is None or any(
+        inner.op not in BY_ITERATOR or BY_ITERATOR[inner.op].shuffles for inner in source.walk()
     )
-    if (
-        name is not None
-        and kind is not None
-        and not shuffled
-        and not inside & {"Filter", "Shard", "FiniteTake", "FiniteSkip"}
-    ):
-        files = evaluator.files.siblings(name)
-        if closed < len(files) and files[closed] == name:
-            sizes = [evaluator.files.num_records(file, kind) for file in files]
-            if None not in sizes:
-                total = sum(size or 0 for size in sizes[:closed]) + (below.examples.total or 0)
-                tally = Tally.single_pass(total, sum(size or 0 for size in sizes))
-                return replace(below, elements=tally, examples=tally).assuming(FILE_ORDER)
-    if "Window" in inside and below.batched:
-        window = next(inner for inner in current.walk() if inner.op == "Window")
-        if window.integer("i") and not shuffled and below.examples.total == window.integer("i"):
-            return replace(
-                below, elements=Tally.single_pass(closed + 1), examples=Tally()
-            ).assuming(UNIFORM_INNER)
-    if kind is not None:
-        return Progress.unknown(
-            f"{closed} files were read before the open one; their sizes are not stored"
-        )
-    return Progress.unknown(
-        f"{closed} inner datasets were read before the open one; their sizes are not stored"
-    )
+    if name is not None and unit is not None and not is_shuffled:
+        # What drops some of a file's records makes their number useless.
+        found = None
+        if not any(row.drops for row in inside):
+            found = _of_files(evaluator, below, closed, name, unit)
+        if found is not None:
+            return found
+    window = next((inner for inner in current.walk() if inner.op == "Window"), None)
+    if window is not None and below.batched and not is_shuffled:
+        delivered = window.integer("i")
+        if delivered and below.examples.total == delivered:
+            windows = Tally.single_pass(closed + 1)
+            return replace(below, elements=windows, examples=Tally()).assuming(UNIFORM_INNER)
+    what = "files were" if unit is not None else "inner datasets were"
+    return Progress.unknown(f"{closed} {what} read before the open one; their sizes are not stored")
+
+
+def _of_files(
+    evaluator: Evaluator, below: Progress, closed: int, name: str, kind: str
+) -> Progress | None:
+    """With the records of the files that were read before the open one; None where they are not
+    here.
+    """
+    files, is_known = evaluator.files.read_with(name)
+    if closed >= len(files) or files[closed] != name:
+        return None
+    sizes = [evaluator.files.num_records(file, kind) for file in files]
+    if None in sizes:
+        return None
+    total = sum(size or 0 for size in sizes[:closed]) + (below.examples.total or 0)
+    tally = Tally.single_pass(total, sum(size or 0 for size in sizes))
+    progress = replace(below, elements=tally, examples=tally)
+    return progress if is_known else progress.assuming(FILE_ORDER)
 
 
 def _interleave(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -174,6 +189,19 @@ def _window(stage: Stage, evaluator: Evaluator) -> Progress:
     return Progress.unknown("size and shift of the windows are not stored", ended=below.ended)
 
 
+def _delivered_of_group(group: Stage, evaluator: Evaluator) -> int | None:
+    """Examples of the open group that its function's dataset has delivered; None where that cannot
+    be counted: some may have been dropped, or all made into one.
+    """
+    rows = [BY_ITERATOR.get(stage.op) for stage in group.walk()]
+    counted = (row is not None and _passes_on(row) for row in rows)
+    return evaluator.evaluate(group).examples.total if all(counted) else None
+
+
+def _passes_on(row: DatasetOp) -> bool:
+    return row.keeps_count or row.makes_batches or row.names == ("Window",)
+
+
 def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
     below = evaluator.below(stage)
     held = group_sizes(stage)
@@ -184,9 +212,13 @@ def _group_by_window(stage: Stage, evaluator: Evaluator) -> Progress:
             is_shuffled=True,
             reason="the groups are being emptied at the end of the data",
         )
-    groups = [child for slot, child in stage.inputs if slot is not None or child.op == "Reduce"]
-    for child in groups:  # the open group is still listed among the groups
-        held -= next((inner.integer("i") or 0 for inner in child.walk() if inner.op == "Window"), 0)
+    for slot, child in stage.inputs:
+        if is_inner(slot, child):
+            # The group that is being handed out is still listed among the groups.
+            delivered = _delivered_of_group(child, evaluator)
+            if delivered is None or delivered > held:
+                return Progress.unknown("how much of the open group was handed out is not stored")
+            held -= delivered
     made = below.made_batches()
     return replace(
         made, examples=made.examples.minus(held), is_shuffled=True
@@ -200,51 +232,10 @@ def _sum_results(stage: Stage) -> int:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("FlatMap",),
-        title="flat_map",
-        counts="`element_index` inner datasets opened",
-        progress=_flat_map,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=("Interleave", "InterleaveV2"),
-        title="interleave",
-        counts="the sum of the open inner datasets, and the sizes of those read",
-        progress=_interleave,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=("ParallelInterleaveV2", "ParallelInterleaveV3", "ParallelInterleaveV4"),
-        title="interleave (parallel)",
-        counts="as interleave; holds `.results.size` for each element",
-        progress=_interleave,
-        held=_sum_results,
-        runs_function=True,
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("ParallelInterleave", "LegacyParallelInterleaveV2"),
-        title="parallel_interleave",
-        counts="as interleave; holds `outputs_size` for each worker",
-        progress=_interleave,
-        held=_sum_results,
-        runs_function=True,
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("Window",),
-        title="window",
-        counts="holds `buffer_size` elements of overlap",
-        progress=_window,
-        held=lambda s: s.integer("buffer_size"),
-    ),
-    OpSpec(
-        names=("GroupByWindow",),
-        title="group_by_window",
-        counts="holds the groups that are not full",
-        progress=_group_by_window,
-        held=group_sizes,
-        runs_function=True,
-    ),
+    spec("FlatMap", _flat_map),
+    spec("Interleave", _interleave),
+    spec("ParallelInterleaveV2", _interleave, _sum_results),
+    spec("ParallelInterleave", _interleave, _sum_results),
+    spec("Window", _window, lambda s: s.integer("buffer_size")),
+    spec("GroupByWindow", _group_by_window, group_sizes),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ckptscope.iterator.held import map_results, prefetch_entries
-from ckptscope.iterator.ops.spec import SYMBOLIC, Evaluator, OpSpec, ProgressFunction
+from ckptscope.iterator.ops.spec import SYMBOLIC, Evaluator, OpSpec, ProgressFunction, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.tree import Stage
 
@@ -59,7 +59,7 @@ def _without_held(below: Progress, leading: list[int | None], ended_below: bool)
         if not below.is_shuffled and not (is_lone and may_be_short):
             below = below.with_batch_size(max(sizes))
         if below.batch_size is not None and min(sizes) < below.batch_size:
-            below = replace(below, drops=False)
+            below = replace(below, drops_remainder=False)
         return below.completed().minus(len(leading), sum(sizes)).completed()
     if below.batch_size is not None and not below.pass_over and not ended_below:
         return below.completed().minus(len(leading), len(leading) * below.batch_size).completed()
@@ -94,6 +94,11 @@ def _recounted(below: Progress, count: int, *, replace_examples: bool) -> Progre
         assumptions=(),
         batch_size=below.batch_size if below.batched else 1,
     )
+
+
+def _unique(stage: Stage, evaluator: Evaluator) -> Progress:
+    count = stage.integer("unique_elements_size") or 0
+    return _recounted(evaluator.below(stage), count, replace_examples=True)
 
 
 def _unknown_count(reason: str) -> ProgressFunction:
@@ -162,112 +167,27 @@ def _shard(stage: Stage, evaluator: Evaluator) -> Progress:
     )
 
 
+def _num_results(stage: Stage) -> int:
+    return len(map_results(stage))
+
+
+_NOT_COUNTED = "a parallel filter does not store how many elements it passed on"
+
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("Map", "MapV2"),
-        title="map",
-        counts="no keys: what its input gave",
-        progress=transparent,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=("ParallelMap", "ParallelMapV2"),
-        title="map (parallel)",
-        counts="holds the results that are computed ahead",
-        progress=_parallel_map,
-        held=lambda s: len(map_results(s)),
-        runs_function=True,
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("Prefetch",),
-        title="prefetch",
-        counts="holds `buffer_size` elements",
-        progress=_prefetch,
-        held=lambda s: s.integer("buffer_size"),
-    ),
-    OpSpec(
-        names=("Filter",),
-        title="filter",
-        counts="`filtered_elements` passed on (counted from 2.15)",
-        progress=_filter,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=("ParallelFilter",),
-        title="filter (parallel)",
-        counts="not counted",
-        progress=_unknown_count("a parallel filter does not store how many elements it passed on"),
-        runs_function=True,
-        is_parallel=True,
-    ),
-    OpSpec(
-        names=("FiniteTake", "Take"), title="take", counts="`i` elements handed on", progress=_take
-    ),
-    OpSpec(
-        names=("FiniteSkip", "Skip"),
-        title="skip",
-        counts="`i` elements skipped so far",
-        progress=_skip,
-    ),
-    OpSpec(
-        names=("Shard",),
-        title="shard",
-        counts="`next_index` elements read; number of shards not stored",
-        progress=_shard,
-    ),
-    OpSpec(
-        names=("Scan",),
-        title="scan",
-        counts="what its input gave; its state is stored",
-        progress=transparent,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=("TakeWhile",),
-        title="take_while",
-        counts="what its input gave",
-        progress=transparent,
-        runs_function=True,
-    ),
-    OpSpec(
-        names=(
-            "AssertCardinality",
-            "AssertNext",
-            "AssertPrev",
-            "Options",
-            "OptionsV2",
-            "FinalizeDataset",
-            "IgnoreErrors",
-            "SetStatsAggregator",
-            "LatencyStats",
-            "BytesProducedStats",
-            "NonSerializable",
-        ),
-        title="pass-through",
-        counts="what its input gave",
-        progress=transparent,
-    ),
-    OpSpec(
-        names=("Reduce",),
-        title="group being reduced",
-        counts="TF 1.15's name for the open group of a group_by_window",
-        progress=transparent,
-    ),
-    OpSpec(
-        names=("Unique",),
-        title="unique",
-        counts="`unique_elements_size` handed on",
-        progress=lambda s, e: _recounted(
-            e.below(s), s.integer("unique_elements_size") or 0, replace_examples=True
-        ),
-    ),
-    OpSpec(
-        names=("ParseExample", "ParseExampleV2"),
-        title="parse_example",
-        counts="holds results that are computed ahead",
-        progress=_parallel_map,
-        held=lambda s: len(map_results(s)),
-        is_parallel=True,
-    ),
+    spec("Map", transparent),
+    spec("ParallelMap", _parallel_map, _num_results, map_results),
+    spec("Prefetch", _prefetch, lambda s: s.integer("buffer_size"), prefetch_entries),
+    spec("Filter", _filter),
+    spec("ParallelFilter", _unknown_count(_NOT_COUNTED)),
+    spec("FiniteTake", _take),
+    spec("FiniteSkip", _skip),
+    spec("Shard", _shard),
+    spec("Scan", transparent),
+    spec("TakeWhile", transparent),
+    spec("AssertCardinality", transparent),
+    spec("Options", transparent),
+    spec("IgnoreErrors", transparent),
+    spec("Reduce", transparent),
+    spec("Unique", _unique),
+    spec("ParseExample", _parallel_map, _num_results, map_results),
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ckptscope.iterator.held import shuffle_live
+from ckptscope.dataset_ops import BY_ITERATOR
+from ckptscope.iterator.held import Held, shuffle_live
 from ckptscope.iterator.ops.sources import counter
-from ckptscope.iterator.ops.spec import READ_AHEAD, Evaluator, OpSpec
+from ckptscope.iterator.ops.spec import READ_AHEAD, Evaluator, OpSpec, spec
 from ckptscope.iterator.progress import Progress, Tally
-from ckptscope.iterator.tree import Stage
+from ckptscope.iterator.tree import IteratorTree, Stage
 
 
 def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
@@ -65,8 +66,37 @@ def _repeat(stage: Stage, evaluator: Evaluator) -> Progress:
     )
 
 
+def passes_begun(stage: Stage, tree: IteratorTree) -> int | None:
+    """Passes of its output that a stage which repeats has begun; None where that is not stored.
+
+    The seeds of a fused shuffle are those of this pass, although its buffer may hold the next one,
+    too.
+    """
+    if BY_ITERATOR[stage.op].is_fused:
+        slices = stage.integer("slices_size") or 0
+        return _fused_passes(stage, slices, tree.counts_passes_from_zero) + 1
+    return input_passes_begun(stage, tree)
+
+
+def input_passes_begun(stage: Stage, tree: IteratorTree) -> int | None:
+    """Passes of its input that a stage which repeats has begun; None where that is not stored."""
+    if BY_ITERATOR[stage.op].is_fused:
+        epoch = stage.integer("epoch") or 0
+        return epoch + 1 if tree.counts_passes_from_zero else max(epoch, 1)
+    passes, numbered = stage.integer("i"), stage.numbered()
+    if passes is None and numbered:
+        passes = max(numbered)
+    return None if passes is None else passes + 1
+
+
+def _fused_passes(stage: Stage, slices: int, from_zero: bool) -> int:
+    """Passes that a fused shuffle has handed out."""
+    epoch = stage.integer("epoch") or 0
+    return max(0, epoch - max(slices - 1, 0) if from_zero else epoch - max(slices, 1))
+
+
 def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
-    slices, fused = stage.integer("slices_size"), stage.op == "ShuffleAndRepeat"
+    slices, fused = stage.integer("slices_size"), BY_ITERATOR[stage.op].is_fused
     below = evaluator.below(stage)
     if slices is None:
         return Progress.unknown(f"{stage.op} stored no slices")
@@ -117,10 +147,8 @@ def _shuffle(stage: Stage, evaluator: Evaluator) -> Progress:
 
 def _fused_tally(stage: Stage, evaluator: Evaluator, slices: int, start: int, end: int) -> Tally:
     """ShuffleAndRepeat counts over all passes; slice 0 is the pass that is being handed out."""
-    epoch, drawn = stage.integer("epoch") or 0, stage.integer("num_random_samples") or 0
-    passes: int | None = max(
-        0, epoch - max(slices - 1, 0) if evaluator.from_zero else epoch - max(slices, 1)
-    )
+    drawn = stage.integer("num_random_samples") or 0
+    passes: int | None = _fused_passes(stage, slices, evaluator.from_zero)
     if not evaluator.legacy and (passes == 0) != (start == drawn) and start:
         passes = None  # the two counters contradict each other
     if passes is None:
@@ -171,34 +199,17 @@ def _shuffle_of_batches(
     )
 
 
+def _num_shuffled(stage: Stage) -> int | None:
+    return stage.integer("num_elements")
+
+
+def _live(stage: Stage) -> list[Held]:
+    return shuffle_live(stage) or []
+
+
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("FiniteRepeat", "ForeverRepeat", "EmptyRepeat"),
-        title="repeat",
-        counts="`i` whole passes are done (ForeverRepeat: stored from 2.15)",
-        progress=_repeat,
-    ),
-    OpSpec(
-        names=("Shuffle", "ReshufflingShuffle", "FixedSeedShuffle"),
-        title="shuffle",
-        counts="handed on `slices_start_0`, read `slices_end_last`, holds the difference",
-        progress=_shuffle,
-        held=lambda s: s.integer("num_elements"),
-        draws=True,
-    ),
-    OpSpec(
-        names=("ShuffleAndRepeat",),
-        title="shuffle + repeat",
-        counts="as shuffle, over all passes",
-        progress=_shuffle,
-        held=lambda s: s.integer("num_elements"),
-        draws=True,
-    ),
-    OpSpec(
-        names=("GlobalShuffle",),
-        title="global shuffle",
-        counts="`element_count` handed on, or read ahead",
-        progress=lambda s, e: counter("element_count")(s, e).assuming(READ_AHEAD),
-        draws=True,
-    ),
+    spec("FiniteRepeat", _repeat),
+    spec("Shuffle", _shuffle, _num_shuffled, _live),
+    spec("ShuffleAndRepeat", _shuffle, _num_shuffled, _live),
+    spec("GlobalShuffle", lambda s, e: counter("element_count")(s, e).assuming(READ_AHEAD)),
 )

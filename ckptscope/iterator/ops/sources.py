@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ckptscope.iterator.ops.spec import RANGE_ORIGIN, Evaluator, OpSpec, ProgressFunction
+from ckptscope.iterator.ops.spec import RANGE_ORIGIN, Evaluator, OpSpec, ProgressFunction, spec
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.iterator.records import RecordIndex
 from ckptscope.iterator.tree import Stage
@@ -82,68 +82,13 @@ def _csv(_: Stage, __: Evaluator) -> Progress:
 
 
 SPECS: tuple[OpSpec, ...] = (
-    OpSpec(
-        names=("Range",),
-        title="range",
-        counts="`next` is the next value; start and step are not stored",
-        progress=_range,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("TensorSlice",),
-        title="from_tensor_slices",
-        counts="`index` (`i` in 1.15) elements handed on",
-        progress=counter("index", legacy_key="i"),
-        is_source=True,
-    ),
-    OpSpec(
-        names=("FromTensor", "Tensor"),
-        title="from_tensors",
-        counts="`produced`: its one element was handed on",
-        progress=_from_tensor,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("SparseTensorSlice",),
-        title="from_sparse_tensor_slices",
-        counts="`i` rows handed on",
-        progress=counter("i"),
-        is_source=True,
-    ),
-    OpSpec(
-        names=("TFRecord", "TFRecordV2"),
-        title="TFRecord file",
-        counts="`offset` is the byte where the next record starts, in the uncompressed stream",
-        progress=_record_file,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("TextLine",),
-        title="text file",
-        counts="`current_pos` is the byte where the next line starts",
-        progress=_text_file,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("FixedLengthRecord", "FixedLengthRecordV2"),
-        title="fixed-length record file",
-        counts="`current_pos` is a byte offset; record and header sizes are not stored",
-        progress=_fixed_length,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("CSV",),
-        title="CSV file",
-        counts="`pos` within the present read buffer, `num_buffer_reads`; no file name",
-        progress=_csv,
-        is_source=True,
-    ),
-    OpSpec(
-        names=("Random",),
-        title="random numbers",
-        counts="`num_random_samples` handed on; seeds from 2.15",
-        progress=counter("num_random_samples"),
-        is_source=True,
-        draws=True,
-    ),
+    spec("Range", _range),
+    spec("TensorSlice", counter("index", legacy_key="i")),
+    spec("FromTensor", _from_tensor),
+    spec("SparseTensorSlice", counter("i")),
+    spec("TFRecord", _record_file),
+    spec("TextLine", _text_file),
+    spec("FixedLengthRecord", _fixed_length),
+    spec("CSV", _csv),
+    spec("Random", counter("num_random_samples")),
 )

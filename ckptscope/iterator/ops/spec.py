@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
+from ckptscope.dataset_ops import BY_ITERATOR, DatasetOp
+from ckptscope.iterator.held import Held
 from ckptscope.iterator.progress import Assumption, Progress
 from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.tree import Stage
@@ -37,6 +39,7 @@ FILE_ORDER = Assumption(
     "FILE_ORDER",
     "files are read in the order of their names, all of them from this directory",
     True,
+    is_guess=True,
 )
 
 
@@ -64,29 +67,28 @@ ProgressFunction = Callable[[Stage, Evaluator], Progress]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpSpec:
-    """One kind of stage.
+class OpSpec(DatasetOp):
+    """One kind of stage: a row of the table of dataset ops, and how its counters are read.
 
     Attributes:
-        names: classes of iterators as they occur in names.
-        title: what users call it.
-        counts: what is counted and held, for the documentation.
         progress: elements handed on, from the stage's keys and its input.
         held: number of elements held, for display; None if it holds none.
-        is_source: reads data from outside the pipeline.
-        draws: draws random numbers, so that its seed matters.
-        runs_function: runs a function of the user's.
-        is_parallel: order may depend on timing when deterministic=False.
-        needs_files: files beside the data must survive, in words.
+        elements: what waits in it, in the order in which it will be handed on (of a shuffle: in
+            any); None where that cannot be read.
     """
 
-    names: tuple[str, ...]
-    title: str
-    counts: str
     progress: ProgressFunction
     held: Callable[[Stage], int | None] | None = None
-    is_source: bool = False
-    draws: bool = False
-    runs_function: bool = False
-    is_parallel: bool = False
-    needs_files: str | None = None
+    elements: Callable[[Stage], list[Held]] | None = None
+
+
+def spec(
+    name: str,
+    progress: ProgressFunction,
+    held: Callable[[Stage], int | None] | None = None,
+    elements: Callable[[Stage], list[Held]] | None = None,
+) -> OpSpec:
+    """The row that has the name, with the functions that read it."""
+    row = BY_ITERATOR[name]
+    traits = {trait.name: getattr(row, trait.name) for trait in fields(row)}
+    return OpSpec(progress=progress, held=held, elements=elements, **traits)

@@ -71,7 +71,9 @@ def _inside(value: Any) -> Any:
         found = getattr(value, name, None)
         try:
             found = found() if callable(found) else found
-            return found[0] if isinstance(found, (tuple, list)) else found
+            found = found[0] if isinstance(found, (tuple, list)) else found
         except Exception:  # a variable outside of its strategy: another way may do
             continue
+        if found is not None:
+            return found
     return None

@@ -252,8 +252,8 @@ class Recorder:
         self._pending += self._rows[:count]
         del self._rows[:count]
         try:
-            self._notice_removal()
             if self._pending or self._notes:
+                self._notice_removal()
                 self._write_header()
             while self._pending:
                 rows = self._pending[:CHUNK_ROWS]
