@@ -183,6 +183,8 @@ class RunRecorder(Recorder):
         if self._num_rows or self.attempt.counting == "epochs":
             self._iterator = iterator
             super().epoch(number)
+            if not self._num_rows:  # the epoch before had nothing left
+                self.update(start=Start(0, None, number, 0, "fresh"))
             return
         if iterator is not None:
             state = save_state(iterator).read(
