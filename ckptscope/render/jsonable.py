@@ -222,6 +222,8 @@ def position_to_jsonable(position: Position) -> Json:
         if position.next_record is None
         else {"file": position.next_record.file, "record_index": position.next_record.record_index},
         "reasons": dict(position.reasons),
+        "known_from": position.known_from,
+        "guesses": list(position.guesses),
     }
 
 

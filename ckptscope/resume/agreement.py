@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ckptscope.iterator.position import COUNTS, Hints, KnownFrom, Position, Reading
+from ckptscope.iterator.position import COUNTS, Hints, Position, Reading
 from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.resume.recorded import RecordedPlace
 
@@ -281,7 +281,6 @@ def _completed_by_record(position: Position, recorded: RecordedPlace) -> Positio
     if not set(new) - {"batch_size"}:
         return position
     reasons = {name: why for name, why in position.reasons.items() if name not in new}
-    source: KnownFrom = position.known_from or "run_record"
     return replace(
         position,
         epoch=new.get("epoch", position.epoch),
@@ -290,7 +289,7 @@ def _completed_by_record(position: Position, recorded: RecordedPlace) -> Positio
         examples_consumed=new.get("examples_consumed", position.examples_consumed),
         batch_size=new.get("batch_size", position.batch_size),
         reasons=reasons,
-        known_from=source,
+        known_from="run_record",
     )
 
 
@@ -305,7 +304,8 @@ def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Po
     """An iterator's position on its own: numbers that rest on an assumption are told only if another
     witness confirms them.
     """
-    position = replace(reading.position, step=step, known_from="state")
+    told = any(getattr(reading.position, name) is not None for name in COUNTS)
+    position = replace(reading.position, step=step, known_from="state" if told else None)
     if agreement.mixed_batches and position.batches_consumed is not None:
         why = "the batch size changed during the run, and how many batches had which is not stored"
         reasons = {**position.reasons, "batches_consumed": why}
@@ -314,8 +314,8 @@ def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Po
         why = "no step counter is stored, or several that differ"
         position = replace(position, reasons={**position.reasons, "step": why})
     unproven = [assumption.text for assumption in reading.assumptions if assumption.needs_step]
-    told = agreement.in_step or agreement.feeds == RUN_RECORD or agreement.confirmed_by is not None
-    if not unproven or told:
+    confirmed = agreement.confirmed_by is not None or agreement.feeds == RUN_RECORD
+    if not unproven or agreement.in_step or confirmed:
         return position
     reason = f"it rests on what is not stored: {'; '.join(unproven)}"
     if position.batches_consumed is not None:

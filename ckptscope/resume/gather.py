@@ -14,6 +14,7 @@ from ckptscope.checkpoint.meta_graph import GraphPipeline, MetaGraph, read_meta_
 from ckptscope.checkpoint.model import Checkpoint, Damage, TensorEntry
 from ckptscope.checkpoint.roles import Inventory, take_inventory
 from ckptscope.checkpoint.run_record import RunRecord, read_run_record
+from ckptscope.dataset_ops import of_node
 from ckptscope.errors import CkptscopeError
 from ckptscope.formats.dtypes import VARIANT
 from ckptscope.iterator.position import Hints, Position, Reading, read_position
@@ -37,7 +38,7 @@ from ckptscope.resume.facts import (
     UpdateFact,
 )
 from ckptscope.resume.neighbours import Asked, Neighbour, Neighbourhood
-from ckptscope.resume.recorded import REORDERING, RecordedPlace, believed, recorded_place
+from ckptscope.resume.recorded import RecordedPlace, believed, keeps_order, recorded_place
 from ckptscope.resume.trained import (
     adam_without_powers,
     graph_state_lost,
@@ -141,7 +142,7 @@ def _order_is_fixed(facts: Facts) -> bool | None:
     if facts.recorded is not None and facts.recorded.order_is_fixed is not None:
         return facts.recorded.order_is_fixed
     if facts.pipeline is not None:
-        return not any(op.startswith(REORDERING) for op in facts.pipeline.ops)
+        return keeps_order(facts.pipeline)
     if facts.training is not None and facts.training.proofs:
         return False
     return None
@@ -186,10 +187,20 @@ def _with_record(hints: Hints, record: RunRecord | None) -> Hints:
     found = _with_graph(hints, record.pipeline) if not hints.op_seeds else hints
     return replace(
         found,
-        files=tuple(file.path for file in record.files),
+        files=_whole_pass(record),
         batch_size=found.batch_size if found.batch_size is not None else record.batch_size,
         epoch_size=found.epoch_size if found.epoch_size is not None else record.epoch_size,
     )
+
+
+def _whole_pass(record: RunRecord) -> tuple[str, ...]:
+    """The data files of a pass in reading order, where the record shows that it reads them so."""
+    ops = record.pipeline.ops if record.pipeline is not None else ()
+    rows = [of_node(op) for op in ops]
+    in_turn = bool(rows) and not any(
+        row is None or row.draws or row.interleaves or row.drops or row.joins for row in rows
+    )
+    return tuple(file.path for file in record.files) if in_turn else ()
 
 
 def _with_graph(hints: Hints, pipeline: GraphPipeline | None) -> Hints:

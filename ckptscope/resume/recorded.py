@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from ckptscope.checkpoint.meta_graph import GraphPipeline
 from ckptscope.checkpoint.run_record import RunRecord
+from ckptscope.dataset_ops import of_node
 from ckptscope.resume.neighbours import Neighbour
-
-REORDERING = ("Shuffle", "Random", "Sample", "DirectedInterleave", "ParallelInterleave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,19 @@ def recorded_place(record: RunRecord | None) -> RecordedPlace | None:
     return _followed(record, record.pipeline)
 
 
+def keeps_order(pipeline: GraphPipeline) -> bool:
+    """Each pass comes in the same order: nothing shuffles, or hands over what is ready first."""
+    rows = [of_node(op) for op in pipeline.ops]
+    if pipeline.nondeterministic or any(row is None for row in rows):
+        return False
+    return not any(row.draws for row in rows if row is not None)
+
+
 def _told(record: RunRecord) -> RecordedPlace:
     per_epoch = None if record.epochs is None else record.epochs == "iterator_per_epoch"
     fixed = None if record.order is None else record.order == "fixed"
-    if record.order_depends_on_epoch:
-        fixed = False
+    if record.order_depends_on_epoch is not None and record.order is not None:
+        fixed = not record.order_depends_on_epoch and record.deterministic is not False
     size, examples = record.batch_size, record.examples_counted
     of_run = record.counted_batches
     if per_epoch:
@@ -91,13 +98,14 @@ def _followed(record: RunRecord, pipeline: GraphPipeline) -> RecordedPlace | Non
     """From the count of an earlier version: of the run, or of the running epoch."""
     size, epoch_size = record.batch_size, record.epoch_size
     counted = record.counted_batches or 0
-    repeats = next((i for i, op in enumerate(pipeline.ops) if "Repeat" in op), None)
-    fixed = not any(op.startswith(REORDERING) for op in pipeline.ops)
+    rows = [of_node(op) for op in pipeline.ops]
+    repeats = next((i for i, row in enumerate(rows) if row is not None and row.repeats), None)
+    fixed = keeps_order(pipeline)
     if not size or not epoch_size:
         return RecordedPlace(counted, batch_size=size, order_is_fixed=fixed)
     if repeats is None:
         return _of_one_pass(record, counted, size, epoch_size, fixed)
-    batch = next((i for i, op in enumerate(pipeline.ops) if "Batch" in op), 0)
+    batch = next((i for i, row in enumerate(rows) if row is not None and row.makes_batches), 0)
     if repeats < batch and epoch_size % size:
         return RecordedPlace(counted, batch_size=size, order_is_fixed=fixed)
     examples = counted * size
