@@ -49,9 +49,7 @@ class ResumeReport:
 
 def evaluate(facts: Facts, *, extra_rules: Iterable[Rule] = ()) -> ResumeReport:
     """Judge the facts by all rules."""
-    findings = [
-        finding for rule in (*RULES, *extra_rules) for finding in findings_of(rule, facts)
-    ]
+    findings = [finding for rule in (*RULES, *extra_rules) for finding in findings_of(rule, facts)]
     findings.sort(key=lambda finding: (_severity(finding), _ORDER.index(finding.status)))
     verdict = worst(finding.verdict for finding in findings)
     conditions = [] if verdict == "impossible" else _conditions(facts)
