@@ -103,7 +103,7 @@ def missing(facts: Facts) -> Iterator[Outcome]:
     elif wanted:
         why = f"the graph trains with {wanted[0].op}, but its slots are not stored"
     else:
-        why = "no optimizer is stored: slots, iterations and learning rate start anew"
+        why = "no optimizer is stored: slots, iterations and learning rate start over"
     yield Outcome("missing", why, verdict="approximate")
 
 

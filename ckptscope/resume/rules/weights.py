@@ -149,10 +149,11 @@ def graph_state(facts: Facts) -> Iterator[Outcome]:
     if facts.at_start:
         return
     name, op = lost[0]
-    more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     yield Outcome(
         "missing",
-        f"training reads and changes {name} ({op}){more}, which is not stored",
+        f"training reads and changes {name} ({op}){more}, which "
+        f"{plural(len(lost), 'is')} not stored",
         name,
         "approximate",
         (Evidence(facts.meta.path, value=name),),
