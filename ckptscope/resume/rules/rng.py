@@ -120,9 +120,8 @@ def layer_seeds(facts: Facts) -> Iterator[Outcome]:
     if missing > 0:
         first = record.random_layers[0][0]
         names = listed([f"{name} ({kind})" for name, kind in record.random_layers])
-        which = (
-            f"{missing} of the {total} layers that draw" if total > 1 else "the layer that draws"
-        )
+        some = "" if missing == total else f"{missing} of "
+        which = f"{some}the {total} layers that draw" if total > 1 else "the layer that draws"
         yield Outcome(
             "missing",
             f"{which} random numbers ({names}) {plural(missing, 'has')} no seed in this checkpoint",

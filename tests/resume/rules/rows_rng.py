@@ -184,7 +184,7 @@ ROWS = [
         trained(run_record=TWO_LAYERS, inventory=stored(GENERATORS[0]).inventory),
         (
             unseeded(
-                "2 of the 2 layers that draw random numbers (dropout (Dropout), noise "
+                "the 2 layers that draw random numbers (dropout (Dropout), noise "
                 "(GaussianNoise)) have no seed in this checkpoint"
             ),
         ),
