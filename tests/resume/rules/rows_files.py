@@ -271,6 +271,22 @@ ROWS = [
     ),
     Row(
         "FILE011",
+        "just as many as are shown",
+        replace(WHOLE, absent=(ABSENT,) * 20),
+        (
+            Says(
+                "missing",
+                ABSENT.problem,
+                "impossible",
+                "bias",
+                (Evidence(key="bias"),),
+                REMOVED,
+            ),
+        )
+        * 20,
+    ),
+    Row(
+        "FILE011",
         "restoring does not look for it",
         replace(WHOLE, absent=(replace(ABSENT, raises=False),)),
     ),

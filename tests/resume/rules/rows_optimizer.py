@@ -6,7 +6,7 @@ from ckptscope.checkpoint.graph_updates import OptimizerOp
 from ckptscope.checkpoint.inventory import Optimizer
 from ckptscope.checkpoint.model import Damage
 from ckptscope.resume.agreement import Agreement
-from ckptscope.resume.facts import Facts, StepFact, UpdateFact, WeightFact, Witness
+from ckptscope.resume.facts import Facts, IteratorFact, StepFact, UpdateFact, WeightFact, Witness
 from ckptscope.resume.model import Evidence
 from tests.resume.rules.table import (
     ADAM,
@@ -149,6 +149,30 @@ ROWS = [
         changed_by_hand("kernel", "bias"),
         (Says("not_needed", "all that the training graph changes is stored"),),
     ),
+    Row(
+        "OPT002",
+        "updates made by hand, stored under another key",
+        by_graph(state_changed=frozenset(("w",)), saved={"kernel": "w"}),
+        (Says("not_needed", "all that the training graph changes is stored"),),
+    ),
+    Row(
+        "OPT002",
+        "updates made by hand, another Saver wrote them",
+        by_graph(state_changed=frozenset(("kernel",)), saved={}),
+        (Says("not_needed", "all that the training graph changes is stored"),),
+    ),
+    Row(
+        "OPT002",
+        "nothing in the graph trains",
+        replace(BARE, meta=graph(state_changed=frozenset(("kernel",)))),
+    ),
+    Row("OPT002", "the graph changes nothing", by_graph()),
+    Row(
+        "OPT002",
+        "plain descent in a wrapper",
+        replace(PLAIN, inventory=stored(KERNEL, optimizers=(WRAPPER, SGD)).inventory),
+        (NOT_NEEDED,),
+    ),
     Row("OPT002", "one of them is not stored", changed_by_hand("kernel", "trace")),
     Row("OPT002", "slots are stored", WHOLE),
     Row(
@@ -198,6 +222,12 @@ ROWS = [
         replace(by_graph(trains("ApplyAdam", *ADAMS)), framework="saver"),
         (lost("the graph trains with ApplyAdam, but its slots are not stored", LET_SAVER),),
     ),
+    Row(
+        "OPT003",
+        "one of the graph's updates has slots",
+        by_graph(trains("ApplyGradientDescent"), trains("ApplyAdam", *ADAMS)),
+        (lost("the graph trains with ApplyAdam, but its slots are not stored"),),
+    ),
     Row("OPT003", "no step yet", replace(BARE, step=own(0)), (NO_STEP_YET,)),
     Row("OPT003", "slots are stored", WHOLE),
     Row("OPT003", "none are needed", PLAIN),
@@ -235,6 +265,7 @@ ROWS = [
             ),
         ),
     ),
+    Row("OPT004", "no slot is stored at all", by_graph(trains("ApplyAdam", *ADAMS))),
     Row(
         "OPT004",
         "stored under another key",
@@ -318,6 +349,11 @@ ROWS = [
         replace(MOVED, step=StepFact(7, "optimizer/iterations", "optimizer", {}, "alone")),
     ),
     Row("OPT005", "at the start", replace(MOVED, step=own(0))),
+    Row(
+        "OPT005",
+        "an iterator that could not be decoded",
+        replace(MOVED, step=StepFact(), training=IteratorFact("iterator", error="damaged")),
+    ),
     Row("OPT005", "it made updates", WHOLE),
     Row(
         "OPT005",
@@ -445,6 +481,17 @@ ROWS = [
         "batches are in step with the updates",
         replace(
             accumulates(7, own(14)), training=iterator(agreement=Agreement("agrees", witness="d"))
+        ),
+    ),
+    Row(
+        "COND119",
+        "batches are behind the updates",
+        replace(
+            accumulates(7, own(14)), training=iterator(agreement=Agreement("behind", witness="d"))
+        ),
+        (
+            "The 14 steps with only 7 optimizer updates left nothing behind that is not stored: no "
+            "partly accumulated gradients, no loss scale.",
         ),
     ),
     Row(

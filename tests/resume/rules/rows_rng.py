@@ -13,6 +13,8 @@ GENERATORS = [
 ]
 SEED = variable("dropout/seed_generator/seed", "rng", shape=(2,), dtype="int64")
 UNNAMED = replace(SEED, key="v7", object_path=None, full_name="dropout/seed_generator_state")
+BARE_SEED = replace(SEED, object_path=None, full_name=None)
+OLD_SEED = replace(SEED, key="v7", full_name=None)
 DRAWS = (
     ("dropout/random_uniform", "RandomUniform"),
     ("noise/random_normal", "RandomStandardNormal"),
@@ -199,6 +201,17 @@ ROWS = [
         "stored by its own name",
         trained(run_record=ONE_LAYER, inventory=stored(UNNAMED).inventory),
     ),
+    Row(
+        "RNG005",
+        "stored by its key",
+        trained(run_record=ONE_LAYER, inventory=stored(BARE_SEED).inventory),
+    ),
+    Row(
+        "RNG005",
+        "stored by its path",
+        trained(run_record=ONE_LAYER, inventory=stored(OLD_SEED).inventory),
+    ),
+    Row("RNG005", "no record", trained()),
     Row("RNG005", "at the start", trained(run_record=ONE_LAYER, step=own(0))),
     Row("RNG005", "nobody looked", trained(run_record=record())),
     Row("RNG005", "no layer draws", trained(run_record=record(random_layers=()))),
@@ -254,6 +267,15 @@ ROWS = [
         "COND101",
         "a step of 0 that others confirm",
         trained(layers=DRAWING, step=replace(own(0), standing="agreed")),
+    ),
+    Row(
+        "COND101",
+        "a step of 7 that others confirm",
+        trained(layers=SILENT, step=replace(own(7), standing="agreed")),
+        (
+            "The layer without variables (layer-1) draws no random numbers: for Dropout and noise "
+            "layers TensorFlow does not save the seed generator.",
+        ),
     ),
     Row(
         "COND101",

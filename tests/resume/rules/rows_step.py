@@ -53,6 +53,9 @@ def in_step_with_updates(step: int, batches: int | None, **more: object) -> Fact
     return of(own(step, **more), training=iterator(agreement=agreement))
 
 
+BEHIND = Agreement("behind", 21, compared_with=7, witness="optimizer/iterations = 9")
+
+
 def counts(message: str, step: int) -> Says:
     return Says("saved", message, evidence=(Evidence(key="step", value=step),))
 
@@ -88,6 +91,7 @@ ROWS = [
         of(replace(own(7), source="graph")),
         (Says("saved", "the run is at step 7", evidence=(Evidence(key="step", value=7),)),),
     ),
+    Row("STEP001", "own counters that differ", of(replace(own(7), value=None))),
     Row("STEP001", "refuted", of(refuted(ITERATIONS))),
     Row("STEP001", "only updates", of(updates(7))),
     Row("STEP001", "only a run record", of(replace(own(7), source="run_record"))),
@@ -344,6 +348,18 @@ ROWS = [
             ),
         ),
     ),
+    Row(
+        "STEP007",
+        "fewer, and no whole factor",
+        in_step_with_updates(7, 9),
+        (
+            counts(
+                "the step is 7 after 9 batches and as many updates: it seems to count something "
+                "else",
+                7,
+            ),
+        ),
+    ),
     Row("STEP007", "the same number", in_step_with_updates(7, 7)),
     Row("STEP007", "it began at 1", in_step_with_updates(8, 7, starts_at=1)),
     Row("STEP007", "nothing was delivered", in_step_with_updates(28, 0)),
@@ -352,6 +368,11 @@ ROWS = [
         "STEP007",
         "out of step",
         of(own(28), training=iterator(agreement=Agreement("behind", 21, compared_with=7))),
+    ),
+    Row(
+        "STEP007",
+        "out of step with the updates",
+        of(own(28), training=iterator(agreement=BEHIND)),
     ),
     Row(
         "STEP007",
