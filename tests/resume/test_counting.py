@@ -102,6 +102,7 @@ def opened(tmp_path: Path, **values: np.ndarray):
     return open_bundle(bundle.write(tmp_path / "ckpt-1"))
 
 
+NONE: frozenset[str | None] = frozenset()
 NOTHING = Inventory((), ())
 
 
@@ -181,6 +182,63 @@ COUNTED_0 = (Witness("opt/iter", 0, "opt/iter/key"),)
 )
 def test_slots_tell_whether_an_optimizer_worked(tmp_path, slot, values, moved, idle):
     assert with_slot(tmp_path, values, slot) == UpdateFact(COUNTED_0, None, moved, idle)
+
+
+@pytest.mark.parametrize("name", ["Momentum_1", "Adam_3", "gan/AdaMax_2", "v", "LAMB_1"])
+def test_slots_that_start_at_zero_by_name(tmp_path, name):
+    moved = with_slot(tmp_path, ZERO + 1, replace(FIRST_MOMENT, slot_name=name)).moved_slot
+    assert moved == "opt/m/kernel"
+
+
+@pytest.mark.parametrize("name", ["RMSProp", "accumulator", None, "Adagrad_1"])
+def test_slots_that_do_not_start_at_zero_by_name(tmp_path, name):
+    found = with_slot(tmp_path, ZERO + 1, replace(FIRST_MOMENT, slot_name=name))
+    assert (found.moved_slot, found.idle) == (None, False)
+
+
+def test_integer_slots_do_not_tell(tmp_path):
+    slot = replace(FIRST_MOMENT, entry=variable("x", dtype="int64").entry)
+    found = with_slot(tmp_path, ZERO.astype(np.int64), slot)
+    assert (found.moved_slot, found.idle) == (None, False)
+
+
+@pytest.mark.parametrize(("count", "idle"), [(64, True), (65, False)])
+def test_so_many_slots_are_looked_at(tmp_path, count, idle):
+    slots = [replace(FIRST_MOMENT, key=f"opt/m/{number}") for number in range(count)]
+    inventory = Inventory((ITERATIONS, *slots), (OPTIMIZER,))
+    stored = opened(tmp_path, **{slot.key: ZERO for slot in slots})
+    assert updates_in(stored, inventory, {"opt/iter": 0}).idle is idle
+
+
+def test_sums_of_gradients_are_no_slots(tmp_path):
+    total = replace(FIRST_MOMENT, slot_of=None, slot_name=None)
+    assert with_slot(tmp_path, ZERO + 1, total) == UpdateFact(COUNTED_0, None, None, True)
+
+
+def test_without_a_count_nothing_is_idle(tmp_path):
+    assert updates_in(opened(tmp_path, x=ZERO)) == UpdateFact()
+
+
+def test_two_optimizers_that_share_a_counter_count_once(tmp_path):
+    inventory = Inventory((ITERATIONS,), (OPTIMIZER, replace(OPTIMIZER, path="other")))
+    counts = updates_in(opened(tmp_path, x=ZERO), inventory, {"opt/iter": 7}).counts
+    assert counts == (Witness("opt/iter", 7, "opt/iter/key"),)
+
+
+def test_a_counter_of_an_optimizer_is_told_once_and_by_its_key(tmp_path):
+    path = "my_optimizer/iter"
+    count = replace(ITERATIONS, key=f"{path}/key", object_path=path)
+    stored = opened(tmp_path, x=ZERO)
+    with stored:
+        for iterations in (count.key, None):
+            optimizer = replace(OPTIMIZER, iterations=iterations)
+            inventory = Inventory((FIRST_MOMENT, count), (optimizer,))
+            found = updates_of(stored, replace(inventory, variables=(count,)), {path: 7}, NONE)
+            assert found.counts == (Witness(path, 7, count.key),)
+
+
+def test_iterations_that_are_not_stored_do_not_count(tmp_path):
+    assert updates_in(opened(tmp_path, x=ZERO), Inventory((ITERATIONS,), (OPTIMIZER,))).counts == ()
 
 
 def test_an_optimizer_that_counted_is_not_idle(tmp_path):
@@ -448,6 +506,8 @@ ABSENT = [
         made(),
         StepFact(unproven=(LIKELY,)),
     ),
+    ("raised later", sources({"Variable_1": 0}, meta=RAISED), made(), StepFact()),
+    ("nor unset", sources({"Variable_1": -1}, meta=RAISED), made(), StepFact()),
     (
         "raised, and the number",
         sources({"Variable_1": 7}, meta=RAISED, number=7),

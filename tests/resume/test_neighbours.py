@@ -142,6 +142,14 @@ def test_a_checkpoint_of_another_program_is_not_heard(tmp_path):
     assert heard(tmp_path, 2) == ()
 
 
+def test_without_weights_to_compare_everybody_is_heard(tmp_path):
+    saved(tmp_path, 1)
+    prefix = saved(tmp_path, 2)
+    location = Location(prefix, "tensor_bundle", "", 2)
+    (found,) = Neighbourhood().of(location, Asked((STEP,), {}, ()))
+    assert found == Neighbour("ckpt-1", False, 1, {STEP: 10})
+
+
 def test_half_of_the_weights_are_enough(tmp_path):
     saved(tmp_path, 2)
     Bundle().array(KERNEL, np.zeros((4, 6), np.float32)).write(tmp_path / "ckpt-1")
@@ -199,6 +207,25 @@ def test_the_input_checkpoint_of_the_same_step_is_asked(tmp_path, step, expected
     Bundle().variant(ITERATOR, state).write(tmp_path / f"input.ckpt-{step}")
     (found,) = heard(tmp_path, 2)
     assert found.delivered == {ITERATOR: Delivered(expected)}
+
+
+def test_an_unfinished_input_checkpoint_is_not_asked(tmp_path):
+    for number in (1, 2):
+        saved(tmp_path, number)
+    (tmp_path / "input.ckpt-1_temp_abc").mkdir()
+    (tmp_path / "input.ckpt-1.data-00000-of-00001").write_bytes(b"")
+    (found,) = heard(tmp_path, 2)
+    assert found.delivered == {ITERATOR: Delivered(10)}
+
+
+def test_assumptions_behind_a_count_are_told(tmp_path):
+    saved(tmp_path, 2)
+    state = named_state({"Iterator::Root::BatchV2::Range": {"next": np.int64(40)}})
+    Bundle().array(KERNEL, np.zeros((4, 6), np.float32)).variant(ITERATOR, state).write(
+        tmp_path / "ckpt-1"
+    )
+    (found,) = heard(tmp_path, 2)
+    assert found.delivered == {ITERATOR: Delivered(10, False, frozenset(("RANGE_ORIGIN",)))}
 
 
 def test_the_sizes_of_its_run_record(tmp_path):

@@ -266,6 +266,8 @@ AVERAGE = "kernel/ExponentialMovingAverage"
         (holds("kernel/Adam", "kernel/Adam_1"), {}),
         (holds("step", global_step="step"), {}),
         (holds("beta1_power", "gan/beta2_power_1"), {}),
+        # beside a variable of the graph, under a name that no slot has
+        (holds("kernel/trace"), {"weights": ("kernel/trace",)}),
         # a slot's name beside no variable of the graph
         (holds("other/Adam"), {"weights": ("other/Adam",)}),
         # where the training op is known only what it reads and changes counts
@@ -276,6 +278,7 @@ AVERAGE = "kernel/ExponentialMovingAverage"
         # stored, under its own name or another
         (graph(variables=frozenset(("kernel",))), {}),
         (graph(variables=frozenset(("w",)), saved={"kernel": "w"}), {}),
+        (graph(variables=frozenset(("kernel",)), saved={"k": "kernel"}), {}),
         (graph(variables=frozenset(("w",)), saved={"k": "w"}), {"weights": ("w",)}),
         (None, {}),
     ],
