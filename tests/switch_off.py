@@ -19,7 +19,7 @@ import pytest
 from ckptscope.iterator import position
 from ckptscope.resume import report
 
-RULE_TESTS = "tests/resume/rules"
+RULE_TESTS = "tests/resume/rules/test_table.py::test_row"
 POSITION_TESTS = "tests/iterator"
 
 
@@ -51,7 +51,7 @@ def next_record_off_by_one() -> Iterator[None]:
 
 
 def notices(path: str) -> bool:
-    """Whether the tests below ``path`` fail."""
+    """Whether the tests at ``path`` fail."""
     silent = io.StringIO()
     with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
         status = pytest.main([path, "-x", "-q", "--no-header", "-p", "no:cacheprovider"])

@@ -7,10 +7,11 @@ beside it. Contract section 6 says who wins.
 
 from __future__ import annotations
 
-import math
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from ckptscope.checkpoint.meta_graph import MetaGraph
 from ckptscope.checkpoint.model import Checkpoint, TensorEntry
@@ -34,7 +35,11 @@ _ZERO_AT_FIRST = frozenset(
 _SLOTS_LOOKED_AT = 64
 _ELEMENTS_LOOKED_AT = 4096
 _FIRST_LOOK = 64
-_MOST_POWERS = 2_000_000
+# Powers of so many optimizers are followed; multiplying out a tiny one takes a quarter of a second.
+_MOST_POWERS = 16
+_USUAL_BETA2 = (0.999, 0.99, 0.98, 0.95, 0.9999, 0.9, 0.995, 0.998, 0.997)
+_FLOAT32 = struct.Struct("<f")
+_LEAST_NORMAL = 2.0**-126  # smaller ones are rounded more coarsely, or flushed to zero
 
 
 def updates_of(
@@ -59,7 +64,7 @@ def _iterations(inventory: Inventory, counters: Mapping[str, int]) -> Iterator[W
         path = paths.get(optimizer.iterations or "", "")
         if path in counters and path not in told:
             told.add(path)
-            yield Witness(f"{path}", counters[path], optimizer.iterations)
+            yield Witness(path, counters[path], optimizer.iterations)
     for path, value in counters.items():
         if _OPTIMIZER_COUNTER.search(path) and path not in told and "/" in path:
             told.add(path)
@@ -112,33 +117,46 @@ def _powers(checkpoint: Checkpoint, broken: frozenset[str | None]) -> Witness | 
         found.setdefault(group, {})[match[2]] = (key, float(value))
     counts = [
         Witness(pair["1"][0], made, pair["1"][0])
-        for pair in found.values()
+        for pair in islice(found.values(), _MOST_POWERS)
         if len(pair) == 2 and (made := updates_by_powers(pair["1"][1], pair["2"][1])) is not None
     ]
     return max(counts, key=lambda witness: witness.value or 0, default=None)
 
 
 def updates_by_powers(first: float, second: float) -> int | None:
-    """Updates after which both powers come from betas of few digits; None where they do not tell.
+    """Updates after which both float32 powers come from usual betas; None where they do not tell.
 
+    The multiplications are made again as TensorFlow makes them, and both results must be equal to
+    the last bit. Where several betas give both powers, they do not tell.
     Source: tensorflow/python/training/adam.py: ``beta_power *= beta`` after each update.
     """
-    if not (0 < first < 1 and 0 < second < 1):
+    if not (_LEAST_NORMAL <= first < 1 and _LEAST_NORMAL <= second < 1):
         return None
-    for beta in (0.999, 0.99, 0.98, 0.95, 0.9999, 0.9, 0.995, 0.998):
-        updates = round(math.log(second) / math.log(beta)) - 1
-        if not 0 <= updates <= _MOST_POWERS or not _near(beta ** (updates + 1), second, updates):
+    found = set()
+    for beta in _USUAL_BETA2:
+        updates = _multiplications(beta, second)
+        if updates is None:
             continue
-        root = first ** (1 / (updates + 1))
-        digits = round(root, 3)
-        if 0 < digits < 1 and _near(digits ** (updates + 1), first, updates):
-            return updates
-    return None
+        root = round(first ** (1 / (updates + 1)), 3)
+        if 0 < root < 1 and _multiplications(root, first) == updates:
+            found.add(updates)
+    return found.pop() if len(found) == 1 else None
 
 
-def _near(value: float, stored: float, updates: int) -> bool:
-    """Alike but for the rounding of each multiplication in float32."""
-    return math.isclose(value, stored, rel_tol=1e-6 * (updates + 2))
+def _multiplications(beta: float, power: float) -> int | None:
+    """How often beta was multiplied by itself in float32 to give that power; None if never."""
+    factor = value = _float32(beta)
+    made = 0
+    while value > power:
+        # A product of two float32 is exact in float64, so it is rounded once, as by TensorFlow.
+        value = _float32(value * factor)
+        made += 1
+    return made if value == power else None
+
+
+def _float32(value: float) -> float:
+    rounded: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+    return rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +236,7 @@ def _refuted_by(key: str, value: int, sources: StepSources, updates: UpdateFact)
             before = neighbour.counters.get(witness.key or "")
             if before is not None and witness.value is not None and before != witness.value:
                 return replace(
-                    witness, name=f"{witness.name}, which was {before:,} in {neighbour.name},"
+                    witness, name=f"{witness.name}, which was {before:,} in {neighbour.name}"
                 )
     return None
 

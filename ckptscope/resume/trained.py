@@ -32,20 +32,11 @@ def weights_of(
     free = () if meta is not None and meta.optimizer_ops else inventory.weights_without_slots
     without = tuple(variable.key for variable in free)
     by_key = {variable.key: variable for variable in inventory.variables}
-    changed: tuple[str, ...] = ()
-    where = None
-    trained = {variable.slot_of for variable in inventory.true_slots if variable.slot_of}
-    for neighbour in neighbours:
-        moved = neighbour.changed or frozenset()
-        changed = tuple(
-            k for k in without if k in moved and _TRAINED_NAME.search(name_of(by_key[k]))
-        )
-        if changed:
-            where = neighbour.name
-            break
-        if moved & trained:
-            # Others were trained since, and these were not.
-            without = tuple(key for key in without if key in moved)
+    changed, where = _first_change(without, by_key, neighbours)
+    moved = frozenset[str]().union(*(neighbour.changed or () for neighbour in neighbours))
+    if any(variable.slot_of in moved for variable in inventory.true_slots):
+        # Others were trained between the checkpoints; what did not change then is frozen.
+        without = tuple(key for key in without if key in moved)
     has_weights = bool(inventory.of_role("weight", "ema"))
     return WeightFact(
         without_slots=tuple(name_of(by_key[key]) for key in without),
@@ -54,6 +45,20 @@ def weights_of(
         owners_missing=tuple(inventory.orphan_slots),
         elsewhere=None if has_weights else weights_elsewhere(location),
     )
+
+
+def _first_change(
+    keys: Sequence[str], by_key: Mapping[str, Variable], neighbours: Sequence[Neighbour]
+) -> tuple[tuple[str, ...], str | None]:
+    """(keys of what a layer trains that differ in a neighbour, its name), the first that has any."""
+    for neighbour in neighbours:
+        differ = neighbour.changed or frozenset()
+        found = tuple(
+            key for key in keys if key in differ and _TRAINED_NAME.search(name_of(by_key[key]))
+        )
+        if found:
+            return found, neighbour.name
+    return (), None
 
 
 def name_of(variable: Variable) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ckptscope.checkpoint.model import Damage
+from ckptscope.checkpoint.run_record import SUFFIX
 from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES, Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
 from ckptscope.wording import counted
@@ -180,7 +181,7 @@ def record_refused(facts: Facts) -> Iterator[Outcome]:
         yield Outcome(
             "unknown",
             f"{facts.record_problem}; it is not used",
-            evidence=(Evidence(facts.location.prefix),),
+            evidence=(Evidence(f"{facts.location.prefix}{SUFFIX}"),),
         )
 
 

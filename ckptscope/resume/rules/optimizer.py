@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ckptscope.checkpoint.optimizers import NEEDS_SLOTS, STATELESS_UPDATES
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.wording import counted, listed
+from ckptscope.wording import counted, listed, plural
 
 BOOK = RuleBook("optimizer")
 _KEEP_ALL = "tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, iterator=iterator)"
@@ -94,12 +94,16 @@ def missing(facts: Facts) -> Iterator[Outcome]:
     wanted = [update for update in meta.optimizer_ops if update.slots] if meta is not None else []
     if facts.inventory.optimizers:
         hyper = {name for optimizer in facts.inventory.optimizers for name in optimizer.hyper}
-        names = ", ".join(sorted(NEEDS_SLOTS & hyper)) or "momentum"
-        why = f"the optimizer is stored without slots, although it has {names}"
+        needing = sorted(NEEDS_SLOTS & hyper) or (["momentum"] if facts.momentum else [])
+        why = "the optimizer is stored without slots, " + (
+            f"although it has {', '.join(needing)}"
+            if needing
+            else "and nothing shows that it needs none"
+        )
     elif wanted:
         why = f"the graph trains with {wanted[0].op}, but its slots are not stored"
     else:
-        why = "no optimizer is stored: slots, iterations and learning rate start anew"
+        why = "no optimizer is stored: slots, iterations and learning rate start over"
     yield Outcome("missing", why, verdict="approximate")
 
 
@@ -125,18 +129,20 @@ def some_missing(facts: Facts) -> Iterator[Outcome]:
     gaps = facts.inventory.slot_gaps
     if wanted and facts.inventory.true_slots:
         target, slot = wanted[0]
+        more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
         yield Outcome(
             "partial",
             f"{counted(len(wanted), 'slot')} of the graph's optimizer "
-            f"{'is' if len(wanted) == 1 else 'are'} not stored, {slot} of {target} first",
+            f"{plural(len(wanted), 'is')} not stored: {slot} of {target}{more}",
             verdict="approximate",
+            evidence=(Evidence(meta.path if meta is not None else None, value=slot),),
         )
     elif gaps:
         target, names = gaps[0]
         yield Outcome(
             "partial",
-            f"{counted(len(gaps), 'variable')} {'lacks' if len(gaps) == 1 else 'lack'} slots, "
-            f"{', '.join(names)} of {target} first",
+            f"{counted(len(gaps), 'variable')} {plural(len(gaps), 'lacks')} slots that others "
+            f"have; {target} has no {', '.join(names)}",
             verdict="approximate",
             evidence=(Evidence(key=target),),
         )
@@ -155,7 +161,7 @@ def unused(facts: Facts) -> Iterator[Outcome]:
     if facts.inventory.gradient_sums:
         return  # the first update is still to come
     counter = facts.updates.counts[0]
-    trained = f"in {counted(facts.step.value, 'step')}" if facts.step.value else "of this run"
+    trained = f"in {counted(facts.step.value, 'step')}" if facts.step.value else "in this run"
     yield Outcome(
         "inconsistent",
         f"the stored optimizer has made no update {trained}, so it is not the one that trained",
@@ -204,8 +210,8 @@ def trained_without_slots(facts: Facts) -> Iterator[Outcome]:
         one = len(names) == 1
         yield Outcome(
             "missing",
-            f"{listed(names)} {'has' if one else 'have'} no slots and changed since "
-            f"{facts.weights.changed_in}: the optimizer that trains "
+            f"{listed(names)} {'has' if one else 'have'} no slots, and "
+            f"{'its' if one else 'their'} values differ in {facts.weights.changed_in}: the optimizer that trains "
             f"{'it' if one else 'them'} is not stored",
             names[0],
             "approximate",

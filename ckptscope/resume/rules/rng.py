@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ckptscope.checkpoint.run_record import SUFFIX
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.wording import counted, listed
+from ckptscope.wording import counted, listed, plural
 
 BOOK = RuleBook("rng")
 
@@ -64,7 +64,7 @@ def random_ops(facts: Facts) -> Iterator[Outcome]:
 )
 def random_input_ops(facts: Facts) -> Iterator[Outcome]:
     pipeline = facts.pipeline
-    if pipeline is None or not pipeline.random_ops or facts.at_start:
+    if pipeline is None or not pipeline.random_ops:
         return
     source = facts.meta.path if facts.meta is not None else f"{facts.location.prefix}{SUFFIX}"
     names = ", ".join(sorted(set(pipeline.random_ops)))
@@ -115,14 +115,16 @@ def layer_seeds(facts: Facts) -> Iterator[Outcome]:
         "seed_generator" in f"{v.object_path or v.key} {v.full_name or ''}"
         for v in facts.inventory.of_role("rng")
     )
-    missing = len(record.random_layers) - stored
+    total = len(record.random_layers)
+    missing = total - stored
     if missing > 0:
         first = record.random_layers[0][0]
         names = listed([f"{name} ({kind})" for name, kind in record.random_layers])
+        some = "" if missing == total else f"{missing} of "
+        which = f"{some}the {total} layers that draw" if total > 1 else "the layer that draws"
         yield Outcome(
             "missing",
-            f"the seeds of {missing} of the layers that draw random numbers are not in this "
-            f"checkpoint: {names}",
+            f"{which} random numbers ({names}) {plural(missing, 'has')} no seed in this checkpoint",
             first,
             "approximate",
             (Evidence(record.path, value=first),),

@@ -107,8 +107,8 @@ def ambiguous(facts: Facts) -> Iterator[Outcome]:
     "STEP005",
     "The stored counter is not the run's step",
     "A counter with the name of a step is contradicted: it is 0 although an optimizer has made "
-    "updates, 1 although it has made two or more, or the same in another checkpoint between which "
-    "updates were made. Nothing raises it in this program, or it is set back. Nothing follows "
+    "updates, 1 although it has made two or more, or the same in another checkpoint although "
+    "updates were made in between. Nothing raises it in this program, or it is set back. Nothing follows "
     "from its value.",
     {
         "": "Raise the counter in the loop, once for each step: step.assign_add(1).",
@@ -154,7 +154,7 @@ def unproven(facts: Facts) -> Iterator[Outcome]:
         why = (
             "the number in the file's name"
             if witness.value == facts.location.number
-            else ("raised by the stored graph")
+            else "raised by the stored graph"
         )
         yield Outcome(
             "unknown",
@@ -184,8 +184,8 @@ def counts_otherwise(facts: Facts) -> Iterator[Outcome]:
             continue
         yield Outcome(
             "saved",
-            f"the step is {step.value:,} where {counted(batches, 'batch')} and as many updates "
-            f"were made: {_what(step.value, batches)}",
+            f"the step is {step.value:,} after {counted(batches, 'batch')} and as many updates: "
+            f"{_what(step.value, batches)}",
             evidence=(Evidence(key=step.key, value=step.value),),
         )
 
@@ -194,5 +194,5 @@ def _what(step: int, batches: int) -> str:
     if step > batches and step % batches == 0:
         return f"it seems to count {step // batches} for each batch, examples perhaps"
     if batches > step and batches % step == 0:
-        return f"it seems to be raised once in {batches // step} batches"
+        return f"it seems to be raised once every {batches // step} batches"
     return "it seems to count something else"

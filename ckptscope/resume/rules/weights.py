@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.wording import counted, listed
+from ckptscope.wording import counted, listed, plural
 
 BOOK = RuleBook("weights")
 _SAVE_ALL = (
@@ -21,7 +21,7 @@ _SAVE_ALL = (
 )
 def stored(facts: Facts) -> Iterator[Outcome]:
     weights = facts.inventory.of_role("weight")
-    if facts.has_weights:
+    if weights:
         total = sum(variable.entry.num_elements for variable in weights)
         parameters = counted(total, "parameter")
         yield Outcome("saved", f"{counted(len(weights), 'variable')} with {parameters}")
@@ -78,8 +78,8 @@ def of_graph_missing(facts: Facts) -> Iterator[Outcome]:
     if missing:
         yield Outcome(
             "missing",
-            f"{len(missing)} of {len(facts.meta.trainable)} trainable variables of the graph are "
-            f"not stored: {listed(missing)}",
+            f"{len(missing)} of {len(facts.meta.trainable)} trainable variables of the graph "
+            f"{plural(len(missing), 'is')} not stored: {listed(missing)}",
             verdict="impossible",
             evidence=(Evidence(facts.meta.path),),
         )
@@ -107,7 +107,8 @@ def untrained_missing(facts: Facts) -> Iterator[Outcome]:
         yield Outcome(
             "partial",
             f"{counted(len(missing), 'variable')} of the graph {'is' if one else 'are'} not stored "
-            f"({listed(missing)}): statistics of normalisation and the like start anew",
+            f"({listed(missing)}) and {'starts' if one else 'start'} over from "
+            f"{'its initial value' if one else 'their initial values'}",
             missing[0],
             "approximate",
             (Evidence(facts.meta.path),),
@@ -148,10 +149,11 @@ def graph_state(facts: Facts) -> Iterator[Outcome]:
     if facts.at_start:
         return
     name, op = lost[0]
-    more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     yield Outcome(
         "missing",
-        f"training reads and changes {name} ({op}){more}, which is not stored",
+        f"training reads and changes {name} ({op}){more}, which "
+        f"{plural(len(lost), 'is')} not stored",
         name,
         "approximate",
         (Evidence(facts.meta.path, value=name),),

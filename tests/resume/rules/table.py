@@ -12,10 +12,15 @@ from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint.inventory import Inventory, Optimizer, Role, Variable
 from ckptscope.checkpoint.location import Location
+from ckptscope.checkpoint.meta_graph import GraphPipeline, MetaGraph
 from ckptscope.checkpoint.model import TensorEntry
+from ckptscope.checkpoint.run_record import RunRecord
 from ckptscope.formats.dtypes import DTYPES, DType
+from ckptscope.iterator.position import Position, Reading
+from ckptscope.iterator.progress import Progress, Tally
 from ckptscope.resume import report
-from ckptscope.resume.facts import Facts
+from ckptscope.resume.agreement import Agreement
+from ckptscope.resume.facts import Facts, IteratorFact, StepFact
 from ckptscope.resume.model import Evidence, Status, Verdict
 
 _DTYPES = {row.name: row for row in DTYPES.values()}
@@ -104,6 +109,37 @@ def stored(*variables: Variable, optimizers: tuple[Optimizer, ...] = (), **more:
         ),
         **more,  # type: ignore[arg-type]
     )
+
+
+def graph(**more: object) -> MetaGraph:
+    """A stored graph beside the checkpoint of :func:`stored`."""
+    return MetaGraph(path="run/ckpt-7.meta", **more)  # type: ignore[arg-type]
+
+
+def pipeline(*ops: str, **more: object) -> GraphPipeline:
+    """A training pipeline of these stages; all else about it is as in plain ones."""
+    plain = GraphPipeline(ops, 4, False, 28, (), True, (), (), ())
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def record(**more: object) -> RunRecord:
+    """A run record that knows nothing but its step."""
+    known = RunRecord("run/ckpt-7.ckptscope.json", "a", 7, None, (), None, None, None, {})
+    return replace(known, **more)  # type: ignore[arg-type]
+
+
+def iterator(
+    started: bool | None = True, agreement: Agreement = Agreement("unknown")
+) -> IteratorFact:
+    """A stored iterator of which only these are known."""
+    progress = Progress(Tally(), Tally(), batched=False, batch_size=None)
+    reading = Reading(Position("stored"), progress, started, False, ())
+    return IteratorFact("iterator", reading=reading, agreement=agreement)
+
+
+def own(value: int, **more: object) -> StepFact:
+    """The run's own counter, of which nobody else speaks."""
+    return StepFact(value, "step", "own", {"step": value}, "alone", **more)  # type: ignore[arg-type]
 
 
 KERNEL = variable("kernel")
