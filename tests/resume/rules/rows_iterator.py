@@ -9,7 +9,6 @@ from ckptscope.checkpoint.location import Location
 from ckptscope.checkpoint.meta_graph import MetaGraph
 from ckptscope.checkpoint.model import Damage
 from ckptscope.checkpoint.partners import Partner
-from ckptscope.iterator.position import Hints
 from ckptscope.resume.agreement import RUN_RECORD, Agreement
 from ckptscope.resume.facts import Facts, StepFact, UpdateFact, Witness
 from ckptscope.resume.model import Evidence
@@ -21,7 +20,6 @@ from tests.resume.rules.iterators import (
     EXHAUSTED,
     FILE,
     KEY,
-    READING,
     WHERE,
     at,
     at_7,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ckptscope.checkpoint.inventory import Inventory, Optimizer, Role, Variable
 from ckptscope.checkpoint.location import Location
-from ckptscope.checkpoint.model import Checkpoint, TensorEntry
+from ckptscope.checkpoint.model import TensorEntry
 from ckptscope.formats.dtypes import DTYPES, DType
 from ckptscope.resume import report
 from ckptscope.resume.facts import Facts
