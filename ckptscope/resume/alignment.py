@@ -188,7 +188,7 @@ def _why_not_training(
         )
     if found.kind == "whole_passes_behind" or found.feeds is not None:
         return None
-    if found.kind == "behind" and found.delivered == 0 and has_moved:
+    if found.kind in ("behind", "unknown") and found.delivered == 0 and has_moved:
         stays = [n for n in witnesses.neighbours if _stands_still(n, key, witnesses)]
         where = f" here and in {stays[0].name}" if stays else ""
         return f"it has delivered nothing{where} although the run made {trained}"
