@@ -61,7 +61,7 @@ def recorded_place(record: RunRecord | None) -> RecordedPlace | None:
 def _told(record: RunRecord) -> RecordedPlace:
     per_epoch = None if record.epochs is None else record.epochs == "iterator_per_epoch"
     fixed = None if record.order is None else record.order == "fixed"
-    if record.order_depends_on_epoch:
+    if record.order_depends_on_epoch or record.deterministic is False:
         fixed = False
     size, examples = record.batch_size, record.examples_counted
     of_run = record.counted_batches

@@ -170,7 +170,10 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
             id="ahead as far as the recorder counted",
         ),
         pytest.param(
-            delivered(9), at_step(7, recorded=8), ahead(2, 9), id="farther than the recorder counted"
+            delivered(9),
+            at_step(7, recorded=8),
+            ahead(2, 9),
+            id="farther than the recorder counted",
         ),
         # ------------------------------------------- ahead: an earlier loss
         pytest.param(

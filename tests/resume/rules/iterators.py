@@ -61,7 +61,7 @@ def iterator(
     return replace(fact, **more)  # type: ignore[arg-type]
 
 
-def at(step: StepFact, *iterators: IteratorFact, **more: object) -> Facts:
+def at(step: StepFact, /, *iterators: IteratorFact, **more: object) -> Facts:
     """Facts of a checkpoint with a weight and these iterators; of one, it is that of training."""
     training = iterators[0] if len(iterators) == 1 else None
     return stored(KERNEL, **{"step": step, "iterators": iterators, "training": training, **more})
