@@ -13,6 +13,7 @@ import dataclasses
 import io
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -38,16 +39,19 @@ def without(code: str) -> Iterator[None]:
 @contextlib.contextmanager
 def next_record_off_by_one() -> Iterator[None]:
     """Every next record is told as the one behind it."""
-    real = position.NextRecord
+    real = position._next_record
 
-    def wrong(file: str | None, record_index: int) -> position.NextRecord:
-        return dataclasses.replace(real(file, record_index), record_index=record_index + 1)
+    def wrong(*state: Any) -> position.NextRecord | str:
+        found = real(*state)
+        if isinstance(found, str):
+            return found
+        return dataclasses.replace(found, record_index=found.record_index + 1)
 
-    position.NextRecord = wrong  # type: ignore[assignment, misc]
+    position._next_record = wrong
     try:
         yield
     finally:
-        position.NextRecord = real  # type: ignore[misc]
+        position._next_record = real
 
 
 def notices(path: str) -> bool:

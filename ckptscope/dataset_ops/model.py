@@ -50,6 +50,7 @@ class DatasetOp:
         drops: which of its elements it does not deliver: those behind an ``end``, some by their
             ``position``, some by their ``value``.
         makes_batches: each of its elements holds several of its input.
+        makes_datasets: each of its elements is a dataset.
         reads_ahead: works ahead of what is asked for, and holds the results in its state.
         shuffles: hands its elements on in a random order.
         draws: draws random numbers, so that its seed matters.
@@ -90,6 +91,7 @@ class DatasetOp:
     keeps_count: bool = False
     drops: Literal["", "end", "position", "value"] = ""
     makes_batches: bool = False
+    makes_datasets: bool = False
     reads_ahead: bool = False
     shuffles: bool = False
     draws: bool = False

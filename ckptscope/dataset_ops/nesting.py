@@ -109,6 +109,7 @@ ROWS: tuple[DatasetOp, ...] = (
         method="window",
         counts="holds `buffer_size` elements of overlap",
         fields={"i": "at {}", "buffer_size": None},
+        makes_datasets=True,
         same_order=True,
         may_lack_input=True,
     ),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ckptscope.checkpoint.meta_graph import GraphPipeline
+from ckptscope.dataset_ops import of_node
 from ckptscope.resume.facts import Facts, Feeding
 
 _SAVE_ITERATOR = (
@@ -64,7 +66,7 @@ def _skip(facts: Facts) -> str | None:
     """``dataset.skip(N)`` where it leads to the place where the data stood.
 
     Only of a fixed order, only for a program that keeps one iterator, and never more than an epoch
-    holds where nothing repeats the data."""
+    holds."""
     if facts.feeding not in ("loop", "estimator", "iterator"):
         return None
     place, pipeline = facts.recorded, facts.pipeline
@@ -80,14 +82,32 @@ def _skip(facts: Facts) -> str | None:
         batches = step
     if not size or not epoch_size:
         return None
-    per_epoch = -(-epoch_size // size)
-    endless = pipeline is not None and any("Repeat" in op for op in pipeline.ops)
-    if epoch_size % size == 0 or not endless:
-        batches %= per_epoch
-    if not batches:
+    examples = _into_epoch(batches, size, epoch_size, pipeline)
+    if not examples:
         return None
     sure = "" if place is not None else " if the run was never restarted before"
-    return (
-        f"To resume from here, skip what was already trained on{sure}: dataset.skip({batches}) "
-        f"after batch(), once, or skip({batches * size}) before it."
+    whole, rest = divmod(examples, size)
+    where = (
+        f"dataset.skip({examples}) between repeat() and batch(), once"
+        if rest
+        else f"dataset.skip({whole}) after batch(), once, or skip({examples}) before it"
     )
+    return f"To resume from here, skip what was already trained on{sure}: {where}."
+
+
+def _into_epoch(
+    batches: int, size: int, epoch_size: int, pipeline: GraphPipeline | None
+) -> int | None:
+    """Examples of the running epoch in so many batches of the run; None where that depends on
+    whether batches cross the ends of epochs, and that is not known.
+    """
+    if epoch_size % size == 0 or batches * size < epoch_size:
+        return batches * size % epoch_size
+    if pipeline is None:
+        return None
+    rows = [of_node(op) for op in pipeline.ops]  # nearest the trainer first
+    repeat = next((i for i, row in enumerate(rows) if row is not None and row.repeats), None)
+    batch = next((i for i, row in enumerate(rows) if row is not None and row.makes_batches), 0)
+    if repeat is not None and repeat > batch:
+        return batches * size % epoch_size
+    return batches % -(-epoch_size // size) * size

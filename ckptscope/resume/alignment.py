@@ -16,12 +16,13 @@ from ckptscope.iterator.position import Hints, Reading
 from ckptscope.resume.agreement import RUN_RECORD, Agreement, compare
 from ckptscope.resume.delivered import delivered_by
 from ckptscope.resume.neighbours import Neighbour
+from ckptscope.wording import counted
 
 _EVALUATION = re.compile(
     r"(^|[/_.\-])(eval|evaluation|val|valid|validation|test|dev)([/_.\-\d]|$)", re.IGNORECASE
 )
 # Below so many steps a whole factor is likely by accident.
-_MIN_STEPS = 3
+MIN_STEPS = 3
 # A counter that starts at 1 (or another small number) stays ahead by that.
 _MAX_START = 2
 
@@ -82,7 +83,7 @@ def _confirmed_by(key: str, reading: Reading, witnesses: Witnesses) -> str | Non
         step = neighbour.counters.get(witnesses.step_key or "")
         if given is None or not given.batches or not step or not needed <= given.assumptions:
             continue
-        if given.batches == step or (step >= _MIN_STEPS and given.batches % step == 0):
+        if given.batches == step or (step >= MIN_STEPS and given.batches % step == 0):
             return neighbour.name
     return None
 
@@ -142,7 +143,7 @@ def _per_step(found: Agreement, witnesses: Witnesses) -> Agreement | None:
         return None
     counts = [("", step), *witnesses.updates]
     for name, count in counts:
-        if count is None or count < _MIN_STEPS or delivered < 2 * count or delivered % count:
+        if count is None or count < MIN_STEPS or delivered < 2 * count or delivered % count:
             continue
         many = delivered // count
         return replace(found, kind="several_per_step", batches_per_step=many, witness=name or None)
@@ -150,13 +151,16 @@ def _per_step(found: Agreement, witnesses: Witnesses) -> Agreement | None:
 
 
 def _leads(key: str, witnesses: Witnesses) -> list[tuple[Neighbour, int]]:
-    """By how many batches the same iterator was ahead of the step in each neighbour."""
+    """By how many batches the same iterator was ahead of the step in each neighbour of another step;
+    one of the same step is a copy, and no further witness.
+    """
     found = []
     for neighbour in witnesses.neighbours:
         given = neighbour.delivered.get(key)
         step = neighbour.counters.get(witnesses.step_key or "")
-        if given is not None and given.batches is not None and step is not None:
-            found.append((neighbour, given.batches - step))
+        if given is None or given.batches is None or step in (None, witnesses.step):
+            continue
+        found.append((neighbour, given.batches - (step or 0)))
     return found
 
 
@@ -174,18 +178,20 @@ def _why_not_training(
     key: str, reading: Reading, found: Agreement, witnesses: Witnesses
 ) -> str | None:
     """Evidence that this is another iterator than the one that feeds the training."""
-    if found.kind == "whole_passes_behind" or found.feeds is not None:
-        return None
+    updates = max((count for _, count in witnesses.updates), default=0)
+    trained = counted(witnesses.step or updates, "step" if witnesses.step else "update")
+    has_moved = bool(witnesses.step or updates)
     name = key.partition("/.ATTRIBUTES/")[0]
-    trained = witnesses.step or max((count for _, count in witnesses.updates), default=0)
-    if _EVALUATION.search(name) and trained:
+    if _EVALUATION.search(name) and has_moved and found.feeds != RUN_RECORD:
         return (
             "its name is that of an iterator for evaluation, and its count is not that of the run"
         )
-    if found.kind == "behind" and found.delivered == 0 and trained:
+    if found.kind == "whole_passes_behind" or found.feeds is not None:
+        return None
+    if found.kind in ("behind", "unknown") and found.delivered == 0 and has_moved:
         stays = [n for n in witnesses.neighbours if _stands_still(n, key, witnesses)]
-        where = f", as in {stays[0].name}" if stays else ""
-        return f"it has delivered nothing{where} although the run made {trained:,} steps"
+        where = f" here and in {stays[0].name}" if stays else ""
+        return f"it has delivered nothing{where} although the run made {trained}"
     if reading.exhausted and found.kind != "agrees":
         later = next((n for n in _later(witnesses) if _has_gone_on(n, key, witnesses)), None)
         if later is not None:

@@ -5,6 +5,7 @@ recording or counts that agree show where the data stood, and where the order is
 
 from __future__ import annotations
 
+from ckptscope.iterator.position import Reading
 from ckptscope.resume.facts import Facts, IteratorFact
 from ckptscope.resume.model import EpochRange, Loss, epoch_ranges
 from ckptscope.resume.recorded import RecordedPlace
@@ -41,8 +42,21 @@ def _of_iterator(facts: Facts, iterator: IteratorFact) -> Loss | None:
     epoch_size = facts.hints.epoch_size or reading.position.epoch_size
     if not size or not epoch_size:
         return None
-    end = step + agreement.batches
-    return Loss(skipped=epoch_ranges(step * size, end * size, epoch_size))
+    start = _examples_after(reading, step, size, epoch_size)
+    end = _examples_after(reading, step + agreement.batches, size, epoch_size)
+    if start is None or end is None:
+        return None
+    return Loss(skipped=epoch_ranges(start, end, epoch_size))
+
+
+def _examples_after(reading: Reading, batches: int, size: int, epoch_size: int) -> int | None:
+    """Examples in the first so many batches; None where that depends on what becomes of a short
+    batch at the end of an epoch, and that is not known.
+    """
+    if epoch_size % size == 0 or batches * size < epoch_size:
+        return batches * size
+    totals = {tally.total for tally in reading.progress.after(batches)}
+    return totals.pop() if len(totals) == 1 else None
 
 
 def _of_partner(facts: Facts, partner: IteratorFact) -> Loss | None:
@@ -53,15 +67,15 @@ def _of_partner(facts: Facts, partner: IteratorFact) -> Loss | None:
         return None
     size = size or reading.position.batch_size
     epoch_size = epoch_size or reading.position.epoch_size
-    if not size or not epoch_size or facts.order_is_fixed is False or _draws(partner):
+    if not size or not epoch_size or facts.order_is_fixed is False or partner.proofs:
         return None
-    if other < step:
-        return Loss(repeated=epoch_ranges(other * size, step * size, epoch_size))
-    return Loss(skipped=epoch_ranges(step * size, other * size, epoch_size))
-
-
-def _draws(iterator: IteratorFact) -> bool:
-    return bool(iterator.proofs)
+    theirs = _examples_after(reading, other, size, epoch_size)
+    ours = _examples_after(reading, step, size, epoch_size)
+    if theirs is None or ours is None:
+        return None
+    if theirs < ours:
+        return Loss(repeated=epoch_ranges(theirs, ours, epoch_size))
+    return Loss(skipped=epoch_ranges(ours, theirs, epoch_size))
 
 
 def _of_record(facts: Facts, place: RecordedPlace) -> Loss | None:

@@ -68,8 +68,10 @@ def keeps_order(pipeline: GraphPipeline) -> bool:
 def _told(record: RunRecord) -> RecordedPlace:
     per_epoch = None if record.epochs is None else record.epochs == "iterator_per_epoch"
     fixed = None if record.order is None else record.order == "fixed"
-    if record.order_depends_on_epoch is not None and record.order is not None:
-        fixed = not record.order_depends_on_epoch and record.deterministic is not False
+    if record.order_depends_on_epoch is False and record.order is not None:
+        fixed = True  # whatever the order is, it is that of every epoch
+    if record.order_depends_on_epoch or record.deterministic is False:
+        fixed = False
     size, examples = record.batch_size, record.examples_counted
     of_run = record.counted_batches
     if per_epoch:

@@ -30,7 +30,7 @@ def reading(
 
 
 def agreement(progress, step, source="own", hints=None, exhausted=False) -> Agreement:
-    return compare(reading(progress, exhausted), None, step, source, hints or Hints())
+    return compare(reading(progress, exhausted), step, source, hints or Hints())
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,61 @@ def agreement(progress, step, source="own", hints=None, exhausted=False) -> Agre
         (examples(into=32, batch_size=4), 7, Agreement("ahead")),
         (examples(into=24, batch_size=4), 7, Agreement("behind")),
         (examples(into=8, batch_size=4), 12, UNKNOWN),  # 40 examples in earlier passes, perhaps
-        (examples(into=8, size=40, batch_size=4), 12, AGREES),
+        (
+            examples(into=8, size=40, batch_size=4),
+            12,
+            Agreement("agrees", reached=Tally(48, 1, 8, 40)),
+        ),
         (examples(into=8, size=40, batch_size=4), 13, Agreement("contradicts")),
         (examples(into=8, size=40, batch_size=4), 1, Agreement("ahead")),
+        # fewer examples than steps, whatever the size of a batch
+        (examples(5, passes=0, repeated=True), 7, Agreement("behind")),
+        (examples(5, passes=0), 7, UNKNOWN),  # a loop may have made iterators before
+        # no batch size fits, unless a short batch spoils the division
+        (examples(30, passes=0), 7, Agreement("contradicts")),
+        (examples(30, passes=0, pass_over=True), 7, UNKNOWN),
+        (examples(30, passes=0, is_shuffled=True), 7, UNKNOWN),
+        (examples(30, passes=1), 7, UNKNOWN),
+        (examples(30, passes=1, crosses_passes=True), 7, Agreement("contradicts")),
+        (examples(30), 0, Agreement("ahead")),
+        # passes end with a short batch: 10 examples in batches of 4, 4 and 2
+        (
+            examples(into=4, size=10, batch_size=4, drops_remainder=False),
+            7,
+            Agreement("agrees", reached=Tally(24, 2, 4, 10)),
+        ),
+        (
+            examples(into=4, size=10, batch_size=4, drops_remainder=False),
+            8,
+            Agreement("contradicts"),
+        ),
+        # nothing says that the short batch is kept: 2 or 3 batches a pass
+        (
+            examples(into=8, size=10, batch_size=4),
+            8,
+            Agreement("agrees", reached=Tally(28, 2, 8, 10)),
+        ),
+        (
+            examples(into=8, size=10, batch_size=4),
+            6,
+            Agreement("agrees", reached=Tally(24, 2, 8, 8)),
+        ),
+        # the batches cross the ends of passes
+        (
+            examples(into=8, size=10, batch_size=4, crosses_passes=True, repeated=True),
+            7,
+            Agreement("agrees", reached=Tally(28, 2, 8, 10)),
+        ),
+        (
+            examples(into=4, size=10, batch_size=4, crosses_passes=True, repeated=True),
+            7,
+            Agreement("contradicts"),
+        ),
+        # each batch is trained on three times
+        (examples(into=16, size=40, batch_size=4), 12, Agreement("behind")),
+        # passes are counted, not their size
+        (examples(passes=1, into=8, batch_size=4), 2, Agreement("ahead")),
+        (examples(passes=1, into=8, batch_size=4), 12, UNKNOWN),
         # nothing to compare
         (Progress.unknown("its counters are gone", ended=True), 10, UNKNOWN),
     ],
@@ -83,16 +135,26 @@ def test_table(progress, step, expected):
         ),  # gradients of four batches are accumulated
         (29, 7, Agreement("ahead", 22)),
         (3, 7, Agreement("behind", 4)),
+        (4, 2, Agreement("ahead", 2)),  # below three updates a whole factor says nothing
     ],
 )
 def test_optimizer_iterations_as_step(consumed, updates, expected):
     assert agreement(batches(consumed), updates, "optimizer") == expected
 
 
-def test_batch_size_given_for_single_examples():
+def test_an_own_step_has_no_batches_for_each_update():
+    assert agreement(batches(28), 7, "own") == Agreement("ahead", 21)
+
+
+def test_several_for_each_step_are_in_step():
+    assert Agreement("several_per_step").in_step
+    assert not Agreement("ahead", 7).in_step
+
+
+def test_elements_that_are_no_batches_are_counted_one_by_one():
     progress = Progress.of(Tally.single_pass(28, 40))
-    assert agreement(progress, 7, hints=Hints(batch_size=4)).kind in ("agrees", "unknown", "ahead")
     assert agreement(progress, 28) == AGREES
+    assert agreement(progress, 7, hints=Hints(batch_size=4)) == Agreement("ahead", 21)
 
 
 def test_exhausted_iterator_has_nothing_to_compare():

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from ckptscope.resume import beside
 from ckptscope.resume.advice import ADVICE, advice_for
+from ckptscope.resume.agreement import RUN_RECORD, Agreement
+from ckptscope.resume.alignment import MIN_STEPS
 from ckptscope.resume.facts import INDEX_NAMES, Facts, IteratorFact
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.wording import counted
+from ckptscope.wording import counted, listed, plural
 
 BOOK = RuleBook("iterator")
 _OUT_OF_STEP = ("ahead", "behind", "contradicts")
@@ -92,15 +94,18 @@ def _how_much(facts: Facts) -> str:
     """What starting over repeats, as far as it is known."""
     place, step = facts.recorded, facts.step.value
     if place is not None:
+        epoch = "its epoch" if place.epoch is None else f"epoch {place.epoch:,}"
         if place.iterator_per_epoch and place.examples_into_epoch is not None:
-            into = counted(place.examples_into_epoch, "example")
-            return f". By the run record it stood {into} into epoch {place.epoch or 0}"
-        return f". By the run record {counted(place.batches, 'batch')} had been delivered"
+            many = counted(place.examples_into_epoch, "example")
+            return f". By the run record {many} of {epoch} had been delivered"
+        many = counted(place.batches, "batch")
+        of = f" of {epoch}" if place.iterator_per_epoch else ""
+        return f". By the run record {many}{of} had been delivered"
     if facts.feeding == "fit" or not step:
         return ""
     return (
-        f": at most {counted(step, 'batch')}, all since the run began; fewer if it was restarted "
-        "before"
+        f". That repeats at most {counted(step, 'batch')}, all since the run began; fewer if it "
+        "was restarted before"
     )
 
 
@@ -153,17 +158,36 @@ def ahead(facts: Facts) -> Iterator[Outcome]:
             continue
         if agreement.not_training is not None:
             continue
-        many = "some batches" if agreement.batches is None else counted(agreement.batches, "batch")
-        step = f"step {facts.step.value:,}" if facts.step.value is not None else "the step"
-        why = f" ({agreement.fetched_ahead})" if agreement.fetched_ahead else ""
         yield Outcome(
             "inconsistent",
-            f"the iterator is {many} ahead of {step}{why}: they had left it when it was saved, and "
-            "training will not see them",
+            _lead(facts, agreement),
             iterator.key,
             "approximate",
             evidence_of(iterator),
         )
+
+
+def _lead(facts: Facts, agreement: Agreement) -> str:
+    """By how much it is ahead. From twice the step on several batches are taken for each step, and
+    how many of them were in hand is not known.
+    """
+    step, delivered = facts.step.value, agreement.delivered
+    if step and step >= MIN_STEPS and delivered is not None and delivered >= 2 * step:
+        return (
+            f"the iterator has delivered {counted(delivered, 'batch')} at step {step:,}: several "
+            "for each step, and some that training had not used yet and will not see"
+        )
+    many = "some batches" if agreement.batches is None else counted(agreement.batches, "batch")
+    why = f" ({agreement.fetched_ahead})" if agreement.fetched_ahead else ""
+    them = "it" if agreement.batches == 1 else "them"
+    return (
+        f"the iterator is {many} ahead of {_the_step(facts)}{why}: fetched before the save, and "
+        f"training will not see {them}"
+    )
+
+
+def _the_step(facts: Facts) -> str:
+    return "the step" if facts.step.value is None else f"step {facts.step.value:,}"
 
 
 @BOOK.rule(
@@ -181,18 +205,21 @@ def behind(facts: Facts) -> Iterator[Outcome]:
         if agreement.kind != "behind" or agreement.not_training is not None:
             continue
         many = "some batches" if agreement.batches is None else counted(agreement.batches, "batch")
-        step = f"step {facts.step.value:,}" if facts.step.value is not None else "the step"
-        why = (
-            f"it moved with the steps ({agreement.feeds}), so an earlier resume lost its place"
-            if agreement.feeds
-            else "an earlier resume lost its place, or it is not the training iterator"
-        )
         yield Outcome(
             "inconsistent",
-            f"the iterator is {many} behind {step}: {why}",
+            f"the iterator is {many} behind {_the_step(facts)}: {_why_behind(agreement.feeds)}",
             iterator.key,
             evidence=evidence_of(iterator),
         )
+
+
+def _why_behind(feeds: str | None) -> str:
+    if feeds is None:
+        return "an earlier resume lost its place, or it is not the training iterator"
+    if feeds == RUN_RECORD:
+        return f"{feeds} counted as many batches, so an earlier resume lost its place"
+    moves = f"it is as far behind in {feeds} and moves with the steps"
+    return f"{moves}, so an earlier resume lost its place"
 
 
 @BOOK.rule(
@@ -337,10 +364,12 @@ def contradicts(facts: Facts) -> Iterator[Outcome]:
             continue
         if facts.step.value is None:
             continue
+        size = iterator.reading.position.batch_size if iterator.reading is not None else None
+        what = "no batch size makes" if size is None else f"batches of {size:,} do not make"
         yield Outcome(
             "inconsistent",
-            f"no batch size makes the iterator agree with step {facts.step.value:,}; whether it is "
-            "ahead cannot be told",
+            f"{what} the iterator agree with step {facts.step.value:,}; whether it is ahead cannot "
+            "be told",
             iterator.key,
             "approximate",
             evidence_of(iterator),
@@ -358,10 +387,10 @@ def others(facts: Facts) -> Iterator[Outcome]:
         return
     for iterator in facts.iterators:
         if iterator is not facts.training:
-            why = "exhausted" if iterator.exhausted else "not the one in step with the counter"
+            why = "exhausted" if iterator.exhausted else "not in step with the counter"
             yield Outcome(
                 "not_needed",
-                f"another iterator is stored, {why}: evaluation or warm-up",
+                f"another iterator is stored ({why}), probably of an evaluation or a warm-up",
                 iterator.key,
                 evidence=evidence_of(iterator),
             )
@@ -429,17 +458,15 @@ def epoch_end(facts: Facts) -> Iterator[Outcome]:
     "Keep the iterator checkpoints of all hosts together.",
 )
 def other_hosts(facts: Facts) -> Iterator[Outcome]:
-    absent = [name for name in facts.other_hosts if not beside.is_here(facts.location, name)]
     if not facts.other_hosts:
         return
-    names = ", ".join(facts.other_hosts[:8])
+    absent = [name for name in facts.other_hosts if not beside.is_here(facts.location, name)]
     told = f"the input pipelines of {counted(len(facts.other_hosts), 'host')} belong together"
     if absent:
-        yield Outcome(
-            "missing", f"{told}; {', '.join(absent[:4])} is not here", absent[0], "approximate"
-        )
+        gone = f"{listed(absent)} {plural(len(absent), 'is')} not here"
+        yield Outcome("missing", f"{told}; {gone}", absent[0], "approximate")
     else:
-        yield Outcome("saved", f"{told}: {names}")
+        yield Outcome("saved", f"{told}: {listed(facts.other_hosts, 8)}")
 
 
 @BOOK.condition(
@@ -545,10 +572,13 @@ def lost_before(facts: Facts) -> Iterator[str]:
     for iterator in facts.judged:
         agreement = iterator.agreement
         if agreement.kind == "ahead" and agreement.lost_before is not None:
-            many = counted(agreement.batches or 0, "batch")
+            if agreement.not_training is not None:
+                continue
+            lead = agreement.batches or 0
             yield (
-                f"The {many} by which the iterator is ahead of the step were skipped earlier (it "
-                f"is as far ahead in {agreement.lost_before}), not fetched when this was saved."
+                f"The {counted(lead, 'batch')} by which the iterator is ahead of the step "
+                f"{plural(lead, 'was')} skipped earlier (it is as far ahead in "
+                f"{agreement.lost_before}), not fetched when this was saved."
             )
 
 
@@ -644,8 +674,8 @@ def no_further_epoch(facts: Facts) -> Iterator[str]:
             continue
         if iterator.exhausted or iterator.agreement.kind == "whole_passes_behind":
             yield (
-                "No further epoch is trained after this iterator's, or the order does not change "
-                "between epochs."
+                "No further epoch is trained after the one of this iterator, or the order does not "
+                "change between epochs."
             )
 
 

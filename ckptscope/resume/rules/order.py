@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ckptscope.iterator.seeds import SeedProof
-from ckptscope.iterator.tree import Stage
 from ckptscope.resume.facts import Facts, IteratorFact
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
 from ckptscope.resume.rules.iterator import evidence_of
+from ckptscope.resume.rules.stages import has_trait, walk
 from ckptscope.wording import counted
 
 BOOK = RuleBook("rng")
@@ -59,9 +59,11 @@ def seeded(facts: Facts) -> Iterator[Outcome]:
 def unseeded(facts: Facts) -> Iterator[Outcome]:
     for iterator, proof in _proofs(facts, "unproven", "unseeded", "given_mismatch"):
         if proof.holds_order:
+            given = proof.status == "given_mismatch"
+            wrong = "does not have the given seed" if given else "is not proven seeded"
             yield Outcome(
                 "unknown",
-                f"{proof.op} ({_short(proof.path)}) is not proven seeded: {proof.how}. "
+                f"{proof.op} ({_short(proof.path)}) {wrong}: {proof.how}. "
                 f"{_still_exact(iterator, proof)}",
                 proof.path,
                 "approximate",
@@ -73,7 +75,7 @@ def _still_exact(iterator: IteratorFact, proof: SeedProof) -> str:
     """For how many elements the order is still stored."""
     position = iterator.reading.position if iterator.reading is not None else None
     size = position.epoch_size if position is not None else None
-    later = "to the end of this epoch; later epochs are shuffled differently"
+    later = "to the end of this epoch; later epochs may be shuffled differently"
     if position is not None and size and position.examples_into_epoch is not None:
         left = counted(size - position.examples_into_epoch, "example")
         return f"The order is exact for another {left}, {later}"
@@ -132,11 +134,12 @@ def unstarted(facts: Facts) -> Iterator[Outcome]:
         tree = iterator.tree
         if tree is None or tree.root is None or tree.encoding == "compressed" or facts.is_damaged:
             continue
-        for stage, repeated in _below_repeat(tree.root, False):
+        for stage, repeated in walk(tree.root):
+            if not repeated or not has_trait(stage, "shuffles") or has_trait(stage, "is_fused"):
+                continue
             draws = stage.integer("epoch_num_random_samples")
             draws = draws or stage.integer("ds_num_random_samples") or 0
-            begun = stage.integer("slices_end_0")
-            if stage.op == "Shuffle" and repeated and draws >= 2 and not begun:
+            if draws >= 2 and not stage.integer("slices_end_0"):
                 yield Outcome(
                     "unknown",
                     "a shuffle below a repeat had not begun its pass; TensorFlow reshuffles when "
@@ -145,12 +148,6 @@ def unstarted(facts: Facts) -> Iterator[Outcome]:
                     "approximate",
                     evidence_of(iterator),
                 )
-
-
-def _below_repeat(stage: Stage, repeated: bool) -> Iterator[tuple[Stage, bool]]:
-    yield stage, repeated
-    for _, child in stage.inputs:
-        yield from _below_repeat(child, repeated or stage.op in ("FiniteRepeat", "ForeverRepeat"))
 
 
 @BOOK.rule(
@@ -164,7 +161,10 @@ def unseeded_at_start(facts: Facts) -> Iterator[Outcome]:
     if not facts.at_start or facts.iterators or not facts.has_weights:
         return
     if facts.has_unseeded_shuffle:
-        path = facts.meta.path if facts.meta is not None else None
+        meta, record = facts.meta, facts.run_record
+        by_graph = meta is not None and (meta.has_unseeded_shuffle or meta.pipeline is not None)
+        shown_by = meta if by_graph else record
+        path = shown_by.path if shown_by is not None else None
         yield Outcome(
             "unknown",
             "the data is shuffled without a seed, so each start from here sees it in another order",

@@ -10,9 +10,12 @@ from ckptscope.iterator.tree import Stage
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
 from ckptscope.resume.rules.iterator import evidence_of
+from ckptscope.resume.rules.stages import has_trait, walk
 from ckptscope.wording import listed
 
 BOOK = RuleBook("iterator")
+# The key of a stage that reads ahead under which it counts what waits in it.
+_BUFFER = "buffer_size"
 
 
 def _titles(facts: Facts, trait: str) -> str:
@@ -36,10 +39,12 @@ def unknown_stage(facts: Facts) -> Iterator[Outcome]:
     for iterator in facts.judged:
         unknown = sorted({stage.op for stage in iterator.stages() if stage.op not in OPS})
         if unknown:
+            one = len(unknown) == 1
             yield Outcome(
                 "unknown",
-                f"the pipeline has stages that this version does not know ({', '.join(unknown)}): "
-                "what they hold cannot be judged",
+                f"the pipeline has {'a stage' if one else 'stages'} that this version does not "
+                f"know ({', '.join(unknown)}): what {'it holds' if one else 'they hold'} cannot be "
+                "judged",
                 iterator.key,
                 "approximate",
                 evidence_of(iterator),
@@ -60,8 +65,11 @@ def data_files(facts: Facts) -> Iterator[Outcome]:
                 continue
             if source.is_missing:
                 # Without --data-root the file may well be where the program will look for it.
-                message = f"the data file {source.file} is gone: resuming will not find it"
-                wrong = facts.user_hints.data_root is not None
+                root = facts.user_hints.data_root
+                message = (
+                    f"the data file {source.file} is not below {root}: resuming cannot read it"
+                )
+                wrong = root is not None
             else:
                 message = f"{source.file}: {source.problem}"
                 wrong = source.record_index is None and (
@@ -108,8 +116,8 @@ def window_crash(facts: Facts) -> Iterator[Outcome]:
         if iterator.tree is None or not iterator.tree.is_legacy:
             continue
         for stage in iterator.stages():
-            if stage.op in ("Shuffle", "ShuffleAndRepeat") and any(
-                child.op == "Window" for _, child in stage.inputs
+            if has_trait(stage, "shuffles") and any(
+                has_trait(child, "makes_datasets") for _, child in stage.inputs
             ):
                 yield Outcome(
                     "damaged",
@@ -135,8 +143,8 @@ def out_of_order(facts: Facts) -> Iterator[Outcome]:
     if stages:
         yield Outcome(
             "unknown",
-            f"{', '.join(stages)} runs with deterministic=False: elements come in the order in "
-            "which they are ready",
+            f"the run record shows deterministic=False for {', '.join(stages)}: elements come in "
+            "the order in which they are ready",
             stages[0],
             "approximate",
             (Evidence(record.path, value=stages[0]),),
@@ -251,8 +259,8 @@ def nondeterministic(facts: Facts) -> Iterator[str]:
     if pipeline is not None and pipeline.nondeterministic and facts.iterators:
         names = ", ".join(sorted(set(pipeline.nondeterministic)))
         yield (
-            f"The order in which {names} (deterministic=False in the stored graph) hands over "
-            "elements does not matter."
+            f"The order in which elements come out of {names} (deterministic=False in the stored "
+            "graph) does not matter."
         )
 
 
@@ -281,18 +289,20 @@ def external(facts: Facts) -> Iterator[str]:
     "(measured on 2.21).",
 )
 def symbolic(facts: Facts) -> Iterator[str]:
-    ops = {stage.op for stage in facts.stages()}
-    for stage in facts.stages():
-        if (
-            stage.op == "Prefetch"
-            and "buffer_size" not in stage
-            and any("nterleave" in op for op in ops)
-        ):
-            yield (
-                "Restoring this symbolic checkpoint of an interleave works in the TensorFlow at "
-                "hand (some releases stop answering)."
-            )
-            return
+    stages = list(facts.stages())
+    if any(has_trait(stage, "interleaves") for stage in stages) and any(map(_is_symbolic, stages)):
+        yield (
+            "Restoring this symbolic checkpoint of an interleave works in the TensorFlow at hand "
+            "(some releases stop answering)."
+        )
+
+
+def _is_symbolic(stage: Stage) -> bool:
+    """A buffer that was not written: the elements in it are computed again when it is restored."""
+    spec = OPS.get(stage.op)
+    if spec is None or not spec.reads_ahead or _BUFFER not in spec.fields:
+        return False
+    return _BUFFER not in stage
 
 
 @BOOK.condition(
@@ -308,7 +318,8 @@ def between_passes(facts: Facts) -> Iterator[str]:
     for iterator in facts.running:
         if iterator.tree is None or iterator.tree.root is None:
             continue
-        if any(_is_emptied(leaf) for leaf in _leaves_below_repeat(iterator.tree.root, False)):
+        repeated = (stage for stage, is_repeated in walk(iterator.tree.root) if is_repeated)
+        if any(_is_emptied(stage) for stage in repeated):
             yield (
                 "No shuffle of files or records lies below the stages that have come to the end of "
                 "their pass: TensorFlow does not store its generator then, and it would start "
@@ -316,20 +327,9 @@ def between_passes(facts: Facts) -> Iterator[str]:
             )
 
 
-def _leaves_below_repeat(stage: Stage, repeated: bool) -> Iterator[Stage]:
-    repeated = repeated or stage.op in ("ForeverRepeat", "FiniteRepeat")
-    if not stage.inputs and repeated:
-        yield stage
-    for _, child in stage.inputs:
-        yield from _leaves_below_repeat(child, repeated)
-
-
-def _is_emptied(leaf: Stage) -> bool:
+def _is_emptied(stage: Stage) -> bool:
     """A stage that must have an input, but has left none in the state."""
-    spec = OPS.get(leaf.op)
-    return (
-        spec is not None
-        and not spec.is_source
-        and spec.needs_files is None
-        and leaf.op not in ("MemoryCache", "Window")
-    )
+    spec = OPS.get(stage.op)
+    if spec is None or stage.inputs:
+        return False
+    return not spec.is_source and not spec.may_lack_input and spec.needs_files is None
