@@ -181,12 +181,12 @@ def step_of(sources: StepSources, updates: UpdateFact) -> StepFact:
     """The run's step: its own counter unless refuted, else what may stand in for it."""
     own = dict(_own(sources))
     unset = next((key for key, value in own.items() if value == -1), None)
-    own = {key: value for key, value in own.items() if value != -1}
     if not own:
         found = _stand_in(sources, updates)
-        return replace(
-            found, unset=unset, unproven=() if found.value is not None else found.unproven
-        )
+        return replace(found, unproven=() if found.value is not None else found.unproven)
+    own = {key: value for key, value in own.items() if value != -1}
+    if not own:
+        return StepFact(unset=unset)  # iterations stand in for an absent counter only
     chosen = _chosen(own, updates)
     if chosen is None:
         return StepFact(None, next(iter(own)), "own", own, "contradicted", unset=unset)

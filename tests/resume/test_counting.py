@@ -478,7 +478,7 @@ ABSENT = [
         "iterations beside an unset one",
         sources({"step": -1}),
         made(84),
-        StepFact(84, OPT.key, "optimizer", COUNTS, "alone", unset=STEP),
+        StepFact(unset=STEP),
     ),
     (
         "two optimizers alike",
