@@ -38,6 +38,7 @@ from ckptscope.formats.messages import (
     parse_bundle_entry,
     parse_bundle_header,
 )
+from ckptscope.formats.regular import open_regular
 from ckptscope.formats.sstable import Table
 from ckptscope.formats.tensor_proto import unpack
 
@@ -65,7 +66,7 @@ def open_bundle(prefix: str) -> Checkpoint:
         UnsupportedFormatError: written on a big-endian machine.
     """
     index = f"{prefix}.index"
-    with open(index, "rb") as file:
+    with open_regular(index) as file:
         data = file.read()
     if (nbytes := pointed_nbytes(data)) is not None:
         raise LfsPointerError(pointer_problem(nbytes), path=index)

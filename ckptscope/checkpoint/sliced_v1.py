@@ -29,6 +29,7 @@ from ckptscope.formats.messages import (
     parse_saved_slice,
     parse_sliced_header,
 )
+from ckptscope.formats.regular import open_regular
 from ckptscope.formats.sstable import Table
 from ckptscope.formats.tensor_proto import parse_tensor_proto, tensor_array, tensor_values
 
@@ -134,7 +135,7 @@ class SlicedReader:
         self.tables: list[Table] = []
         self.listed: Mapping[str, list[Extents]] = {}
         for path in paths:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 nbytes = os.fstat(file.fileno()).st_size
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if nbytes else None
             self._nbytes += nbytes
