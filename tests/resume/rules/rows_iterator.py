@@ -138,6 +138,21 @@ STORED = [
         at_7(iterator(UNKNOWN, read=reading(None))),
         (Says("saved", "the iterator's state is stored", None, KEY, WHERE),),
     ),
+    Row(
+        "DATA001",
+        "in an unnamed file",
+        at_7(iterator(source_file="", read=reading(1))),
+        (
+            Says(
+                "saved",
+                "the iterator's state is stored: 1 example delivered",
+                None,
+                KEY,
+                (Evidence(None, KEY),),
+            ),
+        ),
+    ),
+    Row("DATA001", "an evaluation", at_7(iterator(replace(UNKNOWN, not_training=EVALUATION)))),
     Row("DATA001", "ahead", at_7(iterator(ahead(1)))),
     Row("DATA001", "behind", at_7(iterator(behind(1)))),
     Row("DATA001", "contradicts", at_7(iterator(Agreement("contradicts")))),
@@ -213,6 +228,18 @@ STORED = [
             "my_iterator",
         ),
     ),
+    Row(
+        "DATA002",
+        "no iterator in the graph",
+        at(StepFact(), meta=MetaGraph()),
+        starts_over("no iterator state is stored, so the data starts over"),
+    ),
+    Row(
+        "DATA002",
+        "iterator of the graph saved",
+        at(StepFact(), meta=MetaGraph(has_iterator=True, iterator_saved=True)),
+        starts_over("no iterator state is stored, so the data starts over"),
+    ),
     Row("DATA002", "an iterator", at_7(iterator())),
     Row("DATA002", "a data index", at_7(data_index=INDEX)),
     Row("DATA002", "at step 0", at(AT_0)),
@@ -261,6 +288,7 @@ WITHOUT_ITERATOR = [
         at_7(data_index=INDEX),
         ("The program skips to start_index = 28 when it starts.",),
     ),
+    Row("COND107", "no index", at_7()),
     Row("COND107", "at step 0", at(AT_0, data_index=INDEX)),
     Row("COND107", "an iterator besides", at_7(iterator(), data_index=INDEX)),
     Row(
@@ -272,6 +300,7 @@ WITHOUT_ITERATOR = [
             "that gives the same order again).",
         ),
     ),
+    Row("COND108", "no index", at_7()),
     Row("COND108", "at step 0", at(AT_0, data_index=INDEX)),
     Row("COND108", "an iterator besides", at_7(iterator(), data_index=INDEX)),
     Row(
@@ -362,6 +391,15 @@ OUT_OF_STEP = [
         at_7(iterator(ahead(8, delivered=15))),
         is_ahead(
             "the iterator has delivered 15 batches at step 7: several for each step, and some that "
+            "training had not used yet and will not see"
+        ),
+    ),
+    Row(
+        "DATA005",
+        "twice a step of three",
+        at(StepFact(3, "step", "own"), iterator(ahead(4, delivered=7))),
+        is_ahead(
+            "the iterator has delivered 7 batches at step 3: several for each step, and some that "
             "training had not used yet and will not see"
         ),
     ),
@@ -681,6 +719,36 @@ OF_PARTNERS = [
             ),
         ),
     ),
+    Row(
+        "DATA011",
+        "of another step, and no iterator",
+        at_7(partners=(partner(8, "cut off"),)),
+        (
+            Says(
+                "inconsistent",
+                "the save of input.ckpt-8 was never finished: cut off",
+                None,
+                "input.ckpt-8",
+                (Evidence("run/input.ckpt-8"),),
+                NEW_HOOK,
+            ),
+        ),
+    ),
+    Row(
+        "DATA011",
+        "of this step, and an iterator",
+        at_7(iterator(), partners=(partner(7, "cut off"),)),
+        (
+            Says(
+                "inconsistent",
+                "the save of input.ckpt-7 was never finished: cut off",
+                None,
+                "input.ckpt-7",
+                (Evidence("run/input.ckpt-7"),),
+                NEW_HOOK,
+            ),
+        ),
+    ),
     Row("DATA011", "whole", at_7(iterator(), partners=(partner(7),))),
     Row(
         "DATA018",
@@ -818,6 +886,15 @@ OF_COUNTS = [
         (
             "The program takes 2 batches for each update of the optimizer: then the iterator "
             "agrees with its 7 updates.",
+        ),
+    ),
+    Row(
+        "COND120",
+        "another count than the step",
+        at_7(iterator(Agreement("unknown", compared_with=1, batches_per_update=28))),
+        (
+            "The program takes 28 batches for each update of the optimizer: then the iterator "
+            "agrees with its 1 update.",
         ),
     ),
     Row("COND120", "unknown", at_7(iterator(UNKNOWN))),
