@@ -18,7 +18,7 @@ from ckptscope.resume.model import EpochRange, Loss
 from ckptscope.resume.neighbours import Neighbour
 from ckptscope.resume.recorded import RecordedPlace
 from tests.resume.rules.iterators import AT_0, at, at_7, iterator
-from tests.resume.rules.rows_iterator import partner
+from tests.resume.rules.rows_input_checkpoints import partner
 
 SIZES = Hints(batch_size=4, epoch_size=40)
 DAMAGED = (Damage("data", "run/ckpt-7.data-00000-of-00001", "kernel", 0, "cut off"),)
