@@ -70,7 +70,7 @@ def align(key: str, reading: Reading, witnesses: Witnesses, hints: Hints) -> Agr
         found = _ahead(key, found, witnesses)
     elif found.kind in ("behind", "whole_passes_behind"):
         found = _behind(key, found, witnesses)
-    if found.not_training is None and not found.in_step:
+    if not found.in_step:
         found = replace(found, not_training=_why_not_training(key, reading, found, witnesses))
     return found
 
@@ -188,11 +188,11 @@ def _why_not_training(
         )
     if found.kind == "whole_passes_behind" or found.feeds is not None:
         return None
-    if found.kind in ("behind", "unknown") and found.delivered == 0 and has_moved:
+    if found.delivered == 0 and has_moved:
         stays = [n for n in witnesses.neighbours if _stands_still(n, key, witnesses)]
         where = f" here and in {stays[0].name}" if stays else ""
         return f"it has delivered nothing{where} although the run made {trained}"
-    if reading.exhausted and found.kind != "agrees":
+    if reading.exhausted:
         later = next((n for n in _later(witnesses) if _has_gone_on(n, key, witnesses)), None)
         if later is not None:
             return f"its data has ended, and in {later.name} the run has gone on without it"

@@ -16,8 +16,9 @@ from tests.resume.rules.iterators import at_7, pipeline, record
 PLACE = RecordedPlace(7, 28, 0, 28, 4, 40, False, True, 7)
 SIZES = Hints(batch_size=4, epoch_size=40)
 AGREED = StepFact(7, "step", "own", standing="agreed")
-BATCHES_REPEATED = pipeline("RepeatDataset", "BatchDatasetV2", "RangeDataset")
-REPEATED = pipeline("BatchDatasetV2", "RepeatDataset", "RangeDataset")
+BATCHES = pipeline("OwnDataset", "BatchDatasetV2", "RangeDataset")
+BATCHES_REPEATED = pipeline("OwnDataset", "RepeatDataset", "BatchDatasetV2", "RangeDataset")
+REPEATED = pipeline("OwnDataset", "BatchDatasetV2", "RepeatDataset", "RangeDataset")
 
 # The first sentences of each row, which say what to change.
 FIRST: dict[tuple[Feeding, str], str] = {
@@ -106,6 +107,11 @@ UNLESS_RESTARTED = " if the run was never restarted before"
             recorded(replace(PLACE, epoch_size=10), run_record=record(BATCHES_REPEATED)),
             skips("dataset.skip(1) after batch(), once, or skip(4) before it"),
             id="three batches an epoch",
+        ),
+        pytest.param(
+            recorded(replace(PLACE, epoch_size=10), run_record=record(BATCHES)),
+            skips("dataset.skip(1) after batch(), once, or skip(4) before it"),
+            id="three batches, and the program repeats them",
         ),
         pytest.param(
             recorded(replace(PLACE, batches=9, epoch_size=10), run_record=record(BATCHES_REPEATED)),

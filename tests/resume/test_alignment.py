@@ -40,6 +40,12 @@ def examples(total: int) -> Reading:
     return Reading(Position("stored"), progress, True, False, ())
 
 
+def into(examples: int) -> Reading:
+    """An iterator in batches of 4 that counts no passes."""
+    progress = Progress(Tally(), Tally(into=examples), batched=True, batch_size=4)
+    return Reading(Position("stored"), progress, True, False, ())
+
+
 def neighbour(
     name: str,
     step: int | None,
@@ -147,6 +153,42 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
         ),
         pytest.param(
             delivered(84),
+            at_step(None, **updates(84)),
+            Agreement("agrees", compared_with=84, witness="iterations = 84", delivered=84),
+            id="as many as updates, and no step",
+        ),
+        pytest.param(
+            examples(12),
+            at_step(6, **updates(4)),
+            Agreement("unknown", implied_batch_size=3, compared_with=4, witness="iterations = 4"),
+            id="the step may have started at 2",
+        ),
+        pytest.param(
+            examples(12),
+            at_step(6, **updates(3)),
+            Agreement("unknown", implied_batch_size=2, compared_with=6),
+            id="it has not started at 3",
+        ),
+        pytest.param(
+            examples(12),
+            at_step(6, **updates(6)),
+            Agreement("unknown", implied_batch_size=2, compared_with=6),
+            id="step and updates are one",
+        ),
+        pytest.param(
+            examples(12),
+            at_step(3, **updates(6)),
+            Agreement("unknown", implied_batch_size=4, compared_with=3),
+            id="more updates than steps",
+        ),
+        pytest.param(
+            examples(28),
+            at_step(100, **updates(7)),
+            Agreement("unknown", implied_batch_size=4, compared_with=7, witness="iterations = 7"),
+            id="only the updates divide the examples",
+        ),
+        pytest.param(
+            delivered(84),
             at_step(200, updates=(("a = 3", 3), ("b = 84", 84))),
             Agreement("agrees", compared_with=84, witness="b = 84", delivered=84),
             id="the second optimizer",
@@ -205,6 +247,24 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
             at_step(7, neighbour("ckpt-5", 5, 7), neighbour("ckpt-8", 8, 8, later=True)),
             ahead(2, 9, confirmed_by="ckpt-8"),
             id="less ahead only later",
+        ),
+        pytest.param(
+            delivered(10),
+            at_step(7, neighbour("ckpt-1", 1, 0), neighbour("ckpt-2", 2, 4), Neighbour("ckpt-3")),
+            ahead(3, 10),
+            id="neighbours that confirm nothing",
+        ),
+        pytest.param(
+            delivered(9),
+            at_step(7, neighbour("ckpt-0", 0, 1), neighbour("ckpt-3", 3, 6)),
+            ahead(2, 9, confirmed_by="ckpt-3"),
+            id="twice a step of 3 confirms",
+        ),
+        pytest.param(
+            delivered(9),
+            at_step(7, neighbour("ckpt-5", 5, None), neighbour("best", None, 9)),
+            ahead(2, 9),
+            id="neighbours that do not tell",
         ),
         # ------------------------------------------- ahead: fetched at every save
         pytest.param(
@@ -306,6 +366,71 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
             at_step(12, recorded=4),
             replace(behind(8, 4, feeds=RUN_RECORD), compared_with=None),
             id="the recorder counted as many",
+        ),
+        pytest.param(
+            delivered(4),
+            at_step(12, neighbour("ckpt-10", 10, 2), recorded=4),
+            Agreement("behind", 8, feeds=RUN_RECORD, delivered=4),
+            id="the recorder before the neighbours",
+        ),
+        pytest.param(
+            delivered(0),
+            at_step(12, recorded=0),
+            Agreement("behind", 12, feeds=RUN_RECORD, delivered=0),
+            id="the recorder saw nothing delivered, either",
+        ),
+        pytest.param(
+            delivered(4, 10),
+            at_step(24, neighbour("ckpt-23", 23, 3)),
+            Agreement("whole_passes_behind", 20, 2, compared_with=24, delivered=4),
+            id="(b) before (c)",
+        ),
+        pytest.param(
+            delivered(4, 10, ended=True),
+            at_step(24, neighbour("ckpt-25", 25, None, later=True, exhausted=True)),
+            Agreement("whole_passes_behind", 20, 2, compared_with=24, delivered=4),
+            id="(b) before (d)",
+        ),
+        pytest.param(
+            delivered(4),
+            at_step(12, neighbour("ckpt-8", 8, 0)),
+            behind(8, 4),
+            id="(e) it had not begun",
+        ),
+        pytest.param(
+            into(24),
+            at_step(7, neighbour("ckpt-5", 5, 4)),
+            Agreement("behind", compared_with=7),
+            id="(e) nobody knows by how many",
+        ),
+        pytest.param(
+            delivered(0),
+            at_step(12, Neighbour("ckpt-9", counters={"step": 9}), neighbour("ckpt-10", 10, 1)),
+            behind(12, 0, not_training="it has delivered nothing although the run made 12 steps"),
+            id="(d) at 0 only here",
+        ),
+        pytest.param(
+            delivered(0),
+            at_step(12, neighbour("copy", 12, 0)),
+            behind(12, 0, not_training="it has delivered nothing although the run made 12 steps"),
+            id="(d) at 0 in a copy",
+        ),
+        pytest.param(
+            delivered(4),
+            at_step(12, neighbour("ckpt-14", 14, None, later=True, exhausted=True)),
+            behind(8, 4),
+            id="(e) it came to its end later",
+        ),
+        pytest.param(
+            delivered(None, ended=True),
+            at_step(
+                12,
+                neighbour("copy", 12, None, later=True, exhausted=True),
+                neighbour("best", None, None, later=True, exhausted=True),
+                Neighbour("ckpt-14", True, counters={"step": 14}),
+            ),
+            Agreement("unknown", compared_with=12),
+            id="exhausted, and nobody shows that the run went on",
         ),
         # ------------------------------------------- nobody to compare with
         pytest.param(delivered(4), at_step(None), Agreement("unknown", delivered=4), id="no step"),

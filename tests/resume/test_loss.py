@@ -18,7 +18,7 @@ from ckptscope.resume.model import EpochRange, Loss
 from ckptscope.resume.neighbours import Neighbour
 from ckptscope.resume.recorded import RecordedPlace
 from tests.resume.rules.iterators import AT_0, at, at_7, iterator
-from tests.resume.rules.rows_iterator import partner
+from tests.resume.rules.rows_input_checkpoints import partner
 
 SIZES = Hints(batch_size=4, epoch_size=40)
 DAMAGED = (Damage("data", "run/ckpt-7.data-00000-of-00001", "kernel", 0, "cut off"),)
@@ -84,6 +84,21 @@ def repeated(*ranges: tuple[int, int, int]) -> Loss:
         pytest.param(
             feeds(ahead(), neighbours=NEIGHBOUR), None, id="an earlier resume may have skipped them"
         ),
+        pytest.param(
+            at(StepFact(1, "step", "own"), iterator(ahead(1, 1), read=reading(10))),
+            skipped((0, 4, 8)),
+            id="before the first short batch",
+        ),
+        pytest.param(
+            at(StepFact(2, "step", "own"), iterator(ahead(1, 3), read=reading(10))),
+            None,
+            id="with the first short batch",
+        ),
+        pytest.param(
+            feeds(ahead(), replace(READING, position=Position("stored", epoch_size=40))),
+            None,
+            id="batch size not known",
+        ),
         pytest.param(feeds(ahead(7, 14)), None, id="twice the step"),
         pytest.param(feeds(ahead(6, 13)), skipped((0, 28, 40), (1, 0, 12)), id="less than twice"),
         pytest.param(feeds(ahead(None, None)), None, id="nobody knows by how many"),
@@ -137,6 +152,7 @@ def disagreeing() -> IteratorFact:
             repeated((1, 8, 10), (2, 0, 4)),
             id="short batches end the epochs",
         ),
+        pytest.param(hooked(5, hints=Hints(2, 16)), repeated((0, 10, 14)), id="sizes given"),
         pytest.param(hooked(5, read=reading(10), hints=Hints()), None, id="dropped or not"),
         pytest.param(
             hooked(5, read=reading(None), hints=Hints(batch_size=4)), None, id="no size of an epoch"
@@ -186,6 +202,16 @@ def recorded(place: RecordedPlace, **more: object) -> Facts:
         pytest.param(
             recorded(replace(ONE_ITERATOR, batches_of_run=9)), None, id="restarted before"
         ),
+        pytest.param(recorded(replace(ONE_ITERATOR, examples=None)), None, id="no examples"),
+        pytest.param(
+            recorded(replace(ONE_ITERATOR, batches_of_run=None), step=StepFact()),
+            None,
+            id="neither step nor batches",
+        ),
+        pytest.param(
+            at_7(iterator(), iterator(key="second"), recorded=EACH_EPOCH), None, id="iterators"
+        ),
+        pytest.param(recorded(EACH_EPOCH, step=AT_0), None, id="at step 0 of an epoch"),
         pytest.param(recorded(ONE_ITERATOR, step=StepFact()), None, id="no step"),
         pytest.param(
             recorded(replace(ONE_ITERATOR, iterator_per_epoch=None)),

@@ -64,6 +64,10 @@ def early(*ops: str, counted: int = 7, step: int = 7, **more: object) -> RunReco
             RecordedPlace(7, epoch=2, iterator_per_epoch=True, batches_of_run=27),
         ),
         (
+            now(epochs="iterator_per_epoch", epoch=2, steps_per_epoch=10),
+            RecordedPlace(7, epoch=2, iterator_per_epoch=True),
+        ),
+        (
             now(epochs="iterator_per_epoch", epoch=2, batches_into_epoch=7),
             RecordedPlace(7, epoch=2, iterator_per_epoch=True),
         ),
@@ -151,6 +155,7 @@ PLACE = RecordedPlace(7)
         (PLACE, now(), (neighbour((8, 40)),), PLACE),  # this version counts what there is
         (PLACE, early(*PLAIN), (neighbour(step=5, batches=10),), None),  # two for each step
         (PLACE, early(*PLAIN), (neighbour(step=5, batches=9),), PLACE),
+        (PLACE, early(*PLAIN), (neighbour(step=5),), PLACE),
         (PLACE, early(*PLAIN), (neighbour(batches=10),), PLACE),
         (RecordedPlace(14), early(*PLAIN), (neighbour(step=5, batches=10),), RecordedPlace(14)),
         (None, early(*PLAIN), (neighbour((8, 40)),), None),

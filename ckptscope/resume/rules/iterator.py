@@ -1,25 +1,17 @@
-"""The data position: whether the iterator is stored, and whether it is where the run is."""
+"""The data position: whether an iterator is stored, and what of the data is left without one."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from ckptscope.resume import beside
 from ckptscope.resume.advice import ADVICE, advice_for
-from ckptscope.resume.agreement import RUN_RECORD, Agreement
-from ckptscope.resume.alignment import MIN_STEPS
-from ckptscope.resume.facts import INDEX_NAMES, Facts, IteratorFact
+from ckptscope.resume.facts import INDEX_NAMES, Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.wording import counted, listed, plural
+from ckptscope.resume.rules.stages import evidence_of
+from ckptscope.wording import counted
 
 BOOK = RuleBook("iterator")
 _OUT_OF_STEP = ("ahead", "behind", "contradicts")
-
-
-def evidence_of(iterator: IteratorFact) -> tuple[Evidence, ...]:
-    """Where the state lies."""
-    return (Evidence(iterator.source_file or None, iterator.key),)
 
 
 @BOOK.rule(
@@ -143,86 +135,6 @@ def nothing_consumed(facts: Facts) -> Iterator[Outcome]:
 
 
 @BOOK.rule(
-    "DATA005",
-    "The iterator is ahead of the step",
-    "More batches left the iterator than steps were made: the program had fetched ahead (a queue, "
-    "a prefetching loop, a device prefetch) when it saved. Those batches are lost. A whole number "
-    "of batches for each step, or a lead that an earlier checkpoint had, too, is not told as that.",
-    "Save between steps, with as many next() calls as steps. Do not fetch the next batch before "
-    "the step counter is raised.",
-)
-def ahead(facts: Facts) -> Iterator[Outcome]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind != "ahead" or agreement.lost_before is not None:
-            continue
-        if agreement.not_training is not None:
-            continue
-        yield Outcome(
-            "inconsistent",
-            _lead(facts, agreement),
-            iterator.key,
-            "approximate",
-            evidence_of(iterator),
-        )
-
-
-def _lead(facts: Facts, agreement: Agreement) -> str:
-    """By how much it is ahead. From twice the step on several batches are taken for each step, and
-    how many of them were in hand is not known.
-    """
-    step, delivered = facts.step.value, agreement.delivered
-    if step and step >= MIN_STEPS and delivered is not None and delivered >= 2 * step:
-        return (
-            f"the iterator has delivered {counted(delivered, 'batch')} at step {step:,}: several "
-            "for each step, and some that training had not used yet and will not see"
-        )
-    many = "some batches" if agreement.batches is None else counted(agreement.batches, "batch")
-    why = f" ({agreement.fetched_ahead})" if agreement.fetched_ahead else ""
-    them = "it" if agreement.batches == 1 else "them"
-    return (
-        f"the iterator is {many} ahead of {_the_step(facts)}{why}: fetched before the save, and "
-        f"training will not see {them}"
-    )
-
-
-def _the_step(facts: Facts) -> str:
-    return "the step" if facts.step.value is None else f"step {facts.step.value:,}"
-
-
-@BOOK.rule(
-    "DATA006",
-    "The iterator is behind the step",
-    "The iterator has delivered fewer batches than the run took steps. This alone does not make "
-    "resuming wrong: the difference is the trace of an earlier resume that lost its place, or this "
-    "is another iterator (of an evaluation) than the one that trains.",
-    "Compare with earlier checkpoints of the run (ckptscope inspect DIR --all). Save the training "
-    "iterator under its own name.",
-)
-def behind(facts: Facts) -> Iterator[Outcome]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind != "behind" or agreement.not_training is not None:
-            continue
-        many = "some batches" if agreement.batches is None else counted(agreement.batches, "batch")
-        yield Outcome(
-            "inconsistent",
-            f"the iterator is {many} behind {_the_step(facts)}: {_why_behind(agreement.feeds)}",
-            iterator.key,
-            evidence=evidence_of(iterator),
-        )
-
-
-def _why_behind(feeds: str | None) -> str:
-    if feeds is None:
-        return "an earlier resume lost its place, or it is not the training iterator"
-    if feeds == RUN_RECORD:
-        return f"{feeds} counted as many batches, so an earlier resume lost its place"
-    moves = f"it is as far behind in {feeds} and moves with the steps"
-    return f"{moves}, so an earlier resume lost its place"
-
-
-@BOOK.rule(
     "DATA007",
     "The iterator is exhausted",
     "The state says that the data has ended. TensorFlow drops the counters at the end, so how much "
@@ -261,80 +173,6 @@ def undecodable(facts: Facts) -> Iterator[Outcome]:
 
 
 @BOOK.rule(
-    "DATA010",
-    "The input state is of another step",
-    "CheckpointInputPipelineHook writes input.ckpt-N beside model.ckpt-N. The nearest one here "
-    "belongs to another step, so model and data do not fit together.",
-    "Resume from the step of which both are there, or save both with the same period (the hook "
-    "takes its times from RunConfig).",
-)
-def partner_of_other_step(facts: Facts) -> Iterator[Outcome]:
-    number = facts.location.number
-    if number is None or facts.at_start or facts.iterators:
-        return
-    if any(partner.is_complete and partner.step == number for partner in facts.partners):
-        return
-    whole = [partner for partner in facts.partners if partner.is_complete]
-    if not whole:
-        return
-    nearest = min(whole, key=lambda partner: (abs(partner.step - number), partner.step))
-    steps = nearest.step - number
-    name = os.path.basename(nearest.prefix)
-    yield Outcome(
-        "inconsistent",
-        f"{name} is the nearest stored input state, {counted(abs(steps), 'step')} "
-        f"{'earlier' if steps < 0 else 'later'} than the model of step {number:,}",
-        name,
-        "approximate",
-        (Evidence(f"{nearest.prefix}.index"),),
-    )
-
-
-@BOOK.rule(
-    "DATA011",
-    "An input state was never finished",
-    "Parts of an input.ckpt-N are there without its index, or only in a _temp_ directory: the hook "
-    "was reused over several train() calls, or the process died while it saved.",
-    "Make a new CheckpointInputPipelineHook for each train() call.",
-)
-def unfinished_partner(facts: Facts) -> Iterator[Outcome]:
-    for partner in facts.partners:
-        if partner.is_complete:
-            continue
-        concerns = partner.step == facts.location.number and not facts.iterators
-        name = os.path.basename(partner.prefix)
-        yield Outcome(
-            "missing" if concerns else "inconsistent",
-            f"the save of {name} was never finished: {partner.problem}",
-            name,
-            "approximate" if concerns else None,
-            (Evidence(partner.prefix),),
-        )
-
-
-@BOOK.rule(
-    "DATA018",
-    "The hook's state file names an unfinished save",
-    "CheckpointInputPipelineHook restores what its own state file names as the latest. That is a "
-    "temporary part of a save without the iterator's state, so a run with the hook raises "
-    "NotFoundError when it starts (measured on 1.15); a run without the hook starts its data over.",
-    "Delete the state file (checkpoint_input), or make it name the last whole input.ckpt-N; then "
-    "make a new hook for each train() call.",
-)
-def broken_hook(facts: Facts) -> Iterator[Outcome]:
-    if facts.unfinished_input is not None and not facts.iterators:
-        state_file, name = facts.unfinished_input
-        yield Outcome(
-            "damaged",
-            f"{os.path.basename(state_file)} names {name}, a save that never finished: restoring "
-            "with the hook fails",
-            name,
-            "impossible",
-            (Evidence(state_file, value=name),),
-        )
-
-
-@BOOK.rule(
     "DATA012",
     "Several iterators",
     "More than one iterator could feed the training and none alone is in step with the counter, so "
@@ -347,32 +185,6 @@ def several(facts: Facts) -> Iterator[Outcome]:
             "unknown",
             f"{len(facts.candidates)} iterators are stored and none alone is in step with the "
             f"counter: {keys}",
-        )
-
-
-@BOOK.rule(
-    "DATA013",
-    "Iterator and step contradict each other",
-    "The examples that left the iterator are not a whole number of equal batches for each step, "
-    "nor for each update.",
-    "Give --batch-size, or save a step counter of the loop.",
-)
-def contradicts(facts: Facts) -> Iterator[Outcome]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind != "contradicts" or agreement.not_training is not None:
-            continue
-        if facts.step.value is None:
-            continue
-        size = iterator.reading.position.batch_size if iterator.reading is not None else None
-        what = "no batch size makes" if size is None else f"batches of {size:,} do not make"
-        yield Outcome(
-            "inconsistent",
-            f"{what} the iterator agree with step {facts.step.value:,}; whether it is ahead cannot "
-            "be told",
-            iterator.key,
-            "approximate",
-            evidence_of(iterator),
         )
 
 
@@ -393,28 +205,6 @@ def others(facts: Facts) -> Iterator[Outcome]:
                 f"another iterator is stored ({why}), probably of an evaluation or a warm-up",
                 iterator.key,
                 evidence=evidence_of(iterator),
-            )
-
-
-@BOOK.rule(
-    "DATA022",
-    "The stored iterator is not the training one",
-    "Its name is that of an evaluation and its count is not that of the run; or it has delivered "
-    "nothing, or come to its end, while the run went on. The training iterator is not stored, so "
-    "its data starts over.",
-    "Save the iterator that the loop takes its batches from: make it once (iterator = "
-    "iter(dataset)), add it to the checkpoint, and call next(iterator).",
-)
-def not_training(facts: Facts) -> Iterator[Outcome]:
-    for iterator in facts.judged:
-        why = iterator.agreement.not_training
-        if why is not None:
-            yield Outcome(
-                "missing",
-                f"{iterator.name} is not the iterator that feeds the training: {why}",
-                iterator.name,
-                "approximate",
-                evidence_of(iterator),
             )
 
 
@@ -450,43 +240,6 @@ def epoch_end(facts: Facts) -> Iterator[Outcome]:
         )
 
 
-@BOOK.rule(
-    "DATA026",
-    "The iterators of other hosts",
-    "Each host of the training writes the state of its own input pipeline. All of them are needed "
-    "to resume.",
-    "Keep the iterator checkpoints of all hosts together.",
-)
-def other_hosts(facts: Facts) -> Iterator[Outcome]:
-    if not facts.other_hosts:
-        return
-    absent = [name for name in facts.other_hosts if not beside.is_here(facts.location, name)]
-    told = f"the input pipelines of {counted(len(facts.other_hosts), 'host')} belong together"
-    if absent:
-        gone = f"{listed(absent)} {plural(len(absent), 'is')} not here"
-        yield Outcome("missing", f"{told}; {gone}", absent[0], "approximate")
-    else:
-        yield Outcome("saved", f"{told}: {listed(facts.other_hosts, 8)}")
-
-
-@BOOK.condition(
-    "COND106",
-    "This iterator feeds the training",
-    "The iterator is behind the step counter: either a restart lost its place earlier, or it is "
-    "the iterator of an evaluation.",
-)
-def feeds(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind != "behind" or agreement.feeds is not None:
-            continue
-        if agreement.not_training is None:
-            yield (
-                f"The iterator under {iterator.name} feeds the training (it is behind the step "
-                "counter)."
-            )
-
-
 @BOOK.condition(
     "COND115",
     "Which iterators train",
@@ -497,114 +250,6 @@ def which(facts: Facts) -> Iterator[str]:
         yield (
             "All iterators that feed the training are among the "
             f"{len(facts.candidates)} stored ones."
-        )
-
-
-@BOOK.condition(
-    "COND110",
-    "The batch size agrees",
-    "Without a buffered batch the batch size is not stored. It follows if the iterator is in step "
-    "with the counter; give --batch-size to prove it.",
-)
-def batch_size(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        size, reading = agreement.implied_batch_size, iterator.reading
-        if size is None or reading is None or agreement.not_training is not None:
-            continue
-        examples = reading.position.examples_consumed
-        if examples is None or agreement.compared_with is None:
-            continue
-        number = f"step {agreement.compared_with:,}"
-        if agreement.witness is not None:
-            number = f"the {counted(agreement.compared_with, 'update')}"
-        yield (
-            f"The batch size is {size}: then the {counted(examples, 'example')} that the iterator "
-            f"has delivered agree with {number}."
-        )
-
-
-@BOOK.condition(
-    "COND120",
-    "Batches for each update",
-    "Only the optimizer's iterations are stored, and a whole number of batches left the iterator "
-    "for each: gradients are accumulated, or optimizers take turns.",
-)
-def per_update(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.batches_per_update is not None and agreement.not_training is None:
-            updates = agreement.compared_with or facts.step.value or 0
-            yield (
-                f"The program takes {agreement.batches_per_update} batches for each update of the "
-                f"optimizer: then the iterator agrees with its {counted(updates, 'update')}."
-            )
-
-
-@BOOK.condition(
-    "COND124",
-    "Several batches for each step",
-    "A whole number of batches left the iterator for each step, or as many as the recorder "
-    "counted: gradients are accumulated, or a step takes several batches. Nothing is lost then.",
-)
-def per_step(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind != "several_per_step" or agreement.not_training is not None:
-            continue
-        if agreement.witness is not None and agreement.batches_per_step is None:
-            continue  # the recorder counted them
-        what = "update of the optimizer" if agreement.witness is not None else "step"
-        yield (
-            f"The program takes {agreement.batches_per_step} batches for each {what}: then nothing "
-            "is lost."
-        )
-
-
-@BOOK.condition(
-    "COND125",
-    "One loss long ago",
-    "The iterator is ahead of the step by as many batches as in another checkpoint, and was less "
-    "ahead before: a resume in between skipped them. That is past; resuming from here skips no "
-    "more.",
-)
-def lost_before(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if agreement.kind == "ahead" and agreement.lost_before is not None:
-            if agreement.not_training is not None:
-                continue
-            lead = agreement.batches or 0
-            yield (
-                f"The {counted(lead, 'batch')} by which the iterator is ahead of the step "
-                f"{plural(lead, 'was')} skipped earlier (it is as far ahead in "
-                f"{agreement.lost_before}), not fetched when this was saved."
-            )
-
-
-@BOOK.condition(
-    "COND111",
-    "Iterator and step agree",
-    "The counters that are stored do not show how many batches left the iterator, so it could not "
-    "be compared with the step.",
-)
-def unlocated(facts: Facts) -> Iterator[str]:
-    for iterator in facts.judged:
-        agreement = iterator.agreement
-        if iterator.reading is None or iterator.exhausted or agreement.not_training is not None:
-            continue
-        if agreement.feeds is not None or facts.step.value is None:
-            continue
-        if agreement.kind != "unknown" or agreement.implied_batch_size is not None:
-            continue
-        if agreement.batches_per_update is not None:
-            continue
-        made = facts.updates.made if facts.step.starts_at else None
-        number = facts.step.value if made is None else made
-        what = "the run made steps" if made is None else "the optimizer made updates"
-        yield (
-            f"The iterator under {iterator.name} has delivered as many batches as {what} "
-            f"({number:,}): its counters do not show it."
         )
 
 
@@ -629,35 +274,6 @@ def fixed_order(facts: Facts) -> Iterator[str]:
         yield (
             "The order of the data is the same in every run and every epoch (no shuffle, or one "
             "that gives the same order again)."
-        )
-
-
-@BOOK.condition(
-    "COND113",
-    "A new hook for each train() call",
-    "CheckpointInputPipelineHook restores only in the first train() call that it is used for "
-    "(measured on 1.15).",
-)
-def new_hook(facts: Facts) -> Iterator[str]:
-    if facts.framework == "estimator" and any(
-        iterator.source_file != facts.location.prefix for iterator in facts.iterators
-    ):
-        yield (
-            "A new CheckpointInputPipelineHook is passed to each train() call: a reused one does "
-            "not restore the state."
-        )
-
-
-@BOOK.condition(
-    "COND114",
-    "The initializer is not run again",
-    "Running iterator.initializer after Saver.restore starts the data over.",
-)
-def initializer(facts: Facts) -> Iterator[str]:
-    if facts.framework == "saver" and facts.meta is not None and facts.iterators:
-        yield (
-            "The program does not run the iterator's initializer after it has restored the "
-            "checkpoint."
         )
 
 

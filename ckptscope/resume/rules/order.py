@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from ckptscope.iterator.seeds import SeedProof
 from ckptscope.resume.facts import Facts, IteratorFact
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.resume.rules.iterator import evidence_of
-from ckptscope.resume.rules.stages import has_trait, walk
+from ckptscope.resume.rules.stages import evidence_of, has_trait, walk
 from ckptscope.wording import counted
 
 BOOK = RuleBook("rng")

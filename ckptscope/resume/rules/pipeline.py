@@ -9,8 +9,7 @@ from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.tree import Stage
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence, Outcome, RuleBook
-from ckptscope.resume.rules.iterator import evidence_of
-from ckptscope.resume.rules.stages import has_trait, walk
+from ckptscope.resume.rules.stages import evidence_of, has_trait, walk
 from ckptscope.wording import listed
 
 BOOK = RuleBook("iterator")

@@ -1,4 +1,4 @@
-"""What rules ask of the stages of a pipeline: traits of the table of ops, and what is repeated."""
+"""What rules ask of an iterator: where it lies, traits of its stages, and what is repeated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from collections.abc import Iterator
 
 from ckptscope.iterator.ops import OPS
 from ckptscope.iterator.tree import Stage
+from ckptscope.resume.facts import IteratorFact
+from ckptscope.resume.model import Evidence
+
+
+def evidence_of(iterator: IteratorFact) -> tuple[Evidence, ...]:
+    """Where the state lies."""
+    return (Evidence(iterator.source_file or None, iterator.key),)
 
 
 def has_trait(stage: Stage, trait: str) -> bool:

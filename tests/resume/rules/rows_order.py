@@ -7,6 +7,7 @@ from dataclasses import replace
 from ckptscope.checkpoint.meta_graph import MetaGraph
 from ckptscope.checkpoint.model import Damage
 from ckptscope.iterator.seeds import SeedProof
+from ckptscope.iterator.tree import IteratorTree
 from ckptscope.resume.facts import Facts, StepFact
 from ckptscope.resume.model import Evidence
 from tests import writers
@@ -158,6 +159,24 @@ ROWS = [
             f"seed 3. The order is exact to the end of this epoch; {LATER}"
         ),
     ),
+    Row(
+        "SEED002",
+        "place in the epoch not known",
+        shuffled(UNPROVEN, read=reading(epoch_size=40)),
+        not_seeded(
+            f"shuffle (Shuffle) is not proven seeded: {NO_SEED}. The order is exact to the end of "
+            f"this epoch; {LATER}"
+        ),
+    ),
+    Row(
+        "SEED002",
+        "size of an epoch not known",
+        shuffled(UNPROVEN, read=reading(examples_into_epoch=28)),
+        not_seeded(
+            f"shuffle (Shuffle) is not proven seeded: {NO_SEED}. The order is exact to the end of "
+            f"this epoch; {LATER}"
+        ),
+    ),
     Row("SEED002", "proven", shuffled(PROVEN)),
     Row("SEED002", "order not stored", shuffled(NO_ORDER)),
     Row("SEED002", "damaged", shuffled(UNPROVEN, damage=DAMAGED)),
@@ -205,6 +224,8 @@ ROWS = [
         "from 2.12 on",
         begins({"epoch_num_random_samples": 2}, write=writers.compressed_state),
     ),
+    Row("SEED005", "draws not counted", begins({"epoch": 1})),
+    Row("SEED005", "no stage", at_7(iterator(tree=IteratorTree(None, "named", "Root")))),
     Row("SEED005", "not repeated", begins({"epoch_num_random_samples": 2}, below="")),
     Row(
         "SEED005",
@@ -237,6 +258,26 @@ ROWS = [
         "in the run record",
         at(AT_0, meta=MetaGraph("run/ckpt-0.meta"), run_record=record(UNSEEDED)),
         (Says("unknown", ANEW, "approximate", evidence=(Evidence(RECORD_FILE),), remedy=SEED_IT),),
+    ),
+    Row(
+        "SEED006",
+        "in the run record, and no graph",
+        at(AT_0, run_record=record(UNSEEDED)),
+        (Says("unknown", ANEW, "approximate", evidence=(Evidence(RECORD_FILE),), remedy=SEED_IT),),
+    ),
+    Row(
+        "SEED006",
+        "in the pipeline of the graph",
+        at(AT_0, meta=MetaGraph("run/ckpt-0.meta", pipeline=UNSEEDED)),
+        (
+            Says(
+                "unknown",
+                ANEW,
+                "approximate",
+                evidence=(Evidence("run/ckpt-0.meta"),),
+                remedy=SEED_IT,
+            ),
+        ),
     ),
     Row("SEED006", "seeded", at(AT_0, run_record=record(replace(UNSEEDED, seeds=((0, 7),))))),
     Row("SEED006", "not shuffled", at(AT_0, run_record=record(pipeline("Map", seeds=((0, 0),))))),

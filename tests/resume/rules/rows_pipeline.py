@@ -7,6 +7,7 @@ import os
 from ckptscope.checkpoint.meta_graph import MetaGraph
 from ckptscope.checkpoint.run_record import RecordedFile
 from ckptscope.iterator.position import Hints, SourcePosition
+from ckptscope.iterator.tree import IteratorTree
 from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import Evidence
 from tests import writers
@@ -29,6 +30,7 @@ from tests.resume.rules.table import Row, Says
 GONE = "the file is gone"
 CHANGED = "no record starts at byte 120: the file has changed since the save"
 PAST_THE_END = "record 3 at byte 100 reaches past the end of the file"
+NO_STAGE = IteratorTree(None, "compressed", None)
 AT_ROOT = Hints(data_root="/data")
 UNORDERED = ("ParallelMapDatasetV2",)
 # A file that is there, and its size.
@@ -49,11 +51,15 @@ def stages(*names: str, write=writers.compressed_state, exhausted: bool = False)
 
 
 def source(
-    problem: str | None, record_index: int | None = None, *, file: str | None = "a.tfrecord"
+    problem: str | None,
+    record_index: int | None = None,
+    *,
+    file: str | None = "a.tfrecord",
+    offset: int | None = 120,
 ) -> Facts:
-    """A training iterator that reads a file at byte 120."""
+    """A training iterator that reads a file."""
     found = SourcePosition(
-        "TFRecord file", file, record_index, 120, None, problem, is_missing=problem == GONE
+        "TFRecord file", file, record_index, offset, None, problem, is_missing=problem == GONE
     )
     return at_7(iterator(read=reading(sources=(found,))))
 
@@ -96,6 +102,8 @@ FILES = [
     Row("DATA014", "gone from here", source(GONE)),
     Row("DATA014", "found", source(None, 3)),
     Row("DATA014", "counted nevertheless", source(PAST_THE_END, 3)),
+    Row("DATA014", "nobody looked", source(None)),
+    Row("DATA014", "no offset", source(CHANGED, offset=None)),
     Row("DATA014", "not a record file", source("the length of its records is not stored")),
     Row("DATA014", "no name", source(CHANGED, file=None)),
     Row("DATA014", "not decoded", at_7(iterator(read=None))),
@@ -115,6 +123,7 @@ FILES = [
             ),
         ),
     ),
+    Row("DATA015", "no name", source(GONE, file=None)),
     Row("DATA015", "the root is given", with_root(source(GONE))),
     Row("DATA015", "found", source(None, 3)),
     Row("DATA015", "not decoded", at_7(iterator(read=None))),
@@ -211,6 +220,12 @@ STAGES = [
         stages("Window", "Window::Shuffle", "Window::Shuffle::Range", write=writers.single_state),
     ),
     Row(
+        "DATA017",
+        "a prefetch of windows",
+        stages("Prefetch", "Prefetch::Window", write=writers.single_state),
+    ),
+    Row("DATA017", "not decoded", at_7(iterator())),
+    Row(
         "COND102",
         "parallel",
         stages("ParallelMapV2", "ParallelMapV2::Range"),
@@ -233,6 +248,7 @@ STAGES = [
             "default; the state does not say.",
         ),
     ),
+    Row("COND102", "an unknown stage", stages("Frobnicate")),
     Row("COND102", "none is parallel", stages("Map", "Map::Range")),
     Row(
         "COND103",
@@ -257,6 +273,29 @@ STAGES = [
     ),
     Row(
         "COND103",
+        "a Python one in the graph",
+        at_7(
+            iterator(tree=tree_of({"Map": {"i": 0}})), **graph("MapDataset", python_ops=("PyFunc",))
+        ),
+        (
+            "The functions in map draw no random numbers and keep no state (an external-state "
+            "policy of WARN or IGNORE hides such ones).",
+        ),
+    ),
+    Row(
+        "COND103",
+        "a table in the graph",
+        at_7(
+            iterator(tree=tree_of({"Map": {"i": 0}})),
+            **graph("MapDataset", stateful_ops=("LookupTableFindV2",)),
+        ),
+        (
+            "The functions in map draw no random numbers and keep no state (an external-state "
+            "policy of WARN or IGNORE hides such ones).",
+        ),
+    ),
+    Row(
+        "COND103",
         "pure in the graph",
         at_7(iterator(tree=tree_of({"Map": {"i": 0}})), **graph("MapDataset")),
     ),
@@ -270,6 +309,7 @@ STAGES = [
             "unchanged.",
         ),
     ),
+    Row("COND105", "an unknown stage", stages("Frobnicate")),
     Row("COND105", "a cache in memory", stages("MemoryCache", "MemoryCache::Range")),
     Row(
         "COND112",
@@ -289,6 +329,18 @@ STAGES = [
             )
         ),
     ),
+    Row(
+        "COND112",
+        "a buffer that was not written, of a plain interleave",
+        stages("Prefetch", "Prefetch::InterleaveV2"),
+        (
+            "Restoring this symbolic checkpoint of an interleave works in the TensorFlow at hand "
+            "(some releases stop answering).",
+        ),
+    ),
+    Row("COND112", "an unknown stage", stages("Frobnicate", "Frobnicate::InterleaveV2")),
+    Row("COND112", "a window", stages("Window", "Window::InterleaveV2")),
+    Row("COND112", "another buffer", stages("ParallelMapV2", "ParallelMapV2::InterleaveV2")),
     Row("COND112", "no interleave", stages("Prefetch", "Prefetch::FlatMap")),
     Row("COND112", "nothing reads ahead", stages("BatchV2", "BatchV2::InterleaveV2")),
 ]
@@ -310,6 +362,7 @@ FUNCTIONS = [
             ),
         ),
     ),
+    Row("DATA019", "the record does not know", at_7(iterator(), run_record=record())),
     Row("DATA019", "in order", at_7(iterator(), **recorded(*UNORDERED))),
     Row("DATA019", "no iterator", at_7(**recorded(*UNORDERED, nondeterministic=UNORDERED))),
     Row(
@@ -338,6 +391,7 @@ FUNCTIONS = [
         "a stateless one",
         at_7(**recorded("MapDataset", python_ops=("PyFuncStateless",))),
     ),
+    Row("DATA021", "the record does not know", at_7(run_record=record())),
     Row("DATA021", "at step 0", at(AT_0, **recorded("MapDataset", python_ops=("PyFunc",)))),
     Row("DATA021", "no record", at_7()),
     Row(
@@ -354,6 +408,7 @@ FUNCTIONS = [
         ),
     ),
     Row("COND116", "of the graph at step 0", at(AT_0, meta=MetaGraph(python_ops=("PyFunc",)))),
+    Row("COND116", "no graph", at_7()),
     Row("COND116", "none", at_7(**graph("MapDataset"))),
     Row(
         "COND117",
@@ -398,6 +453,13 @@ PASSES = [
         "within the pass",
         stages("ForeverRepeat", f"{BELOW_REPEAT}::BatchV2", f"{BELOW_REPEAT}::BatchV2::Range"),
     ),
+    Row(
+        "COND118",
+        "two stages below the repeat",
+        stages("ForeverRepeat", f"{BELOW_REPEAT}::Prefetch", f"{BELOW_REPEAT}::Prefetch::BatchV2"),
+        BETWEEN_PASSES,
+    ),
+    Row("COND118", "no stage", at_7(iterator(tree=NO_STAGE))),
     Row("COND118", "not repeated", stages("BatchV2")),
     Row("COND118", "a repeat that had not begun", stages("ForeverRepeat")),
     Row("COND118", "a cache", stages("ForeverRepeat", f"{BELOW_REPEAT}::MemoryCache")),
