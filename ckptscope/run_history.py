@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ckptscope.checkpoint.discover import Location, all_in, members_of
-from ckptscope.comparison.data import move_between, places_of
+from ckptscope.comparison.data import places_of
 from ckptscope.comparison.model import Alarm
+from ckptscope.comparison.rates import move_of
 from ckptscope.comparison.sides import Side, quick_alarms
 from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
@@ -297,8 +298,9 @@ def _judged(location: Location, hints: Hints, verify: bool, checksum_limit_nbyte
 
 def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
     report, facts = side.report, side.facts
-    places = places_of(facts if before is None else before.facts, facts)
-    moved = None if before is None else move_between(*places).batches
+    earlier = facts if before is None else before.facts
+    places = places_of(earlier, facts)
+    moved = None if before is None else move_of(earlier, facts, places).batches
     forcing = next((finding for finding in report.findings if finding.verdict is not None), None)
     return HistoryRow(
         checkpoint=checkpoint_info(facts),
