@@ -45,6 +45,8 @@ def print_history(history: RunHistory, console: Console) -> None:
         for checkpoint in history.rows:
             if checkpoint.error is not None:
                 item(console, f"{os.path.basename(checkpoint.path)}: {checkpoint.error}")
+        for note in history.notes:
+            item(console, words.printable(note.text))
         _print_attempts(history, console)
 
 
