@@ -44,10 +44,6 @@ class RestartCost:
     label: str
     text: str
 
-    def repeated(self, reads: Reads) -> int | None:
-        """Examples that those of its steps read again which are asked for."""
-        return self.num_repeated_kept if reads == "effective" else self.num_repeated
-
 
 def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCost, ...]:
     """The restarts of a run, in order; ``numbers`` of attempts by their ids."""

@@ -154,10 +154,10 @@ def test_series_coverage_and_state(tab, logdir):
     assert [line["part"] for line in series["lines"]] == ["kept", "lost", "kept"]
     assert series["lines"][0]["y"][:3] == [0, 0.1, 0.2]
     # Three lost steps had read some of what the restart went past.
-    band = {"kind": "skipped", "restart": 2, "axis": "y", "to": 2.5}
-    assert series["bands"] == [{**band, "from": 2.3, "label": "⇥ 8 skipped"}]
+    band = {"kind": "skipped", "restart": 2, "axis": "y", "to": 2.5, "x_from": 20, "x_to": 25}
+    assert series["bands"] == [{**band, "from": 2.3, "label": "⇥ 8 not read"}]
     kept = asked.api("series", run="other", y="epoch")
-    assert kept["bands"] == [{**band, "from": 2.0, "label": "⇥ 20 skipped"}]
+    assert kept["bands"] == [{**band, "from": 2.0, "label": "⇥ 20 not read"}]
     zoomed = asked.api("series", run="other", **{"from": 3, "to": 5, "n": 10})
     assert {3, 4, 5} <= set(zoomed["lines"][0]["step"])
     table = asked.api("coverage", run="other", reads="effective")
