@@ -78,7 +78,8 @@ def test_all_tell_the_same_of_each_checkpoint(told):
         expected = (alone["resume"]["verdict"], numbers(alone["resume"]["position"]))
         for other in (row, tab[row["path"]], report[row["path"]]):
             assert (other["verdict"], numbers(other["position"])) == expected
-            assert other["headline"] == alone["resume"]["headline"]
+            # Alone it also names the latest one of the directory that can be continued.
+            assert alone["resume"]["headline"].startswith(other["headline"])
             assert other["checkpoint"]["step"] == alone["checkpoint"]["step"]
 
 

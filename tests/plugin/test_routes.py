@@ -180,6 +180,11 @@ def test_series_coverage_and_state(tab, logdir):
     assert (state["checkpoint"]["name"], state["checkpoint"]["steps_before"]) == ("ckpt-4", 2)
     inspected = asked.api("inspect", id=state["checkpoint"]["id"])
     assert state["stages"] == inspected["iterators"][0]["stages"]
+    # What buffers held is known at the very step of a checkpoint only.
+    assert state["held_elements"] is None
+    state = asked.api("state", run=run, attempt=first, step=4)
+    assert state["checkpoint"]["steps_before"] == 0
+    assert state["held_elements"] == sum(stage["held_elements"] or 0 for stage in state["stages"])
 
 
 BAD = [
