@@ -322,8 +322,11 @@ def moment_to_jsonable(run: str, moment: Moment, stages: Sequence[StageInfo]) ->
 
 
 def _held_at(moment: Moment, stages: Sequence[StageInfo]) -> int | None:
-    """What the stages hold at this very step: known where a checkpoint was saved then."""
+    """What is held at this very step: known where a checkpoint was saved then, and one stage holds
+    it. Several count in different units, batches and examples: they tell each of their own.
+    """
     if moment.checkpoint is None or moment.checkpoint.step != moment.step:
         return None
-    held = [stage.held_elements for stage in stages if stage.held_elements is not None]
-    return sum(held) if held else None
+    every = [item for stage in stages for item in stage.walk()]
+    held = [item.held_elements for item in every if item.held_elements is not None]
+    return held[0] if len(held) == 1 else None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import ckptscope as cs
+from ckptscope.inspection import StageInfo
 from ckptscope.render.jsonable import history_to_jsonable, inspection_to_jsonable
+from ckptscope.render.run_json import moment_to_jsonable
+from ckptscope.runs.moment import moment_of
 from ckptscope.runs.places import search
 from ckptscope.runs.reading import read_all
 from tests import samples
@@ -180,11 +184,25 @@ def test_series_coverage_and_state(tab, logdir):
     assert (state["checkpoint"]["name"], state["checkpoint"]["steps_before"]) == ("ckpt-4", 2)
     inspected = asked.api("inspect", id=state["checkpoint"]["id"])
     assert state["stages"] == inspected["iterators"][0]["stages"]
-    # What buffers held is known at the very step of a checkpoint only.
+    # Nothing is told of buffers but at the very step of a checkpoint, by each stage in its unit.
     assert state["held_elements"] is None
-    state = asked.api("state", run=run, attempt=first, step=4)
-    assert state["checkpoint"]["steps_before"] == 0
-    assert state["held_elements"] == sum(stage["held_elements"] or 0 for stage in state["stages"])
+
+
+def test_what_is_held_is_that_of_the_step(tmp_path):
+    record(tmp_path, range(1, 10), saves=[8], held=0)
+    (run,) = read_all(search(str(tmp_path)))
+    (attempt,) = run.history.attempts
+    stage = StageInfo("a", "Prefetch", "prefetch", True, {}, 2, 0, ())
+    above = StageInfo("b", "ShuffleDatasetV3", "shuffle", True, {}, 19, 0, (stage,))
+    (saved,) = run.checkpoints
+    for step, stages, held in (
+        (8, [stage], 2),
+        (8, [above], None),
+        (8, [], None),
+        (9, [stage], None),
+    ):
+        moment = replace(moment_of(run, attempt.attempt.id, step), checkpoint=saved)
+        assert moment_to_jsonable("run", moment, stages)["held_elements"] == held
 
 
 BAD = [
