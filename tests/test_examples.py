@@ -96,7 +96,7 @@ def test_effective_reads_are_those_of_the_weights(run):
 def test_the_command_prints_the_history(run):
     _, directory, printed = run
     assert "Recorded: 3 attempts" in printed
-    assert "went on where its checkpoint was saved" in printed
+    assert "resumed in place" in printed
     assert "repeated examples" in printed
     from tests.test_output import validator
 

@@ -139,8 +139,8 @@ def test_summary(tmp_path):
     assert (summary.num_repeated, summary.num_skipped) == (20, 0)
     assert (
         summary.costs[0].text
-        == "Went on from attempt 1 at step 20, with its data 80 examples behind that place; "
-        "3 later steps of it are lost. It read 20 examples again: examples 0..19 of "
+        == "Resumed from attempt 1 at step 20, with its data 80 examples behind that place; "
+        "3 steps lost. It read 20 examples again: examples 0..19 of "
         "epoch 0."
     )
     assert summary.newest_s == pytest.approx(time.time(), abs=60)
