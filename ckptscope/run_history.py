@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckptscope.checkpoint.discover import Location, all_in, members_of
-from ckptscope.comparison.data import move_between, places_of
+from ckptscope.checkpoint.discover import Location, members_of
+from ckptscope.comparison.data import places_of
 from ckptscope.comparison.model import Alarm
+from ckptscope.comparison.rates import move_of
 from ckptscope.comparison.sides import Side, quick_alarms
-from ckptscope.errors import CheckpointNotFoundError, CkptscopeError, UnsupportedFormatError
+from ckptscope.errors import CkptscopeError
 from ckptscope.inspection import CheckpointInfo, checkpoint_info
 from ckptscope.iterator.position import Hints, Position
 from ckptscope.recording.journal_files import recordings_in
@@ -23,7 +24,9 @@ from ckptscope.resume.commands import resume_command
 from ckptscope.resume.facts import CHECKSUM_LIMIT_NBYTES
 from ckptscope.resume.gather import gather
 from ckptscope.resume.model import EpochRange
+from ckptscope.resume.neighbours import Neighbourhood
 from ckptscope.resume.report import evaluate
+from ckptscope.run_directory import Note, locations_of
 
 if TYPE_CHECKING:
     import pandas
@@ -67,8 +70,8 @@ class HistoryRow:
     saved_s: float | None = None
 
 
-# A row depends on all files of a checkpoint, what stands beside it, and the readable checkpoint
-# before it.
+# A row depends on all files of a checkpoint, what stands beside it, the readable checkpoint before
+# it, and those that are heard as its neighbours.
 RowKey = tuple[object, ...]
 
 
@@ -80,12 +83,15 @@ class RunHistory:
         attempts: recorded processes, in the order in which they started; empty where nothing was
             recorded.
         restarts: what each attempt that went on from another's checkpoint repeated or skipped.
+        notes: what else lies there: saves that did not finish, checkpoints further down, files of
+            formats that are not read.
     """
 
     directory: str
     rows: tuple[HistoryRow, ...]
     attempts: tuple[RecordedAttempt, ...] = ()
     restarts: tuple[Restart, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def summaries(self) -> tuple[AttemptSummary, ...]:
         """The attempts in numbers."""
@@ -190,9 +196,9 @@ def inspect_all(
     """
     hints = Hints(batch_size, epoch_size, global_seed, shuffle_seed, data_root)
     attempts, restarts = _recorded(str(path))
-    locations = _checkpoints(str(path), bool(attempts))
+    locations, notes = locations_of(str(path), recorded=bool(attempts))
     rows = tuple(row for _, row in history_rows(locations, hints, verify=verify))
-    return RunHistory(str(path), rows, attempts, restarts)
+    return RunHistory(str(path), rows, attempts, restarts, notes)
 
 
 def history_rows(
@@ -212,17 +218,23 @@ def history_rows(
             asked.
     """
     before: Side | Location | None = None  # a location where its row was known
-    stamps = _Stamps()
-    for location in locations:
+    every, stamps = list(locations), _Stamps()
+    judge = _Judge(every, hints, verify, checksum_limit_nbytes)
+    for number, location in enumerate(every):
         previous = before.facts.location if isinstance(before, Side) else before
-        key: RowKey = (stamps.of(location), None if previous is None else stamps.of(previous))
+        heard = [item for item in (every[0], *every[number + 1 : number + 2]) if item != location]
+        key: RowKey = (
+            stamps.of(location),
+            None if previous is None else stamps.of(previous),
+            *map(stamps.of, heard),
+        )
         row = (known or {}).get(key)
         side: Side | Location = location
         if row is None:
             try:
                 if isinstance(before, Location):
-                    before = _judged(before, hints, verify, checksum_limit_nbytes)
-                side = _judged(location, hints, verify, checksum_limit_nbytes)
+                    before = judge.side(before)
+                side = judge.side(location)
                 row = _row(location, side, before)
             except CkptscopeError as error:
                 row = HistoryRow(
@@ -275,30 +287,41 @@ def _recorded(path: str) -> tuple[tuple[RecordedAttempt, ...], tuple[Restart, ..
     return attempts, restarts_of(attempts)
 
 
-def _checkpoints(path: str, recorded: bool) -> list[Location]:
-    """All checkpoints; none, or only files of a format that is not read, is an error unless there
-    is a recording.
-    """
-    try:
-        return all_in(path)
-    except (CheckpointNotFoundError, UnsupportedFormatError):
-        if recorded:
-            return []
-        raise
+class _Judge:
+    """Opens and judges the checkpoints of a run; the others of its directory are its witnesses."""
 
+    def __init__(
+        self, every: Iterable[Location], hints: Hints, verify: bool, checksum_limit_nbytes: int
+    ) -> None:
+        self._hints, self._verify, self._limit = hints, verify, checksum_limit_nbytes
+        homes: dict[str, list[Location]] = {}
+        for location in every:
+            homes.setdefault(os.path.dirname(location.prefix), []).append(location)
+        self._around = {home: Neighbourhood(beside) for home, beside in homes.items()}
 
-def _judged(location: Location, hints: Hints, verify: bool, checksum_limit_nbytes: int) -> Side:
-    with location.open() as checkpoint:
-        facts = gather(
-            location, checkpoint, hints, verify=verify, checksum_limit_nbytes=checksum_limit_nbytes
-        )
-        return Side(location.prefix, checkpoint, facts, evaluate(facts))
+    def side(self, location: Location) -> Side:
+        """One checkpoint, judged.
+
+        Raises:
+            CkptscopeError: it cannot be read.
+        """
+        with location.open() as checkpoint:
+            facts = gather(
+                location,
+                checkpoint,
+                self._hints,
+                verify=self._verify,
+                checksum_limit_nbytes=self._limit,
+                neighbourhood=self._around[os.path.dirname(location.prefix)],
+            )
+            return Side(location.prefix, checkpoint, facts, evaluate(facts))
 
 
 def _row(location: Location, side: Side, before: Side | None) -> HistoryRow:
     report, facts = side.report, side.facts
-    places = places_of(facts if before is None else before.facts, facts)
-    moved = None if before is None else move_between(*places).batches
+    earlier = facts if before is None else before.facts
+    places = places_of(earlier, facts)
+    moved = None if before is None else move_of(earlier, facts, places).batches
     forcing = next((finding for finding in report.findings if finding.verdict is not None), None)
     return HistoryRow(
         checkpoint=checkpoint_info(facts),

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests import samples
 from tests.command import Call, in_process
+from tests.example_runs import ExampleRuns
 
 EXPLORE = int(os.environ.get("CKPTSCOPE_EXPLORE", "0"))
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -36,6 +37,11 @@ def in_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(monkeypatch, capsys) -> Call:
     return in_process(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def example_runs(tmp_path_factory) -> ExampleRuns:
+    return ExampleRuns(tmp_path_factory)
 
 
 @pytest.fixture

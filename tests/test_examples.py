@@ -5,8 +5,6 @@ on.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import pytest
 import ckptscope as cs
 from ckptscope.recording.lineage import effective
 from ckptscope.recording.positions import positions_of
-from tests.command import ROOT
 from tests.runs.made import reads_of
 
 pytestmark = pytest.mark.tf
@@ -29,17 +26,8 @@ EXAMPLES = {
 
 
 @pytest.fixture(scope="module", params=sorted(EXAMPLES))
-def run(request, tmp_path_factory) -> tuple[str, Path, str]:
-    directory = tmp_path_factory.mktemp(request.param)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{request.param}.py"), str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return request.param, directory, done.stdout
+def run(request, example_runs) -> tuple[str, Path, str]:
+    return request.param, *example_runs(request.param)
 
 
 def logged(directory: Path) -> dict[int, list[tuple[int, list[int]]]]:
@@ -108,7 +96,7 @@ def test_effective_reads_are_those_of_the_weights(run):
 def test_the_command_prints_the_history(run):
     _, directory, printed = run
     assert "Recorded: 3 attempts" in printed
-    assert "went on where its checkpoint was saved" in printed
+    assert "resumed in place" in printed
     assert "repeated examples" in printed
     from tests.test_output import validator
 
@@ -136,7 +124,7 @@ def test_frames_and_files(run):
         assert files == ()
 
 
-def test_a_run_that_is_preempted_again_and_again(tmp_path):
+def test_a_run_that_is_preempted_again_and_again(example_runs):
     """Labels, bands and coverage of the picture in the README, against the ids that were really
     trained on.
     """
@@ -145,21 +133,15 @@ def test_a_run_that_is_preempted_again_and_again(tmp_path):
     from ckptscope.runs.plot import position_plot
     from ckptscope.runs.reading import read_all
 
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "preempted.py"), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    (run,) = read_all(search(str(tmp_path)))
+    directory, _ = example_runs("preempted")
+    (run,) = read_all(search(str(directory)))
     assert [cost.label for cost in run.costs] == [
         "in place",
         "⇥ 200 skipped",
         "↺ 800 repeated",
         "in place, ↺ 632 read again",
     ]
-    processes = list(logged(tmp_path).values())
+    processes = list(logged(directory).values())
     seen: Counter[int] = Counter()
     for number, rows in enumerate(processes):
         kept = processes[number + 1][0][0] if number + 1 < len(processes) else 10**9
@@ -185,7 +167,7 @@ def test_a_run_that_is_preempted_again_and_again(tmp_path):
     assert run.checkpoints[-1].row.verdict == "impossible"
     # Which examples were seen does not follow from the step any more, and nothing is told that
     # would rest on it.
-    for step in (250, 350):
-        resume = cs.inspect(str(tmp_path / "preempted"), step=step).resume
-        assert resume.verdict == "approximate" and resume.loss is None
+    for step, verdict in ((250, "exact"), (350, "approximate")):
+        resume = cs.inspect(str(directory / "preempted"), step=step).resume
+        assert resume.verdict == verdict and resume.loss is None
     assert any("dataset.skip(100)" in (finding.remedy or "") for finding in resume.findings)

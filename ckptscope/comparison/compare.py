@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ckptscope.checkpoint.names import Selection, names_of
 from ckptscope.checkpoint.roles import ROLES, Role, Variable
 from ckptscope.comparison.alarms import Situation, raise_alarms
-from ckptscope.comparison.data import move_between, pipeline_change, places_of
+from ckptscope.comparison.data import places_of
 from ckptscope.comparison.iterators import compare_iterators
 from ckptscope.comparison.model import (
     KINDS,
@@ -23,6 +23,8 @@ from ckptscope.comparison.model import (
     Summary,
 )
 from ckptscope.comparison.pairing import Names, Pair, pair_variables
+from ckptscope.comparison.pipelines import pipeline_change
+from ckptscope.comparison.rates import move_of
 from ckptscope.comparison.sides import Side, locate, refuse_without_data
 from ckptscope.comparison.training import compare_training
 from ckptscope.comparison.values import Comparer, Outcome, same_checksums
@@ -280,7 +282,7 @@ class Diff:
         for side in (a, b):
             side.check_unchanged()
         places = places_of(a.facts, b.facts)
-        move = move_between(*places)
+        move = move_of(a.facts, b.facts, places)
         # What turned out to be damaged cannot be restored, whatever was said before it was read.
         verdicts = tuple(
             "impossible" if side.name in self._unreadable else side.report.verdict

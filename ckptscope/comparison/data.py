@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ckptscope.comparison.model import SourceMove
-from ckptscope.comparison.places import Place, places_of, reading_epoch, same_reading_pass
-from ckptscope.iterator.ops import OPS
+from ckptscope.comparison.places import (
+    Place,
+    other_batch_size,
+    places_of,
+    reading_epoch,
+    same_reading_pass,
+)
 from ckptscope.iterator.position import Position, SourcePosition
-from ckptscope.iterator.tree import IteratorTree, Stage
-from ckptscope.resume.facts import Facts
 from ckptscope.resume.model import EpochRange, epoch_ranges
 
 __all__ = [
@@ -22,11 +25,7 @@ __all__ = [
     "course_of",
     "first_examples",
     "move_between",
-    "pipeline_change",
-    "pipeline_differs",
     "places_of",
-    "same_op",
-    "title_of",
 ]
 
 CourseKind = Literal["in_step", "renewed", "regained", "lost", "ahead", "unknown"]
@@ -93,11 +92,16 @@ def _minus(new: int | None, old: int | None) -> int | None:
     return None if new is None or old is None else new - old
 
 
-def move_between(a: Place, b: Place) -> Move:
-    """How far the data moved from A to B."""
+def move_between(a: Place, b: Place, rate: int | None = None) -> Move:
+    """How far the data moved from A to B.
+
+    Args:
+        rate: batches for each step, where others than these two show it
+            (:mod:`ckptscope.comparison.rates`).
+    """
     steps = _minus(b.step, a.step)
     backwards = steps is not None and steps < 0
-    course = course_of(b, a) if backwards else course_of(a, b)
+    course = course_of(b, a) if backwards else course_of(a, b, rate)
     batches, examples, epochs = _deltas(
         a, b, course, -course.passes if backwards else course.passes
     )
@@ -135,7 +139,7 @@ def _deltas(
         _minus(b.examples, a.examples),
         _minus(b.epoch, a.epoch),
     )
-    if _other_batch_size(a, b):
+    if other_batch_size(a, b):
         batches = None
     if passes:
         batches = _with_passes(batches, b.pass_batches or a.pass_batches, passes)
@@ -166,7 +170,7 @@ def _why_unknown(field: str, a: Place, b: Place) -> str:
         and a.position.kind == "stored"
     ):
         return "which iterator feeds the training is not clear: the two checkpoints differ in it"
-    if _other_batch_size(a, b):
+    if other_batch_size(a, b):
         return "the batch size is another one"
     return _RENEWED
 
@@ -174,20 +178,16 @@ def _why_unknown(field: str, a: Place, b: Place) -> str:
 # ------------------------------------------------------------ course
 
 
-def _other_batch_size(a: Place, b: Place) -> bool:
-    return a.batch_size is not None and b.batch_size is not None and a.batch_size != b.batch_size
-
-
-def course_of(a: Place, b: Place) -> Course:
+def course_of(a: Place, b: Place, rate: int | None = None) -> Course:
     """Whether the later place follows from the earlier one.
 
     Batches are counted from the creation of an iterator, so what matters is how much the count
     grew, compared with the steps. How many batches make a step is not stored, so every rate is
-    allowed that the earlier checkpoint does not
-    exclude: an alarm must hold for all of them.
+    allowed that the earlier checkpoint does not exclude, unless ``rate`` is known: an alarm must
+    hold for all of them.
     """
     unit: Unit = "batches"
-    if _other_batch_size(a, b) or a.batches is None or b.batches is None:
+    if other_batch_size(a, b) or a.batches is None or b.batches is None:
         unit = "examples"
     old, new = _count(a, unit), _count(b, unit)
     if a.step is None or b.step is None:
@@ -196,12 +196,15 @@ def course_of(a: Place, b: Place) -> Course:
         return (
             _by_epochs(a, b) if a.endless and b.endless and a.step < b.step else Course("unknown")
         )
-    stretch = _Stretch(a.step, b.step - a.step, old, new, unit, _rate(a, b, unit))
+    known = rate if unit == "batches" else None
+    stretch = _Stretch(
+        a.step, b.step - a.step, old, new, unit, known or _rate(a, b, unit), known is not None
+    )
     if stretch.steps == stretch.moved == 0:
         kind, passes = _IN_STEP
     elif stretch.steps > 0 < stretch.step and stretch.old == stretch.new == 0:
         kind, passes = "lost", 0  # it never moves, so nothing takes batches from it
-    elif _other_batch_size(a, b):
+    elif other_batch_size(a, b):
         kind, passes = _over_batch_sizes(stretch, a.endless and b.endless)
     elif a.endless and b.endless:
         kind, passes = _of_endless(stretch)
@@ -216,7 +219,7 @@ def course_of(a: Place, b: Place) -> Course:
         stretch.moved,
         stretch.rate,
         shown,
-        stretch.is_only_rate(),
+        stretch.is_known or stretch.is_only_rate(),
         passes,
         f"stayed at {new:,} {unit}" if old == new else f"went from {old:,} to {new:,} {unit}",
     )
@@ -271,14 +274,14 @@ def _rate(a: Place, b: Place, unit: Unit) -> int | None:
         return shown(a.batches) or 1
     return (
         (shown(a.batches) or 1) * (b.batch_size or 1)
-        if _other_batch_size(a, b)
+        if other_batch_size(a, b)
         else shown(a.examples)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Counts of an iterator, ``steps`` apart."""
+    """Counts of an iterator, ``steps`` apart; ``is_known``: no other rate is possible."""
 
     step: int
     steps: int
@@ -286,6 +289,7 @@ class _Stretch:
     new: int
     unit: Unit
     rate: int | None
+    is_known: bool = False
 
     @property
     def moved(self) -> int:
@@ -350,9 +354,9 @@ def _over_batch_sizes(stretch: _Stretch, endless: bool) -> tuple[CourseKind, int
 
 def _of_endless(stretch: _Stretch) -> tuple[CourseKind, int]:
     """Where the iterator never ends: nothing but a loss makes a new one."""
-    if stretch.is_shown and stretch.moved == stretch.expected:
+    if (stretch.is_shown or stretch.is_known) and stretch.moved == stretch.expected:
         return _IN_STEP
-    if stretch.per_step is not None:
+    if stretch.per_step is not None and not stretch.is_known:
         return (
             _IN_STEP
             if stretch.at_start or (stretch.per_step, stretch.unit) == (1, "batches")
@@ -480,68 +484,3 @@ def _source_move(
         _minus(index[1], index[0]) if same_pass else None,
         _minus(offset[1], offset[0]) if same_pass else None,
     )
-
-
-# ------------------------------------------------------------ pipelines
-
-
-def pipeline_change(a: Facts, b: Facts, places: tuple[Place, Place]) -> str | None:
-    """What shows that the two were made by different pipelines; None where nothing does."""
-    first, second = places
-    old, new = a.pipeline, b.pipeline
-    if old is not None and new is not None and old.ops != new.ops:
-        gone = [op for op in old.ops if op not in new.ops]
-        come = [op for op in new.ops if op not in old.ops]
-        what = "; ".join(
-            text
-            for text in (
-                f"gone: {', '.join(gone)}" if gone else "",
-                f"new: {', '.join(come)}" if come else "",
-            )
-            if text
-        )
-        return what or "the same stages in another order"
-    if first.iterator is None or second.iterator is None:
-        return None
-    if first.iterator.tree is not None and second.iterator.tree is not None:
-        found = pipeline_differs(first.iterator.tree, second.iterator.tree)
-        if found is not None:
-            return found
-    if _other_batch_size(first, second):
-        return f"the batch size became {second.batch_size}, from {first.batch_size}"
-    return None
-
-
-def pipeline_differs(a: IteratorTree, b: IteratorTree) -> str | None:
-    """What shows that two states come from different pipelines; None where nothing does.
-
-    A stage that has no input in a state has not started or is at its end: that shows nothing.
-    """
-    return None if a.root is None or b.root is None else _differs(a.root, b.root)
-
-
-def _differs(a: Stage, b: Stage) -> str | None:
-    if not same_op(a, b):
-        return f"{title_of(a)} became {title_of(b)}"
-    old, new = dict(a.inputs), dict(b.inputs)
-    shared = [(old[slot], new[slot]) for slot in old if slot in new]
-    if not shared and old and new and None not in old and None not in new and not _is_sequence(a):
-        shared = [(next(iter(old.values())), next(iter(new.values())))]
-    return next((found for x, y in shared if (found := _differs(x, y)) is not None), None)
-
-
-def _is_sequence(stage: Stage) -> bool:
-    """Its inputs are different datasets, one after the other."""
-    return stage.op in OPS and OPS[stage.op].joins == "in_turn"
-
-
-def same_op(a: Stage, b: Stage) -> bool:
-    """Whether two stages are of one kind, whatever releases call it."""
-    first, second = OPS.get(a.op), OPS.get(b.op)
-    return a.op == b.op if first is None or second is None else first is second
-
-
-def title_of(stage: Stage) -> str:
-    """What users call a stage."""
-    spec = OPS.get(stage.op)
-    return spec.title if spec is not None else stage.op

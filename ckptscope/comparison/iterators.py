@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ckptscope.comparison.data import Move, move_between, pipeline_differs, same_op, title_of
+from ckptscope.comparison.data import Move, move_between
 from ckptscope.comparison.model import IteratorChange, StageChange
+from ckptscope.comparison.pipelines import pipeline_differs, same_op, title_of
 from ckptscope.comparison.places import (
     Place,
     feeding,

@@ -56,6 +56,11 @@ class Place:
         )
 
 
+def other_batch_size(a: Place, b: Place) -> bool:
+    """Both sizes are known, and they differ."""
+    return a.batch_size is not None and b.batch_size is not None and a.batch_size != b.batch_size
+
+
 def position_of(iterator: IteratorFact, step: int | None) -> Position | None:
     """An iterator's own position, as far as it can be told; None where it was not decoded."""
     if iterator.reading is None:
@@ -101,7 +106,26 @@ def places_in(
         if iterator.agreement.kind == "agrees" and iterator.reading.started
         for item in iterator.reading.assumptions
     )
-    return _place(a, old, confirmed), _place(b, new, confirmed)
+    first, second = _place(a, old, confirmed), _place(b, new, confirmed)
+    if _is_confirmed(a, first):
+        second = _as_recorded(b, second)
+    return first, second
+
+
+def _is_confirmed(facts: Facts, place: Place) -> bool:
+    """The recorder counted as many batches as the iterator's state says."""
+    record = facts.run_record
+    return record is not None and place.endless and record.counted_batches == place.batches
+
+
+def _as_recorded(facts: Facts, place: Place) -> Place:
+    """With the recorder's count, where the state of an iterator that serves all epochs tells none."""
+    record = facts.run_record
+    if record is None or record.position_problem is not None or not place.endless:
+        return place
+    if (place.batches, place.examples) != (None, None) or record.epochs == "iterator_per_epoch":
+        return place
+    return replace(place, batches=record.counted_batches)
 
 
 def _has_counts(position: Position | None) -> bool:

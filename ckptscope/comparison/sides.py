@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from ckptscope.checkpoint.discover import checkpoints_in
 from ckptscope.checkpoint.model import Checkpoint
 from ckptscope.comparison.alarms import Situation, raise_alarms
-from ckptscope.comparison.data import move_between, pipeline_change, places_of
+from ckptscope.comparison.data import places_of
 from ckptscope.comparison.model import Alarm
+from ckptscope.comparison.pipelines import pipeline_change
+from ckptscope.comparison.rates import move_of
 from ckptscope.comparison.values import Reader, same_checksums
 from ckptscope.errors import (
     CheckpointChangedError,
@@ -106,7 +108,7 @@ def quick_alarms(a: Side, b: Side) -> tuple[Alarm, ...]:
     old = {variable.key: variable.entry for variable in a.facts.inventory.of_role("weight")}
     new = b.facts.inventory.of_role("weight")
     frozen = bool(new) and all(v.key in old and same_checksums(old[v.key], v.entry) for v in new)
-    move = move_between(*places)
+    move = move_of(a.facts, b.facts, places)
     verdicts = (a.report.verdict, b.report.verdict)
     return raise_alarms(
         Situation(places, move, verdicts, pipeline_change(a.facts, b.facts, places), frozen)

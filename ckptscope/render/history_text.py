@@ -45,6 +45,8 @@ def print_history(history: RunHistory, console: Console) -> None:
         for checkpoint in history.rows:
             if checkpoint.error is not None:
                 item(console, f"{os.path.basename(checkpoint.path)}: {checkpoint.error}")
+        for note in history.notes:
+            item(console, words.printable(note.text))
         _print_attempts(history, console)
 
 
@@ -145,8 +147,7 @@ def _origin(attempt: Attempt, restart: Restart | None, numbers: dict[str, int]) 
     parent = numbers.get(restart.parent, 0)
     start = name or (f"step {restart.step:,}" if restart.step is not None else "")
     inferred = ", as its steps suggest" if attempt.parent_inferred else ""
-    many = "is" if restart.dead_steps == 1 and restart.dead_steps_complete else "are"
-    gone = f"; {restart.lost_steps} of it {many} lost" if restart.lost_steps else ""
+    gone = f"; {restart.lost_steps} lost" if restart.lost_steps else ""
     return f"from {start} of attempt {parent}{inferred}{gone}"
 
 
@@ -163,7 +164,7 @@ def _losses(restart: Restart | None) -> Iterator[str]:
     )
     order = f", but {restart.new_order}" if restart.new_order else ""
     if restart.moved == 0:
-        yield f"went on where its checkpoint was saved{order}{frontier}"
+        yield f"resumed in place{order}{frontier}"
     elif restart.moved is not None and not restart.repeated_spans and not restart.skipped_spans:
         yield (
             f"its data went on {abs(restart.moved):,} examples "

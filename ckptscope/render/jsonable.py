@@ -289,6 +289,9 @@ def history_to_jsonable(history: RunHistory) -> Json:
         "history": [history_row_to_jsonable(row) for row in history.rows],
         "attempts": [attempt_to_jsonable(item) for item in history.summaries()],
         "restarts": [restart_to_jsonable(restart) for restart in history.restarts],
+        "notes": [
+            {"kind": note.kind, "path": note.path, "text": note.text} for note in history.notes
+        ],
     }
 
 

@@ -67,6 +67,7 @@ def summary_to_jsonable(item: RunSummary) -> Json:
         "directory": item.directory,
         "verdicts": dict(item.verdicts),
         "num_checkpoints": item.num_checkpoints,
+        "num_gone": item.num_gone,
         "num_attempts": len(item.attempts),
         "num_steps": item.num_steps,
         "first_step": item.first_step,
@@ -135,6 +136,8 @@ def plot_to_jsonable(run: str, plot: PositionPlot) -> Json:
                 "axis": band.axis,
                 "from": band.start,
                 "to": band.stop,
+                "x_from": band.beside[0],
+                "x_to": band.beside[1],
                 "label": band.label,
             }
             for band in plot.bands
@@ -149,6 +152,7 @@ def plot_to_jsonable(run: str, plot: PositionPlot) -> Json:
                 "label": mark.label,
                 "attempt": mark.attempt,
                 "step": mark.step,
+                "is_gone": mark.is_gone,
             }
             for mark in plot.checkpoints
         ],
@@ -302,7 +306,7 @@ def moment_to_jsonable(run: str, moment: Moment, stages: Sequence[StageInfo]) ->
         },
         "reason": moment.reason,
         "order": attempt.order,
-        "held_elements": attempt.held,
+        "held_elements": _held_at(moment, stages),
         "decoded": None if moment.decoded is None else dict(moment.decoded),
         "disagreement": moment.disagreement,
         "checkpoint": None
@@ -315,3 +319,14 @@ def moment_to_jsonable(run: str, moment: Moment, stages: Sequence[StageInfo]) ->
         },
         "stages": [stage_to_jsonable(stage) for stage in stages],
     }
+
+
+def _held_at(moment: Moment, stages: Sequence[StageInfo]) -> int | None:
+    """What is held at this very step: known where a checkpoint was saved then, and one stage holds
+    it. Several count in different units, batches and examples: they tell each of their own.
+    """
+    if moment.checkpoint is None or moment.checkpoint.step != moment.step:
+        return None
+    every = [item for stage in stages for item in stage.walk()]
+    held = [item.held_elements for item in every if item.held_elements is not None]
+    return held[0] if len(held) == 1 else None

@@ -159,4 +159,5 @@ def history_markdown(history: RunHistory) -> str:
         for row in history.rows
         for alarm in row.alarms
     ]
-    return "\n".join([*markdown_table(columns, rows), *([""] if alarms else []), *alarms]) + "\n"
+    told = [*alarms, *(f"- {note.text}" for note in history.notes)]
+    return "\n".join([*markdown_table(columns, rows), *([""] if told else []), *told]) + "\n"

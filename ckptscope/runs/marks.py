@@ -5,7 +5,7 @@ epochs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from ckptscope.iterator.position import Position
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.intervals import Span, union, without
 from ckptscope.recording.lineage import spans_of
+from ckptscope.recording.parents import rows_before
 from ckptscope.recording.positions import delivered_by, start_of
-from ckptscope.runs.axes import XMode, YAxis, y_of, y_of_span
+from ckptscope.runs.axes import Values, XMode, YAxis, y_of, y_of_span
 from ckptscope.runs.model import CheckpointRow, Run
 from ckptscope.runs.picture import Band, CheckpointMark, RestartMark, Traced
-from ckptscope.runs.restarts import Reads, RestartCost, label_of
+from ckptscope.runs.restarts import Reads, RestartCost
 
 _MAX_SKIPPED_BANDS = 12
 _MAX_EPOCH_LINES = 60
@@ -36,19 +37,24 @@ def checkpoint_marks(
     marks = []
     for row in run.checkpoints:
         item = None if row.saved is None else by_id.get(row.saved.attempt)
-        is_gone = (
-            row.id is None
-            and row.saved is not None
-            and (item is None or row.saved.sequence > item.kept)
-        )
-        if reads == "effective" and is_gone:
+        is_of_lost_step = row.saved is not None and (item is None or row.saved.sequence > item.kept)
+        if reads == "effective" and row.is_gone and is_of_lost_step:
             continue
         at = row.saved_s if x == "time" else row.step if row.step is not None else row.row.number
         if at is not None:
             attempt = row.saved.attempt if row.saved is not None else None
             y = _y_of_checkpoint(row, item, axis)
             marks.append(
-                CheckpointMark(row.id, float(at), y, row.row.verdict, row.name, attempt, row.step)
+                CheckpointMark(
+                    row.id,
+                    float(at),
+                    y,
+                    row.row.verdict,
+                    row.name,
+                    attempt,
+                    row.step,
+                    row.is_gone,
+                )
             )
     return tuple(marks)
 
@@ -117,25 +123,17 @@ def origin_of(item: Traced, axis: YAxis, x: XMode, step: int | None = None) -> O
 
 
 def restart_marks(
-    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode, reads: Reads
+    traced: Sequence[Traced], costs: Sequence[RestartCost], axis: YAxis, x: XMode
 ) -> tuple[RestartMark, ...]:
-    """Where attempts began that went on from another, labelled with what is drawn of them."""
+    """Where attempts began that went on from another, labelled as in the table of restarts."""
     by_id = {item.found.attempt.id: item for item in traced}
     marks = []
     for cost in costs:
         item = by_id[cost.restart.attempt]
         origin = origin_of(item, axis, x, cost.restart.step)
         first = float(item.y[0]) if len(item.y) and np.isfinite(item.y[0]) else None
-        # Of an attempt that was given up as a whole nothing survives; its label tells what it had
-        # cost.
-        label = (
-            label_of(cost.restart, cost.repeated(reads), cost.num_skipped)
-            if item.rows(reads)
-            else cost.label
-        )
-        marks.append(
-            RestartMark(cost, label, _began(item, cost, x), first if origin is None else origin.y)
-        )
+        y = first if origin is None else origin.y
+        marks.append(RestartMark(cost, cost.label, _began(item, cost, x), y))
     return tuple(marks)
 
 
@@ -166,9 +164,15 @@ def bands_of(
     for cost in costs:
         item = by_id[cost.restart.attempt]
         bands += _repeated(item, cost, x, reads)
-        found, told = _skipped(cost, without(cost.restart.skipped_spans, every), axis)
-        bands += found if item.rows(reads) else []
-        notes += told if item.rows(reads) else []
+        missing = without(cost.restart.skipped_spans, every)
+        found, told = _skipped(cost, missing, axis)
+        if item.rows(reads):
+            parent = by_id[cost.restart.parent]
+            bands += [
+                replace(band, beside=_beside(item, parent, cost, span, x, reads))
+                for band, span in found
+            ]
+            notes += told
     return tuple(bands), notes
 
 
@@ -183,21 +187,22 @@ def _repeated(item: Traced, cost: RestartCost, x: XMode, reads: Reads) -> list[B
     # The reads of a step happen after the step before it.
     start = float(item.x[first - 1]) if first else _began(item, cost, x)
     start = float(item.x[first]) if start is None else min(start, float(item.x[first]))
-    label = f"↺ {cost.repeated(reads):,} {word}"
+    label = f"↺ {cost.num_repeated:,} {word}"
     return [Band("repeated", cost.number, "x", start, float(item.x[min(last, rows - 1)]), label)]
 
 
 def _skipped(
     cost: RestartCost, missing: Sequence[Span], axis: YAxis
-) -> tuple[list[Band], list[str]]:
-    """The largest pieces first."""
-    bands, notes = [], []
+) -> tuple[list[tuple[Band, Span]], list[str]]:
+    """The largest pieces first, as bands; and sentences on those that are not drawn."""
+    bands: list[tuple[Band, Span]] = []
+    notes = []
     for span in sorted(missing, key=lambda one: one[0] - one[1])[:_MAX_SKIPPED_BANDS]:
         pair = y_of_span(axis, span, cost.restart.epoch_size)
         if pair is not None:
-            bands.append(
-                Band("skipped", cost.number, "y", *pair, f"⇥ {span[1] - span[0]:,} skipped")
-            )
+            # A part of what the restart skipped may have been read since, hence another word.
+            label = f"⇥ {span[1] - span[0]:,} not read"
+            bands.append((Band("skipped", cost.number, "y", *pair, label), span))
     if len(bands) < min(len(missing), _MAX_SKIPPED_BANDS):
         notes.append(
             f"restart {cost.number}: what it skipped lies in several epochs; see it "
@@ -209,6 +214,32 @@ def _skipped(
             "skipped ranges are drawn"
         )
     return bands, notes
+
+
+def _beside(
+    item: Traced, parent: Traced, cost: RestartCost, span: Span, x: XMode, reads: Reads
+) -> tuple[float, float]:
+    """The part of x in which the run went past a span that was skipped: the steps of its epochs,
+    of the attempt that skipped it and of its parent until then.
+    """
+    until, size = item.rows(reads), cost.restart.epoch_size
+    begun = _began(item, cost, x)
+    values = item.x[:until]
+    if size:
+        epochs = (span[0] // size, (span[1] - 1) // size)
+        left = rows_before(parent.found, item.found.attempt)
+        values = np.concatenate([_of_epochs(parent, left, epochs), _of_epochs(item, until, epochs)])
+    if begun is not None:
+        values = np.append(values, begun)  # the jump itself
+    first = float(values.min()) if len(values) else float(item.x[0])
+    last = float(values.max()) if len(values) else float(item.x[0])
+    return first, (last if last > first else max(last, float(item.x[0])))
+
+
+def _of_epochs(item: Traced, rows: int, epochs: tuple[int, int]) -> Values:
+    """x of the rows that lie in these epochs."""
+    epoch = item.positions.epoch[:rows]
+    return item.x[:rows][(epoch >= epochs[0]) & (epoch <= epochs[1])]
 
 
 # ------------------------------------------------------------ epochs

@@ -47,6 +47,11 @@ class CheckpointRow:
         return os.path.basename(os.path.dirname(directory)) if is_saved_model else name
 
     @property
+    def is_gone(self) -> bool:
+        """Only the recording is left of it: nothing can be resumed from it."""
+        return self.source == "recorded"
+
+    @property
     def step(self) -> int | None:
         """The run's step, as stored; else as recorded."""
         stored = self.row.position.step if self.row.position is not None else None

@@ -49,7 +49,12 @@ class RestartMark:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What a restart repeated (steps, on x) or skipped (data, on y)."""
+    """What a restart repeated (steps, on x) or skipped (data, on y).
+
+    Attributes:
+        beside: of one on y, the part of x in which the run went past it: its epoch, until the
+            restart and in the attempt that skipped.
+    """
 
     kind: Literal["repeated", "skipped"]
     restart: int
@@ -57,11 +62,14 @@ class Band:
     start: float
     stop: float
     label: str
+    beside: tuple[float, float] | tuple[None, None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointMark:
-    """A checkpoint; ``y`` is None where its position is not stored."""
+    """A checkpoint; ``y`` is None where its position is not stored, ``is_gone`` where only the
+    recording is left of it.
+    """
 
     id: str | None
     x: float
@@ -70,6 +78,7 @@ class CheckpointMark:
     label: str
     attempt: str | None
     step: int | None
+    is_gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def position_plot(
         reads,
         tuple(file.path for file in files),
         lines,
-        restart_marks(traced, run.costs, axis, x, reads),
+        restart_marks(traced, run.costs, axis, x),
         bands,
         epoch_lines(traced, x),
         checkpoints,

@@ -15,6 +15,7 @@ from ckptscope.recording.lineage import restarts_of
 from ckptscope.recording.model import RecordedAttempt, SavedCheckpoint
 from ckptscope.recording.positions import Place, place_at, positions_of
 from ckptscope.recording.reader import read_places
+from ckptscope.run_directory import notes_on
 from ckptscope.run_history import HistoryRow, RowKey, RunHistory, history_rows
 from ckptscope.runs.model import CheckpointRow, Run, Source
 from ckptscope.runs.places import Found, RunPlace, runs_of
@@ -75,7 +76,14 @@ def read_run(
             if progress is not None:
                 progress(1)
     known.rows = rows
-    history = RunHistory(place.directory, tuple(rows.values()), attempts, restarts_of(attempts))
+    notes = tuple(
+        note
+        for home in {place.directory: 0, **dict.fromkeys(place.stores)}
+        for note in notes_on(home)
+    )
+    history = RunHistory(
+        place.directory, tuple(rows.values()), attempts, restarts_of(attempts), notes
+    )
     numbers = {found.attempt.id: number for number, found in enumerate(attempts, 1)}
     return Run(
         place,

@@ -44,10 +44,6 @@ class RestartCost:
     label: str
     text: str
 
-    def repeated(self, reads: Reads) -> int | None:
-        """Examples that those of its steps read again which are asked for."""
-        return self.num_repeated_kept if reads == "effective" else self.num_repeated
-
 
 def costs_of(history: RunHistory, numbers: Mapping[str, int]) -> tuple[RestartCost, ...]:
     """The restarts of a run, in order; ``numbers`` of attempts by their ids."""
@@ -131,12 +127,10 @@ def _text(restart: Restart, parent: int, is_inferred: bool) -> str:
         if restart.exact_ranges
         else " (of the frontier: in what order elements came is not recorded)"
     )
-    text = f"Went on from attempt {parent}" + (", as its steps suggest," if is_inferred else "")
+    text = f"Resumed from attempt {parent}" + (", as its steps suggest," if is_inferred else "")
     text += (f" at step {restart.step:,}" if restart.step is not None else "") + _where(restart)
     if restart.lost_steps:
-        one = restart.dead_steps == 1 and restart.dead_steps_complete
-        later = restart.lost_steps.replace(" step", " later step")
-        text += f"; {later} of it {'is' if one else 'are'} lost"
+        text += f"; {restart.lost_steps} lost"
     if restart.reason is not None:
         return f"{text}. What it repeated or skipped is not known: {restart.reason}."
     if restart.repeated_spans:
@@ -163,7 +157,7 @@ def _where(restart: Restart) -> str:
         return ""
     if restart.moved == 0:
         order = f", but {restart.new_order}" if restart.new_order else ""
-        return f", where its checkpoint was saved{order}"
+        return f", in place{order}"
     return (
         f", with its data {abs(restart.moved):,} examples "
         f"{'ahead of' if restart.moved > 0 else 'behind'} that place"

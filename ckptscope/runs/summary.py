@@ -20,7 +20,9 @@ class RunSummary:
     """A run without its steps.
 
     Attributes:
-        verdicts: numbers of checkpoints by verdict, ``unreadable`` among them.
+        verdicts: numbers of the checkpoints that are there by verdict, ``unreadable`` among them.
+        num_checkpoints: that are there; ``num_gone`` were recorded, and deleted or written again
+            since.
         newest_s: time of the newest recorded step or checkpoint (Unix seconds).
         num_repeated, num_skipped: examples that steps which survive read again, or that none of
             them read before the furthest one; None where that is not known.
@@ -40,6 +42,7 @@ class RunSummary:
     num_repeated: int | None
     num_skipped: int | None
     warnings: tuple[str, ...]
+    num_gone: int = 0
 
 
 def summary_of(run: Run) -> RunSummary:
@@ -54,16 +57,13 @@ def summary_of(run: Run) -> RunSummary:
     ]
     steps += [row.step for row in run.checkpoints if row.step is not None]
     verdicts = Counter({"exact": 0, "approximate": 0, "impossible": 0, "unreadable": 0})
-    verdicts.update(
-        row.row.verdict or "unreadable"
-        for row in run.checkpoints
-        if row.source != "recorded" or row.row.verdict
-    )
+    there = [row for row in run.checkpoints if not row.is_gone]
+    verdicts.update(row.row.verdict or "unreadable" for row in there)
     return RunSummary(
         name=run.name,
         directory=run.place.directory,
         verdicts=dict(verdicts),
-        num_checkpoints=len(run.checkpoints),
+        num_checkpoints=len(there),
         attempts=run.history.summaries(),
         num_steps=sum(map(steps_in, attempts)),
         first_step=min(steps, default=None),
@@ -74,6 +74,7 @@ def summary_of(run: Run) -> RunSummary:
         num_repeated=None if lost is None else lost[0],
         num_skipped=None if lost is None else lost[1],
         warnings=_warnings(run),
+        num_gone=len(run.checkpoints) - len(there),
     )
 
 

@@ -135,20 +135,26 @@ function checkpointTraces({runs, palette, view, hidden}, frame) {
       x: own.map((point) => axisValue(view.x, point.x)), y: own.map((point) => point.y ?? frame.rail),
       customdata: own.map((point) => point.id), meta: {kind: 'checkpoints', verdict: name, points: own},
       text: own.map((point) => checkpointHover(point, word, view.y, runs.length > 1)), hoverinfo: 'text',
-      marker: {symbol, color: palette.verdict(name), opacity: 1, size: own.map((point) => (isChosen(point) ? size + 7 : size * scale)),
-               line: markOutline(name, own.map(isChosen), palette)},
+      marker: {symbol: own.map((point) => markSymbol(symbol, point)), color: palette.verdict(name), opacity: 1, size: own.map((point) => (isChosen(point) ? size + 7 : size * scale)),
+               line: markOutline(name, own, isChosen, palette)},
     };
   });
 }
 
+// Hollow where only the recording is left of a checkpoint.
+export function markSymbol(symbol, point) {
+  return point.is_gone && !symbol.endsWith('-open') ? `${symbol}-open` : symbol;
+}
+
 // Marks stand out from lines below them; a hollow one is nothing but its outline.
-function markOutline(name, areChosen, palette) {
+function markOutline(name, points, isChosen, palette) {
   if (name === 'unknown') return {width: 2, color: palette.verdict(name)};
-  return {width: areChosen.map((is) => (is ? 2 : 1)), color: areChosen.map((is) => (is ? palette.text : palette.paper))};
+  return {width: points.map((point) => (isChosen(point) || point.is_gone ? 2 : 1)),
+          color: points.map((point) => (isChosen(point) ? palette.text : palette.paper))};
 }
 
 function checkpointHover(point, word, mode, isCompared) {
-  const lines = [`${point.label}: ${word}`, `step ${number(point.step)}`];
+  const lines = [`${point.label}: ${word}${point.is_gone ? ' (not on disk any more)' : ''}`, `step ${number(point.step)}`];
   if (isCompared) lines.unshift(point.run);
   lines.push(point.y === null ? 'its position is not stored' : placeText(point.y, mode));
   return lines.map(withoutMarkup).join('<br>');
@@ -178,6 +184,9 @@ function markLegend({runs, palette}) {
   const verdicts = VERDICT_NAMES.filter((name) => has((answer) => answer.checkpoints.some((point) => verdictName(point.verdict) === name)));
   const mark = (key, symbol, color, label) => ({key, kind: 'mark', symbol, color, label});
   const items = verdicts.map((name) => mark(name, name, palette.verdict(name), verdictOf(name).word));
+  if (has((answer) => answer.checkpoints.some((point) => point.is_gone))) {
+    items.push({key: 'gone', kind: 'text', label: 'hollow: not on disk any more'});
+  }
   if (has((answer) => answer.restarts.length)) items.push(mark('restarts', 'restart', palette.text, 'restart'));
   for (const kind of ['repeated', 'skipped']) {
     if (!runs[0].answer.bands.some((band) => band.kind === kind)) continue;

@@ -42,12 +42,15 @@ function bandParts({view, palette, hidden}, answer, scale) {
   }
   const across = bands.filter((one) => one.axis === 'y').sort((a, b) => b.to - a.to);
   for (const band of across) {
-    shapes.push({type: 'rect', xref: 'paper', yref: 'y', x0: 0, x1: 1, y0: band.from, y1: band.to, layer: 'below',
+    const isBounded = typeof band.x_from === 'number';
+    const [x0, x1] = isBounded ? [axisValue(view.x, band.x_from), axisValue(view.x, band.x_to)] : [0, 1];
+    const xref = isBounded ? 'x' : 'paper';
+    shapes.push({type: 'rect', xref, yref: 'y', x0, x1, y0: band.from, y1: band.to, layer: 'below',
                  fillcolor: palette[band.kind], line: {width: 1, dash: 'dot', color: palette[`${band.kind}Edge`]}});
     const middle = scale.top((band.from + band.to) / 2);
     if (middle < scale.box.top + 8 || middle > scale.box.bottom - 8 || middle - lowest < 16) continue;
     lowest = middle;
-    annotations.push({x: 1, xref: 'paper', xanchor: 'right', y: (band.from + band.to) / 2, yref: 'y', yanchor: 'middle', showarrow: false,
+    annotations.push({x: x1, xref, xanchor: 'right', y: (band.from + band.to) / 2, yref: 'y', yanchor: 'middle', showarrow: false,
                       text: withoutMarkup(band.label), font: {size: 11, color: palette.text}, bgcolor: palette.veil});
   }
   return {shapes, annotations};

@@ -46,7 +46,8 @@ export class StatusLine {
 function verdictCounts(run) {
   const verdicts = [['exact', 'exact'], ['approximate', 'approximate'], ['impossible', 'impossible'], ['unreadable', 'unknown']];
   const counted = verdicts.filter(([key]) => run.verdicts && run.verdicts[key]);
-  return el('span', {}, plural(run.num_checkpoints, 'checkpoint'), counted.length ? ': ' : '',
+  const gone = run.num_gone ? ` on disk, ${number(run.num_gone)} gone` : '';
+  return el('span', {}, plural(run.num_checkpoints, 'checkpoint'), gone, counted.length ? ': ' : '',
     counted.flatMap(([key, name], i) => [i ? ', ' : '', el('b', {}, number(run.verdicts[key])), ' ',
       verdictBadge(name, key === 'unreadable' ? 'unreadable' : null)]));
 }
@@ -89,7 +90,7 @@ export function runNotices(run, overview, answer) {
   (overview.notes || []).forEach((text) => note(text));
   if (overview.scan && overview.scan.state === 'limited') note(overview.scan.text || 'Not all directories were searched for checkpoints.');
   if (!run.num_attempts) note('No recording in this run: the plot shows its checkpoints only.', RECORD_HINT);
-  else if (!run.num_checkpoints) note('No checkpoints seen of this run.', SAVE_HINT);
+  else if (!run.num_checkpoints && !run.num_gone) note('No checkpoints seen of this run.', SAVE_HINT);
   if (!answer) return notices;
   answer.notes.forEach((text) => note(text));
   if (answer.y.reason) note(answer.y.reason);

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import ckptscope as cs
+from ckptscope.inspection import StageInfo
 from ckptscope.render.jsonable import history_to_jsonable, inspection_to_jsonable
+from ckptscope.render.run_json import moment_to_jsonable
+from ckptscope.runs.moment import moment_of
 from ckptscope.runs.places import search
 from ckptscope.runs.reading import read_all
 from tests import samples
@@ -154,10 +158,10 @@ def test_series_coverage_and_state(tab, logdir):
     assert [line["part"] for line in series["lines"]] == ["kept", "lost", "kept"]
     assert series["lines"][0]["y"][:3] == [0, 0.1, 0.2]
     # Three lost steps had read some of what the restart went past.
-    band = {"kind": "skipped", "restart": 2, "axis": "y", "to": 2.5}
-    assert series["bands"] == [{**band, "from": 2.3, "label": "⇥ 8 skipped"}]
+    band = {"kind": "skipped", "restart": 2, "axis": "y", "to": 2.5, "x_from": 20, "x_to": 25}
+    assert series["bands"] == [{**band, "from": 2.3, "label": "⇥ 8 not read"}]
     kept = asked.api("series", run="other", y="epoch")
-    assert kept["bands"] == [{**band, "from": 2.0, "label": "⇥ 20 skipped"}]
+    assert kept["bands"] == [{**band, "from": 2.0, "label": "⇥ 20 not read"}]
     zoomed = asked.api("series", run="other", **{"from": 3, "to": 5, "n": 10})
     assert {3, 4, 5} <= set(zoomed["lines"][0]["step"])
     table = asked.api("coverage", run="other", reads="effective")
@@ -180,6 +184,25 @@ def test_series_coverage_and_state(tab, logdir):
     assert (state["checkpoint"]["name"], state["checkpoint"]["steps_before"]) == ("ckpt-4", 2)
     inspected = asked.api("inspect", id=state["checkpoint"]["id"])
     assert state["stages"] == inspected["iterators"][0]["stages"]
+    # Nothing is told of buffers but at the very step of a checkpoint, by each stage in its unit.
+    assert state["held_elements"] is None
+
+
+def test_what_is_held_is_that_of_the_step(tmp_path):
+    record(tmp_path, range(1, 10), saves=[8], held=0)
+    (run,) = read_all(search(str(tmp_path)))
+    (attempt,) = run.history.attempts
+    stage = StageInfo("a", "Prefetch", "prefetch", True, {}, 2, 0, ())
+    above = StageInfo("b", "ShuffleDatasetV3", "shuffle", True, {}, 19, 0, (stage,))
+    (saved,) = run.checkpoints
+    for step, stages, held in (
+        (8, [stage], 2),
+        (8, [above], None),
+        (8, [], None),
+        (9, [stage], None),
+    ):
+        moment = replace(moment_of(run, attempt.attempt.id, step), checkpoint=saved)
+        assert moment_to_jsonable("run", moment, stages)["held_elements"] == held
 
 
 BAD = [

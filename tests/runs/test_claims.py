@@ -203,7 +203,7 @@ def test_steps_in_tens(tmp_path):
     assert (line.x[0], line.y[0]) == (0, 0)
 
 
-def test_bands_carry_the_number_of_what_they_show(tmp_path):
+def test_a_restart_has_one_number_in_plot_and_table(tmp_path):
     first = record(tmp_path, range(1, 24), saves=[20])
     second = record(
         tmp_path, range(21, 30), restored_step=20, parent=first, saves=[24], start=FRESH
@@ -216,8 +216,9 @@ def test_bands_carry_the_number_of_what_they_show(tmp_path):
     # Four of nine steps survive; then 20 examples were passed over, all of which the last attempt
     # came back for.
     assert [(band.restart, band.label) for band in plot.bands if band.kind == "repeated"] == [
-        (2, "↺ 16 repeated")
+        (2, "↺ 36 repeated")
     ]
+    assert [mark.label for mark in plot.restarts] == [cost.label for cost in plot_costs(tmp_path)]
     assert [band for band in plot.bands if band.kind == "skipped"] == []
     assert [cost.num_skipped for cost in plot_costs(tmp_path)] == [0, 20, 0]
     first_cost = plot_costs(tmp_path)[0]

@@ -288,7 +288,7 @@ def test_in_place_after_a_restart_that_was_not(tmp_path):
         ("⇥ 24 ahead, ↺ 12 read again", 24),
     ]
     assert (
-        "where its checkpoint was saved; 1 later step of it is lost. It read 20 examples "
+        "in place; 1 step lost. It read 20 examples "
         "again, as an earlier restart made it" in costs[1].text
     )
     assert "24 examples ahead of that place" in costs[2].text

@@ -80,13 +80,13 @@ def test_a_checkpoint_that_was_written_again(run_directory):
 
 def test_only_what_is_new_is_opened_again(run_directory, monkeypatch):
     opened = []
-    real = run_history._judged
+    real = run_history._Judge.side
 
-    def counted(location, *rest):
+    def counted(judge, location):
         opened.append(os.path.basename(location.prefix))
-        return real(location, *rest)
+        return real(judge, location)
 
-    monkeypatch.setattr(run_history, "_judged", counted)
+    monkeypatch.setattr(run_history._Judge, "side", counted)
     (place,) = runs_of(search(str(run_directory)), {})
     known = Known()
     first = read_run(place, str(run_directory), known)
@@ -97,7 +97,8 @@ def test_only_what_is_new_is_opened_again(run_directory, monkeypatch):
     for suffix in (".index", ".data-00000-of-00001"):
         shutil.copy(run_directory / f"ckpt-12{suffix}", run_directory / f"ckpt-16{suffix}")
     again = read_run(place, str(run_directory), known)
-    assert opened == ["ckpt-12", "ckpt-16"]  # the one before it is needed for comparing
+    # ckpt-12 has a new neighbour, and the one before is needed for comparing.
+    assert opened == ["ckpt-8", "ckpt-12", "ckpt-16"]
     assert again.history.rows == cs.history(str(run_directory)).rows
     opened.clear()
     os.utime(run_directory / "ckpt-8.index", ns=(time.time_ns(), time.time_ns()))
@@ -138,8 +139,8 @@ def test_summary(tmp_path):
     assert (summary.num_repeated, summary.num_skipped) == (20, 0)
     assert (
         summary.costs[0].text
-        == "Went on from attempt 1 at step 20, with its data 80 examples behind that place; "
-        "3 later steps of it are lost. It read 20 examples again: examples 0..19 of "
+        == "Resumed from attempt 1 at step 20, with its data 80 examples behind that place; "
+        "3 steps lost. It read 20 examples again: examples 0..19 of "
         "epoch 0."
     )
     assert summary.newest_s == pytest.approx(time.time(), abs=60)
