@@ -78,7 +78,9 @@ def main() -> int:
     print(done.stdout)
     if arguments.write:
         kept = [
-            re.sub(r"\s+\[ *\d+%\]$", "", line.replace(f"{RECIPES}::test_what_is_recorded_was_", ""))
+            re.sub(
+                r"\s+\[ *\d+%\]$", "", line.replace(f"{RECIPES}::test_what_is_recorded_was_", "")
+            )
             for line in done.stdout.splitlines()
             if re.search(r" (PASSED|FAILED|ERROR|SKIPPED)|^SKIPPED|passed|failed", line)
         ]

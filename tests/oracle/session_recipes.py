@@ -80,7 +80,7 @@ def train(case, directory, attempt, data, log, killed):
     weights = v1.train.Saver([step, weight], max_to_keep=None)
     saver, hooks, latest = weights, [], None
     if attempt == 2:
-        latest = os.path.join(directory, "model.ckpt-%d" % case.go_on)
+        latest = os.path.join(directory, f"model.ckpt-{case.go_on}")
         v1.train.update_checkpoint_state(directory, latest)
     if case.keeps:
         place = [tf.data.experimental.make_saveable_from_iterator(iterator)]
