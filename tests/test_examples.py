@@ -129,8 +129,8 @@ VERDICTS = {
 
 def test_checkpoints_end_with_the_verdict_that_the_text_promises(run):
     name, directory, _ = run
-    rows = cs.run(str(directory)).rows
-    assert {row.step: row.verdict for row in rows} == VERDICTS[name]
+    rows = cs.history(str(directory)).rows
+    assert {row.number: row.verdict for row in rows} == VERDICTS[name]
 
 
 def test_frames_and_files(run):

@@ -1,7 +1,7 @@
 """Recipes, killed and restarted: what is recorded equals what was trained on, or is unknown with
 its reason.
 
-CI runs a part: each pair of what a case consists of. ``python tests/matrix.py`` runs all, also under
+CI runs a part: each recipe with each kind of data, restart and order. ``python tests/matrix.py`` runs all, also under
 other versions of TensorFlow (CKPTSCOPE_FULL=1; CKPTSCOPE_RECIPES_PYTHON names the Python that trains,
 which may be one that cannot have ckptscope)."""
 
