@@ -92,18 +92,18 @@ def killed(directory: Path, case: Case) -> None:
     """Once the rows are on disk, however busy the machine is."""
     deadline = time.monotonic() + 10.0
     time.sleep(4 * FLUSH_S)
-    while time.monotonic() < deadline and num_rows(directory) < case.kill:
+    while time.monotonic() < deadline and 0 <= num_rows(directory) < case.kill:
         time.sleep(FLUSH_S)
     time.sleep(4 * FLUSH_S)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def num_rows(directory: Path) -> int:
-    """Rows on disk; none where no reader can be had."""
+    """Rows on disk; -1 where no reader can be had."""
     try:
         from ckptscope.recording.reader import read_recording
     except (ImportError, SyntaxError):
-        return 0
+        return -1
     return max((found.num_rows for found in read_recording(str(directory))), default=0)
 
 
