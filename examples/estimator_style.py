@@ -5,8 +5,10 @@ its place.
 
 Runs under TensorFlow 1.15 to 2.21, on Python 3.7 and newer: where ckptscope cannot be installed it
 records through the one file that ``python ckptscope/recording/portable`` prints. The history is
-printed by ``ckptscope inspect`` on any machine. Every process logs the ids that it really trained
-on."""
+printed by ``ckptscope inspect`` on any machine. Weights, optimizer, step and iterator are saved
+together: every checkpoint resumes exactly, but for ``model.ckpt-20``. The last session writes that
+one again as it begins, with its iterator at the start. Every process logs the ids that it really
+trained on."""
 
 import argparse
 import importlib
@@ -64,12 +66,14 @@ def train(directory, last, restore, is_last):
         ids = iterator.get_next()
         weight = v1.get_variable("weight", [], dtype=tf.float32)
         step = v1.train.get_or_create_global_step()
-        update = v1.assign_add(weight, 1e-3 * tf.reduce_sum(tf.cast(ids, tf.float32)))
+        loss = tf.reduce_mean(tf.square(weight - 1e-3 * tf.cast(ids, tf.float32)))
+        optimizer = v1.train.MomentumOptimizer(1e-2, 0.9)
+        update = optimizer.minimize(loss, global_step=step)
         with tf.control_dependencies([update]):
-            advance = v1.assign_add(step, 1)
+            advance = step.read_value()
         place = tf.data.experimental.make_saveable_from_iterator(iterator)
-        weights = v1.train.Saver([weight, step])
-        everything = v1.train.Saver([weight, step, place], max_to_keep=None)
+        weights = v1.train.Saver(v1.global_variables())
+        everything = v1.train.Saver(v1.global_variables() + [place], max_to_keep=None)
         latest = tf.train.latest_checkpoint(str(directory))
 
         class RestorePlace(v1.train.SessionRunHook):

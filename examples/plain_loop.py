@@ -3,8 +3,9 @@ the data.
 
     python examples/plain_loop.py /tmp/run       three processes, then the history of the run
 
-TFRecord files in a fixed order, two epochs and more. Every process logs the ids that it really
-trained on."""
+TFRecord files in a fixed order, two epochs and more. Model, optimizer, step and iterator are saved
+together: every checkpoint resumes exactly. Every process logs the ids that it really trained
+on."""
 
 from __future__ import annotations
 
@@ -48,17 +49,19 @@ def train(directory: Path, last: int, restore: str) -> None:
         tf.data.TFRecordDataset(names).map(tf.strings.to_number).repeat().batch(BATCH).prefetch(2)
     )
     iterator = iter(dataset)
-    weight, step = tf.Variable(0.0), tf.Variable(0, dtype=tf.int64)
-    everything = tf.train.Checkpoint(weight=weight, step=step, iterator=iterator)
+    model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)])
+    optimizer = tf.keras.optimizers.SGD(1e-9, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    step = tf.Variable(0, dtype=tf.int64)
+    weights = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step)
+    everything = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step, iterator=iterator)
     manager = tf.train.CheckpointManager(
         everything, str(directory), max_to_keep=None, step_counter=step
     )
     latest = manager.latest_checkpoint
     if latest is not None:
         # Leaving the iterator out of the restored checkpoint is what makes the data start over.
-        restored = (
-            everything if restore == "exact" else tf.train.Checkpoint(weight=weight, step=step)
-        )
+        restored = everything if restore == "exact" else weights
         restored.restore(latest).expect_partial()
     with (
         cs.record(
@@ -72,7 +75,10 @@ def train(directory: Path, last: int, restore: str) -> None:
     ):
         while int(step) < last:
             ids = next(iterator)
-            weight.assign_add(tf.reduce_sum(ids) * 1e-3)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(model(tf.reshape(ids, [-1, 1])) - 1.0))
+            variables = model.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             step.assign_add(1)
             log.write(
                 json.dumps({"pid": os.getpid(), "step": int(step), "ids": [int(i) for i in ids]})

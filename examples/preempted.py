@@ -1,9 +1,9 @@
 """A run that is preempted again and again: a picture of everything that can go wrong, for the
 TensorBoard tab.
 
-    python examples/preempted.py /tmp/logs       five processes into /tmp/logs/preempted, then one
-    line each tensorboard --logdir /tmp/logs               and look at "Data position" ckptscope
-    report /tmp/logs -o report.html    or at one file
+    python examples/preempted.py /tmp/logs       five processes, into /tmp/logs/preempted
+    tensorboard --logdir /tmp/logs               and look at the tab "Data position"
+    ckptscope report /tmp/logs -o report.html    or at one file
 
 Six TFRecord files in a fixed order. The first restart is exact. The second takes its weights from
 an older checkpoint than its iterator, which skips what lies between. The third restores everything

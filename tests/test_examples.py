@@ -103,6 +103,24 @@ def test_the_command_prints_the_history(run):
     validator("history").validate(json.loads(cs.history(str(directory)).to_json()))
 
 
+# The verdicts that the texts of the examples promise, by step.
+VERDICTS = {
+    "plain_loop": dict.fromkeys(range(5, 31, 5), "exact"),
+    "keras_fit": {
+        step: "exact" if step in (10, 20, 35, 45) else "approximate" for step in range(5, 46, 5)
+    },
+    "estimator_style": {
+        step: "approximate" if step == 20 else "exact" for step in (0, 5, 10, 15, 20, 25, 27)
+    },
+}
+
+
+def test_checkpoints_end_with_the_verdict_that_the_text_promises(run):
+    name, directory, _ = run
+    rows = cs.history(str(directory)).rows
+    assert {row.number: row.verdict for row in rows} == VERDICTS[name]
+
+
 def test_frames_and_files(run):
     name, directory, _ = run
     history = cs.history(str(directory))

@@ -27,6 +27,8 @@ from ckptscope.recording.beginnings import (
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.live_iterator import DecodedState, LiveState, decode_bundle, save_state
 from ckptscope.recording.model import Attempt, SavedCheckpoint, Start
+from ckptscope.recording.portable.attempt import task_of_this_process
+from ckptscope.recording.portable.writer import made_or_silent
 from ckptscope.recording.program import Program, look_at_safely
 from ckptscope.recording.recorder import FLUSH_INTERVAL_S, Recorder, new_id
 from ckptscope.recording.watching import Watch, watch_of
@@ -49,14 +51,15 @@ def record(
     start: int | None = None,
     skipped: int | None = None,
     kind: str = "train",
-    process: int = 0,
-    hosts: int = 1,
+    process: int | None = None,
+    hosts: int | None = None,
     flush_interval_s: float = FLUSH_INTERVAL_S,
 ) -> RunRecorder:
     """Record where the data of this process stands, step by step.
 
     Call it after the checkpoint was restored and before the first step; use it as a context
-    manager, or close it.
+    manager, or close it. It never raises: a recorder that cannot be made records nothing, with a
+    warning.
 
     Args:
         log_dir: where event files go, into a directory ``ckptscope`` of their own.
@@ -77,22 +80,25 @@ def record(
             generator that starts elsewhere.
         skipped: the same in batches.
         kind: ``train`` or ``eval``.
-        process, hosts: of several.
+        process, hosts: of several; by ``TF_CONFIG`` where they are not given.
         flush_interval_s: what a killed process may lose.
     """
-    return RunRecorder(
-        log_dir,
-        look_at_safely(dataset, model, batch_size, epoch_size),
-        iterator=iterator,
-        restored_from=restored_from,
-        checkpoint_dir=checkpoint_dir,
-        every=every,
-        begins=Begins(start, skipped),
-        kind=kind,
-        process=process,
-        hosts=hosts,
-        flush_interval_s=flush_interval_s,
+    made: RunRecorder = made_or_silent(
+        lambda: RunRecorder(
+            log_dir,
+            look_at_safely(dataset, model, batch_size, epoch_size),
+            iterator=iterator,
+            restored_from=restored_from,
+            checkpoint_dir=checkpoint_dir,
+            every=every,
+            begins=Begins(start, skipped),
+            kind=kind,
+            process=process,
+            hosts=hosts,
+            flush_interval_s=flush_interval_s,
+        )
     )
+    return made
 
 
 class RunRecorder(Recorder):
@@ -108,14 +114,15 @@ class RunRecorder(Recorder):
         checkpoint_dir: str | None = None,
         every: int | None = None,
         kind: str = "train",
-        process: int = 0,
-        hosts: int = 1,
+        process: int | None = None,
+        hosts: int | None = None,
         flush_interval_s: float = FLUSH_INTERVAL_S,
         begins: Begins | None = None,
         facts: Mapping[str, Any] | None = None,
         watch: Watch | None = None,
     ) -> None:
         self.program = program
+        number, of = task_of_this_process()
         self._iterator = iterator
         self._every = every
         self._watch = watch_of(checkpoint_dir) if watch is None else watch
@@ -136,8 +143,8 @@ class RunRecorder(Recorder):
             started_s=time.time(),
             kind=kind,
             host=socket.gethostname(),
-            process=process,
-            hosts=hosts,
+            process=number if process is None else process,
+            hosts=of if hosts is None else hosts,
             restored_from=None if restored_from is None else os.path.abspath(restored_from),
             restored_step=parent.step,
             parent=parent.attempt,

@@ -1,11 +1,15 @@
 """Recipes, killed and restarted: what is recorded equals what was trained on, or is unknown with
 its reason.
-"""
+
+CI runs a part: each recipe with each kind of data, restart and order. ``python tests/matrix.py`` runs all, also under
+other versions of TensorFlow (CKPTSCOPE_FULL=1; CKPTSCOPE_RECIPES_PYTHON names the Python that trains,
+which may be one that cannot have ckptscope)."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +19,46 @@ import pytest
 import ckptscope as cs
 from ckptscope.recording.columns import UNKNOWN
 from ckptscope.recording.positions import positions_of
-from tests.oracle.recipes import BATCH, CASES, PER_PASS, SIZE
+from tests.command import ROOT
+from tests.oracle.recipes import (
+    BATCH,
+    CASES,
+    PER_PASS,
+    SESSIONS,
+    SIZE,
+    Case,
+    part_of,
+)
 
 pytestmark = pytest.mark.tf
 Place = tuple[int, int]
 
 
-# One iterator over passes of unknown size, each with a short batch somewhere.
-UNKNOWN_EXAMPLES = {("loop", "filter"), ("loop", "generator")}
+PYTHON = os.environ.get("CKPTSCOPE_RECIPES_PYTHON")
+CHOSEN = [
+    case.name
+    for case in (CASES.values() if os.environ.get("CKPTSCOPE_FULL") else part_of([*CASES.values()]))
+    if PYTHON is None or case.recipe in SESSIONS
+]
+# What may be unknown, by recipe and data, and what the reason says. A hook is not told of the
+# dataset: what a restored state means where batches are short can stay open.
+KERAS_2_CANNOT = "in maybe_load_initial_counters_from_ckpt"
+OF_STATES = "is not stored|are not stored"
+MAY_BE_UNKNOWN = {
+    ("loop", "filter"): "its size is not known",
+    ("loop", "generator"): "its size is not known",
+    **{
+        (recipe, data): OF_STATES for recipe in SESSIONS for data in ("known", "tfrecord", "filter")
+    },
+    **{(recipe, "generator"): "state could not be saved" for recipe in SESSIONS},
+}
+
+
+def unknown_of(case: Case) -> str | None:
+    """What the reason says, where nothing need be told of a restart."""
+    if case.recipe in SESSIONS and case.restart == "lost" and case.data != "generator":
+        return None
+    return MAY_BE_UNKNOWN.get((case.recipe, case.data))
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +68,20 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
     ]
     wanted = [name for name in CASES if name in asked]
+    path = os.pathsep.join(sys.path)
+    if PYTHON is not None:  # as on an old machine: the one file, and these programs
+        path = str(tmp_path_factory.mktemp("portable"))
+        (Path(path) / "tests").symlink_to(ROOT / "tests")
+        source = ROOT / "ckptscope" / "recording" / "portable"
+        with (Path(path) / "ckptscope_portable.py").open("w") as file:
+            subprocess.run([sys.executable, str(source)], stdout=file, check=True)
     made = subprocess.run(
-        [sys.executable, "-m", "tests.oracle.recipes", str(directory), *wanted],
+        [PYTHON or sys.executable, "-m", "tests.oracle.recipes", str(directory), *wanted],
         capture_output=True,
         text=True,
-        timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=1800,
+        cwd=path if PYTHON else ROOT,
+        env={**os.environ, "PYTHONPATH": path},
     )
     assert made.returncode == 0, made.stderr[-3000:]
     return directory
@@ -66,10 +110,12 @@ def never_read(read: set[Place]) -> set[Place]:
     return {place for place in every if place < last} - read
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CHOSEN)
 def test_what_is_recorded_was_trained_on(runs: Path, name: str) -> None:
     case, directory = CASES[name], runs / name
     failed = directory / "failed.txt"
+    if failed.exists() and KERAS_2_CANNOT in failed.read_text():
+        pytest.skip("Keras 2.15 cannot restore within an epoch of unknown size")
     assert not failed.exists(), failed.read_text()
     history, truth = cs.history(str(directory)), logged(directory)
     assert [found.attempt.kind for found in history.attempts] == ["train", "train"]
@@ -79,8 +125,9 @@ def test_what_is_recorded_was_trained_on(runs: Path, name: str) -> None:
     assert restart.step == case.go_on
     assert restart.dead_steps == case.kill - case.go_on
     if restart.reason is not None:
-        assert (case.recipe, case.data) in UNKNOWN_EXAMPLES, restart.reason
-        assert "its size is not known" in restart.reason
+        expected = unknown_of(case)
+        assert expected is not None and re.search(expected, restart.reason), restart.reason
+        assert not restart.repeated and not restart.skipped
         return
     kept, later = truth[1][: case.go_on], truth[2]
     again = places(kept) & places(later)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import errno
 import io
+import json
 import os
 import pickle
 import random
@@ -22,8 +23,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ckptscope.recording import run_recorder
 from ckptscope.recording.model import Attempt, Start
-from ckptscope.recording.portable import journal, writer
+from ckptscope.recording.portable import journal, loop, writer
 from ckptscope.recording.portable.guard import whole_number
 from ckptscope.recording.reader import read_recording
 from ckptscope.recording.recorder import Recorder, new_id
@@ -336,6 +338,41 @@ def test_methods_of_subclasses_are_guarded(tmp_path):
         it.step(2)
     assert len(told) == 1
     assert steps_of(tmp_path) == [1, 2]
+
+
+def test_a_recorder_that_cannot_be_made_records_nothing(tmp_path, monkeypatch):
+    def broken(*arguments, **named):
+        raise RuntimeError("cannot be made")
+
+    monkeypatch.setattr(run_recorder.RunRecorder, "__init__", broken)
+    monkeypatch.setattr(loop.LoopRecorder, "__init__", broken)
+    for record in (run_recorder.record, loop.record):
+        with pytest.warns(RuntimeWarning, match="cannot be made") as told:
+            found = record(str(tmp_path))
+            with found as entered:
+                entered.step(1)
+                entered.epoch(1)
+                entered.saved("x")
+        assert len(told) == 1
+    assert not list(read_recording(str(tmp_path)))
+
+
+@pytest.mark.parametrize("log_dir", [None, 7, "\0"])
+def test_no_directory_stops_the_training(log_dir):
+    for record in (run_recorder.record, loop.record):
+        with pytest.warns(RuntimeWarning, match="not fully recorded"), record(log_dir) as found:
+            found.step(1)
+
+
+def test_hosts_are_those_of_the_cluster(tmp_path, monkeypatch):
+    cluster = {"worker": ["a:1", "b:1", "c:1"]}
+    config = {"cluster": cluster, "task": {"type": "worker", "index": 2}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    for number, facts in enumerate(({}, {"process": 4, "hosts": 9})):
+        with run_recorder.record(str(tmp_path / str(number)), **facts) as found:
+            found.step(1)
+    attempts = [read_recording(str(tmp_path / str(number)))[0].attempt for number in range(2)]
+    assert [(found.process, found.hosts) for found in attempts] == [(2, 3), (4, 9)]
 
 
 # ---------------------------------------------------------------------------------------- processes

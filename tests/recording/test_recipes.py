@@ -16,7 +16,9 @@ from tests.command import ROOT
 from tests.recording.test_old_python import OLD, VERSION
 
 PAGE = (ROOT / "docs" / "recording.md").read_text()
-COMMANDS = re.findall(r"<!-- run -->\n```sh\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(
+    r"<!-- run -->\n```sh\n(.*?)```(?:\n\n<!-- prints -->\n```text\n(.*?)```)?", PAGE, re.DOTALL
+)
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
 
 
@@ -59,13 +61,23 @@ def shell(commands: str, directory: Path, python: str | None = None) -> str:
 
 
 def test_the_page_has_what_is_tested():
-    assert len(COMMANDS) >= 2 and "train.py" in FILES
+    assert len(COMMANDS) == 4 and sum(bool(prints) for _, prints in COMMANDS) == 3
+    assert sorted(FILES) == ["fit.py", "loop.py", "train.py"]
+    recipes = re.findall(r"^## (I .*)$", PAGE, re.MULTILINE)
+    assert recipes == [
+        "I use fit",
+        "I have a loop",
+        "I have an Estimator",
+        "I train on an old machine",
+    ]
 
 
 @pytest.mark.tf
-@pytest.mark.parametrize("commands", COMMANDS, ids=[text.strip()[:40] for text in COMMANDS])
-def test_commands(checkout, commands):
-    shell(commands, checkout)
+@pytest.mark.parametrize(
+    ("commands", "prints"), COMMANDS, ids=[text.strip()[:40] for text, _ in COMMANDS]
+)
+def test_commands(checkout, commands, prints):
+    assert prints in shell(commands, checkout)
 
 
 @pytest.mark.skipif(

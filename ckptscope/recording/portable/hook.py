@@ -124,12 +124,13 @@ class _Sessions:
 
     def created(self, session):
         """The session is there; other hooks may still restore."""
+        del session
         self.close()
-        self._step = int(session.run(self._global_step))
 
     def before(self, session):
         """The first time an attempt starts."""
         if self._recorder is None:
+            self._step = int(session.run(self._global_step))
             latest = latest_checkpoint(os.path.join(self._config["checkpoint_dir"], "checkpoint"))
             is_latest = latest is not None and step_in_name(latest) == self._step
             self._recorder = RunRecorder(

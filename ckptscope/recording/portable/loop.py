@@ -7,6 +7,7 @@ from typing import Any
 from .attempt import RunRecorder
 from .guard import warn
 from .states import save_eagerly, state_files
+from .writer import made_or_silent
 
 
 class LoopRecorder(RunRecorder):
@@ -38,10 +39,11 @@ class LoopRecorder(RunRecorder):
 
 
 def record(log_dir: str, **facts: Any) -> LoopRecorder:
-    """Record a loop: after the checkpoint was restored, before the first step.
+    """Record a loop: after the checkpoint was restored, before the first step. Never raises.
 
     Args:
         log_dir: where the recording goes, into a directory ``ckptscope`` of its own.
         facts: ``iterator`` (of a dataset), and those of :class:`RunRecorder`.
     """
-    return LoopRecorder(log_dir, **facts)
+    made: LoopRecorder = made_or_silent(lambda: LoopRecorder(log_dir, **facts))
+    return made

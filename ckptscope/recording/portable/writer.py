@@ -323,7 +323,9 @@ def _ignore(row: tuple[int, ...]) -> None:
 
 
 class Silent:
-    """What a copy of a recorder is: everything may be called, nothing is recorded."""
+    """What a copy of a recorder is, and one that could not be made: everything may be called,
+    nothing is recorded.
+    """
 
     def __enter__(self) -> Silent:
         return self
@@ -335,6 +337,16 @@ class Silent:
         if name.startswith("_"):
             raise AttributeError(name)
         return _nothing
+
+
+def made_or_silent(make: Callable[[], Any]) -> Any:
+    """A recorder; one that records nothing, and a warning, where it cannot be made."""
+    try:
+        return make()
+    except Exception as error:  # training goes on
+        silent = Silent()
+        warn(silent, "%s: %s" % (type(error).__name__, error))
+        return silent
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:
