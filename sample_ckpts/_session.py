@@ -4,7 +4,7 @@ What the samples of TensorFlow 1.15 that save with a Saver have in common.
 """
 
 import tensorflow as tf
-from _common import RECORD_FILES, BATCH_SIZE, digest, parse_records
+from _common import BATCH_SIZE, RECORD_FILES, digest, parse_records
 
 
 def records():
@@ -99,6 +99,5 @@ class Graph:
                 self.steps(run, session, run.steps_before)
                 tf.io.gfile.makedirs(run.directory)
                 saver.save(session, run.directory + "/model.ckpt", global_step=run.steps_before)
-                now = self.components(session)
-                run.saved(now["step"], now)
+                run.saved(run.steps_made(), self.components(session))
             self.steps(run, session, run.steps_after)

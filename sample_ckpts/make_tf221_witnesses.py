@@ -16,6 +16,7 @@ environment with that release and this package:
 """
 
 import pathlib
+import time
 
 import _common
 import tensorflow as tf
@@ -73,6 +74,10 @@ class UncountedLoop(Loop):
     def steps(self, run, count):
         super().steps(run, count)
         self.step.assign(0)
+
+    def save(self, run, checkpoint):
+        checkpoint.save(run.directory + "/ckpt")
+        run.saved(run.steps_made(), self.components())
 
 
 @sample("step_never_raised_221", "A `step` that nothing raises: it is 0 after seven updates.")
@@ -347,8 +352,18 @@ class ReportSaves(SaveTwice):
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.run.resuming and epoch < 2:
+            wait_for(pathlib.Path(self.run.directory) / ("ckpt-%d.ckptscope.json" % (epoch + 1)))
             self.run.saved(int(self.model.optimizer.iterations), fit_components(self.model),
                            checkpoint="ckpt-%d" % (epoch + 1))
+
+
+def wait_for(file):
+    """The recorder writes it in a thread of its own."""
+    for _ in range(100):
+        if file.exists():
+            return
+        time.sleep(0.1)
+    raise FileNotFoundError(file)
 
 
 def fit_components(model):
@@ -377,7 +392,7 @@ def fit_recorded(run):
         epoch = int(model.optimizer.iterations) // 10
         model.fit(dataset, initial_epoch=epoch, epochs=epoch + 2, verbose=0)
         return
-    recorder = ckptscope.keras.DataPosition(run.directory, dataset=dataset)
+    recorder = ckptscope.keras.DataPosition(run.directory, dataset, checkpoint_dir=run.directory)
     model.fit(dataset, epochs=4, verbose=0,
               callbacks=[SaveTwice(run, checkpoint), recorder, ReportSaves(run, checkpoint)])
 
