@@ -148,7 +148,9 @@ def test_exact_ones_have_no_finding_that_says_otherwise(row):
     ] == []
 
 
-STARTS_OVER = [row for row in samples.JUDGED if row["decidable"] and "iterator" in row["truth"]["lost"]]
+STARTS_OVER = [
+    row for row in samples.JUDGED if row["decidable"] and "iterator" in row["truth"]["lost"]
+]
 NOT_STORED = """estimator_plain_115 estimator_plain_215 queue_115 saveload_noiterator_221
     saver_noiterator_115 saver_v1_115 start_index_missing_221 tfrecord_noiterator_221""".split()
 

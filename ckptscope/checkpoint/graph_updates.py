@@ -101,9 +101,7 @@ def changed_behind(graph: Graph, roots: Iterable[str]) -> frozenset[str]:
                 queue.append(name)
     flow = Flow(graph, [name for name in reached if changes_state(graph.nodes[name].op)])
     changing = (flow.ops[name] for name in reached if name in flow.ops)
-    targets = (
-        handle(flow, op.data[0])[0] for op in changing if op.data and changes_state(op.op)
-    )
+    targets = (handle(flow, op.data[0])[0] for op in changing if op.data and changes_state(op.op))
     return frozenset(op.name for op in targets if op is not None)
 
 

@@ -24,9 +24,9 @@ from ckptscope.checkpoint.graph_feeding import (
 from ckptscope.checkpoint.graph_saver import saved_names, saves_iterator
 from ckptscope.checkpoint.graph_state import GraphState, state_of
 from ckptscope.checkpoint.graph_updates import (
-    changed_behind,
     OptimizerOp,
     all_raised_counters,
+    changed_behind,
     training_roots,
     updates_of,
     whole_name,
