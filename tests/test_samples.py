@@ -225,4 +225,4 @@ def test_held_elements():
 
 def test_all_samples_have_a_truth_or_are_for_reading():
     assert all(row.get("truth") or row["name"].startswith("read/") for row in samples.ROWS)
-    assert len(samples.ROWS) >= 42
+    assert len(samples.ROWS) >= 65
