@@ -111,6 +111,12 @@ COMPLETE = [
             "ema",
             "batchnorm",
             "sgd",
+            "renamed_keys",
+            "partitioned_ftrl",
+            "step_starts_at_one",
+            "accumulation",
+            "model_named_opt",
+            "numbers_again",
         )
     )
 ]
