@@ -118,6 +118,10 @@ class Run:
         """Report one training step."""
         self._trained.append(([int(i) for i in np.ravel(ids)], repr(float(loss))))
 
+    def steps_made(self):
+        """Steps since this process started."""
+        return len(self._trained)
+
     def new_iterator(self):
         """Report that the batches from now on come from a new iterator."""
         self._iterator_began_at = len(self._trained)
@@ -125,7 +129,8 @@ class Run:
     def saved(self, step, components, checkpoint=None):
         """Report that a checkpoint was written just now, and copy the directory.
 
-        components: fingerprints of what the program held when it saved.
+        components: fingerprints of what the program held when it saved; "weights/table" is
+        state beside the model, without which training goes on, but not exactly.
         """
         self.keep()
         batches = [ids for ids, _ in self._trained[self._iterator_began_at:]]
@@ -218,7 +223,7 @@ def compare(save, reference, resumed):
             lost.add("rng")  # same place, same values, but it diverges later
     if "weights" in lost:
         truth["resume"] = "impossible"
-    truth["lost"] = sorted(lost)
+    truth["lost"] = sorted({name.partition("/")[0] for name in lost})
     return truth
 
 

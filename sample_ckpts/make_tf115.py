@@ -14,7 +14,8 @@ import _common
 import _estimator
 import numpy as np
 import tensorflow as tf
-from _common import BATCH_SIZE, RECORD_FILES, digest, examples, parse_records, sample
+from _common import BATCH_SIZE, examples, sample
+from _session import Graph, new_saver, records
 from tensorflow.core.protobuf import saver_pb2
 
 # ------------------------------------------------------------ Estimators.
@@ -46,73 +47,6 @@ def estimator_hook_reused_dropped(run):
 
 
 # ------------------------------------------------------------ Saver.
-
-
-def records():
-    """TFRecord files in a seeded shuffle."""
-    dataset = tf.data.TFRecordDataset(RECORD_FILES).shuffle(20, seed=1).repeat()
-    return dataset.batch(BATCH_SIZE).map(parse_records)
-
-
-class Graph:
-    """A graph with a model, Adam and an iterator, and a session loop around it."""
-
-    def __init__(self, dataset, save_iterator, partitioner=None, devices=("/cpu:0",) * 3):
-        with tf.device(devices[0]):
-            self.iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
-            if save_iterator:
-                saveable = tf.data.experimental.make_saveable_from_iterator(self.iterator)
-                tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.SAVEABLE_OBJECTS, saveable)
-        batch = self.iterator.get_next()
-        self.ids = batch["id"]
-        with tf.device(devices[0]):
-            kernel = tf.compat.v1.get_variable("kernel", [4, 6], partitioner=partitioner)
-        with tf.device(devices[1]):
-            bias = tf.compat.v1.get_variable("bias", [6])
-        with tf.device(devices[2]):
-            output = tf.compat.v1.get_variable("output", [6, 1], partitioner=partitioner)
-            self.step = tf.compat.v1.train.get_or_create_global_step()
-        hidden = tf.tanh(tf.matmul(batch["x"], kernel) + bias)
-        predicted = tf.matmul(hidden, output)[:, 0]
-        self.loss = tf.reduce_mean((predicted - tf.reduce_sum(batch["x"], axis=1)) ** 2)
-        optimizer = tf.compat.v1.train.AdamOptimizer(0.01)
-        self.train_op = optimizer.minimize(self.loss, global_step=self.step)
-
-    def components(self, session):
-        weights = tf.compat.v1.trainable_variables()
-        others = [v for v in tf.compat.v1.global_variables()
-                  if v is not self.step and v not in weights]
-        return {
-            "weights": digest(session.run(weights)),
-            "optimizer": digest(session.run(others)),
-            "step": int(session.run(self.step)),
-        }
-
-    def steps(self, run, session, count):
-        for _ in range(count):
-            ids, loss, _ = session.run([self.ids, self.loss, self.train_op])
-            run.trained(ids, loss)
-
-    def train(self, run, saver):
-        """The whole program: train, save and go on; or restore and go on."""
-        config = tf.compat.v1.ConfigProto(device_count={"CPU": 3}, intra_op_parallelism_threads=1,
-                                          allow_soft_placement=True)
-        with tf.compat.v1.Session(config=config) as session:
-            session.run([tf.compat.v1.global_variables_initializer(), self.iterator.initializer])
-            if run.resuming:
-                saver.restore(session, tf.train.latest_checkpoint(run.directory))
-                run.restored(self.components(session))
-            else:
-                self.steps(run, session, run.steps_before)
-                tf.io.gfile.makedirs(run.directory)
-                saver.save(session, run.directory + "/model.ckpt", global_step=self.step)
-                now = self.components(session)
-                run.saved(now["step"], now)
-            self.steps(run, session, run.steps_after)
-
-
-def new_saver(**options):
-    return tf.compat.v1.train.Saver(save_relative_paths=True, **options)
 
 
 @sample("saver_iterator_115", "A Saver that includes the iterator (make_saveable_from_iterator); "

@@ -51,9 +51,16 @@ def test_public_names_have_docstrings(path):
             node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
         ) or node.name.startswith("_"):
             continue
+        if _is_rule(node):
+            continue
         assert ast.get_docstring(node), f"{owner}{node.name}"
         if isinstance(node, ast.ClassDef):
             stack += [(inner, f"{node.name}.") for inner in node.body]
+
+
+def _is_rule(node):
+    """A rule of the judge: what it says stands in its decorator, which `explain` prints."""
+    return any(ast.unparse(item).startswith("BOOK.") for item in node.decorator_list)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -437,7 +437,9 @@ class BundleReader:
         except CorruptCheckpointError as error:
             return Damage("malformed", self.path(entry.shard), key, entry.offset, error.message)
         except CkptscopeError as error:
-            return Damage("missing_shard", self.path(entry.shard), None, None, error.message)
+            path = self.path(entry.shard)
+            name = f"{os.path.basename(path)} " if isinstance(error, LfsPointerError) else ""
+            return Damage("missing_shard", path, None, None, f"{name}{error.message}")
 
     def _unclaimed(self, stored: list[TensorEntry], unreadable: set[int]) -> list[Damage]:
         """Bytes behind the last tensor of each file: harmless, but a sign of something."""

@@ -289,7 +289,7 @@ def _in_directory(directory: str, step: str | None, state_file: str = STATE_FILE
 def _last(found: list[Location], state: StateFile, state_file: str) -> Location:
     """The last one of a directory whose state file does not say which is the latest."""
     chosen = found[-1]
-    is_highest = (chosen.number or 0) == max(one.number or 0 for one in found)
+    is_highest = chosen.number == max((one.number or 0 for one in found), default=0)
     because = (
         "the only checkpoint there"
         if len(found) == 1

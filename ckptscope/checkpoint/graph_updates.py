@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from ckptscope.checkpoint.graph import Flow, Graph, Op, node_name
+from ckptscope.checkpoint.graph import Flow, Graph, Op, in_initializer, node_name
 from ckptscope.checkpoint.graph_feeding import placeholders
 from ckptscope.checkpoint.graph_state import (
     ADDITIONS,
@@ -80,6 +80,29 @@ def _run_behind(graph: Graph, updates: list[str]) -> Iterator[str]:
                 reached.add(name)
                 queue.append(name)
                 yield name
+
+
+def changed_behind(graph: Graph, roots: Iterable[str]) -> frozenset[str]:
+    """State that is changed by ops that wait for a training step.
+
+    ``minimize`` may be followed by an assignment under ``control_dependencies([train_op])``: the
+    collection names only the former, the program runs the latter."""
+    takers: dict[str, list[str]] = {}
+    for node in graph.nodes.values():
+        if not in_initializer(node):
+            for name in node.input:
+                takers.setdefault(node_name(name), []).append(node.name)
+    queue = list(roots)
+    reached = dict.fromkeys(queue)
+    while queue:
+        for name in takers.get(queue.pop(), ()):
+            if name not in reached:
+                reached[name] = None
+                queue.append(name)
+    flow = Flow(graph, [name for name in reached if changes_state(graph.nodes[name].op)])
+    changing = (flow.ops[name] for name in reached if name in flow.ops)
+    targets = (handle(flow, op.data[0])[0] for op in changing if op.data and changes_state(op.op))
+    return frozenset(op.name for op in targets if op is not None)
 
 
 def _handmade(graph: Graph, trainable: Collection[str]) -> Iterator[str]:

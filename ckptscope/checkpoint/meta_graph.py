@@ -26,6 +26,7 @@ from ckptscope.checkpoint.graph_state import GraphState, state_of
 from ckptscope.checkpoint.graph_updates import (
     OptimizerOp,
     all_raised_counters,
+    changed_behind,
     training_roots,
     updates_of,
     whole_name,
@@ -195,6 +196,7 @@ def _facts(path: str, proto: MetaGraphDef) -> MetaGraph:
     roots = training_roots(graph, _node_list(collections, "train_op"), trainable)
     flow = Flow(graph, roots, stacks(graph))
     state = state_of(flow, lambda name: whole_name(name) in trainable)
+    state.changed |= changed_behind(graph, roots) & state.read
     with_data = Flow(graph, roots, feeders(graph))
     feeding = feeding_of(with_data, state.used) if roots else None
     pipeline = _pipeline(graph, set(with_data.ops))

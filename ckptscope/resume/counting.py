@@ -204,10 +204,11 @@ def step_of(sources: StepSources, updates: UpdateFact) -> StepFact:
 def _own(sources: StepSources) -> Iterator[tuple[str, int]]:
     """Counters that claim to be the run's step, by key."""
     counters, meta = sources.counters, sources.meta
-    if meta is not None and meta.global_step in counters:
-        name = meta.global_step or ""
-        yield sources.keys.get(name, name), counters[name]
-        return
+    if meta is not None and meta.global_step is not None:
+        name = meta.key_of(meta.global_step) or meta.global_step  # a Saver may have renamed it
+        if name in counters:
+            yield sources.keys.get(name, name), counters[name]
+            return
     for name in STEP_NAMES:
         if name in counters:
             yield sources.keys.get(name, name), counters[name]
@@ -257,7 +258,10 @@ def _instead(sources: StepSources, key: str, value: int, by: Witness) -> StepFac
 
 
 def _raised(meta: MetaGraph | None) -> tuple[str, ...]:
-    return getattr(meta, "raised_counters", ()) if meta is not None else ()
+    """Keys of the counters that the graph raises by one."""
+    if meta is None:
+        return ()
+    return tuple(meta.key_of(name) or name for name in meta.raised_counters)
 
 
 def _start(value: int, updates: UpdateFact) -> int:

@@ -26,7 +26,7 @@ from ckptscope.iterator.records import DataFiles
 from ckptscope.iterator.seeds import prove
 from ckptscope.iterator.state import IteratorRecords, Record, split_records
 from ckptscope.iterator.tree import IteratorTree, build_tree
-from ckptscope.resume.facts import gather
+from ckptscope.resume.gather import gather
 from ckptscope.resume.report import evaluate
 from tests.oracle.pipelines import ALL, CASES, END, NOT_MADE, Case, Lab
 
