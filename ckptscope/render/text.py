@@ -113,7 +113,7 @@ def _print_position(inspection: Inspection, console: Console) -> None:
 
 
 def _print_findings(inspection: Inspection, console: Console, verbosity: int) -> None:
-    heading(console, "Why")
+    heading(console, "Findings")
     good: list[Finding] = []
     for finding in inspection.resume.findings:
         if finding.status in ("saved", "not_needed") and verbosity == 0:
@@ -137,14 +137,14 @@ def _print_findings(inspection: Inspection, console: Console, verbosity: int) ->
             for name in _COMPONENTS
             if name in saved
         ]
-        item(console, Text.assemble(("kept", "green"), f": {', '.join(kept)} (-v says how)"))
+        item(console, Text.assemble(("Saved", "green"), f": {', '.join(kept)} (-v says how)"))
 
 
 def _print_conditions(inspection: Inspection, console: Console, verbosity: int) -> None:
     conditions = inspection.resume.conditions
     if not conditions:
         return
-    heading(console, "If")
+    heading(console, "Assuming")
     shown = conditions if verbosity > 0 else conditions[:_MAX_CONDITIONS]
     for condition in shown:
         item(console, f"{condition.text} [{condition.code}]")
