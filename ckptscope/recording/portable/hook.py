@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import Any
 
 from .attempt import RunRecorder
 from .checkpoints import latest_checkpoint, step_in_name
@@ -181,7 +182,7 @@ class _Sessions:
             self._recorder.note("raw", self._step, dict(facts, when=when, files=files))
 
 
-def reads_python(graph):
+def reads_python(graph: Any) -> bool:
     """Whether a function of a graph calls Python, as ``from_generator`` does: where such data
     stands no state of an iterator tells.
     """
@@ -189,7 +190,7 @@ def reads_python(graph):
     return any("PyFunc" in node.op for function in functions for node in function.node_def)
 
 
-def pipeline_fingerprint(graph):
+def pipeline_fingerprint(graph: Any) -> str | None:
     """A hash of the dataset stages that a graph holds, with the constants they are made of: another
     one means that positions may be those in other data. None where there are none.
     """
