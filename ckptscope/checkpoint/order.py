@@ -30,6 +30,9 @@ _MAX_PROBED = 1000
 # Copies get times of their own, some seconds apart.
 _COPYING_SECONDS = 60
 _NEVER_V1 = re.compile(r"\.(pb|pbtxt|txt|json|yaml|yml|csv|h5|keras|npz|npy|tfrecords?|py|log|gz)$")
+# So many checkpoints, with indexes of so many bytes together, are opened to order a directory; of
+# more the numbers in their names do.
+_MOST_READ, _MOST_READ_NBYTES = 256, 16 << 20
 
 
 def number_of(prefix: str) -> int | None:
@@ -163,14 +166,26 @@ def ordered_checkpoints(directory: str, state: StateFile | None = None) -> list[
     others = [one for one in found if os.path.basename(one.prefix) not in places]
     if not others:
         return listed
-    known = {one.prefix: progress_of(one.prefix, one.format) for one in found}
-    key = _witness(found, known)
+    key: _Key = _by_number
+    if _can_be_read(found):
+        known = {one.prefix: progress_of(one.prefix, one.format) for one in found}
+        key = _witness(found, known)
     others.sort(key=key)
     ordered = _merged(listed, others, key)
     return _told_of_restart(ordered) if key is _by_number else ordered
 
 
 _Key = Callable[[Location], tuple[bool, float, str]]
+
+
+def _can_be_read(found: Sequence[Location]) -> bool:
+    """Few and small enough that all are opened for the steps inside them."""
+    if len(found) > _MOST_READ:
+        return False
+    try:
+        return sum(os.path.getsize(_main_file(one)) for one in found) <= _MOST_READ_NBYTES
+    except OSError:
+        return False
 
 
 def _witness(found: Sequence[Location], known: Mapping[str, Progress]) -> _Key:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ckptscope.checkpoint import order as ordering
 from ckptscope.checkpoint.discover import find, in_order
 from ckptscope.checkpoint.location import Location
 from ckptscope.checkpoint.order import number_of, numbers_of, ordered_checkpoints
@@ -316,3 +317,13 @@ def test_a_sharded_v1_checkpoint_by_its_prefix(tmp_path):
     stored = (samples.ROOT / "saver_v1_115/model.ckpt-7").read_bytes()
     (tmp_path / "m.ckpt-9-00000-of-00001").write_bytes(stored)
     assert find(f"{tmp_path}/m.ckpt-9").number == 9
+
+
+def test_many_checkpoints_are_ordered_without_opening_them(tmp_path, monkeypatch):
+    """The numbers in names order them then, and nothing else is read."""
+    many = ordering._MOST_READ + 1
+    for number in range(1, many + 1):
+        (tmp_path / f"ckpt-{number}.index").write_bytes(b"")
+    monkeypatch.setattr(ordering, "progress_of", lambda *_: pytest.fail("it was opened"))
+    numbers = [one.number for one in ordered_checkpoints(str(tmp_path))]
+    assert numbers == list(range(1, many + 1))
