@@ -194,3 +194,9 @@ def test_modules_can_be_joined():
 )
 def test_keys_are_spelled_as_the_page_spells_them(parameters, expected):
     assert answer_key("overview", **parameters) == expected
+
+
+def test_numbers_that_json_cannot_hold_are_null():
+    """A damaged recording may have any time."""
+    odd = {"a": [1.5, float("nan")], "b": {"c": float("inf")}}
+    assert answers_of(report_html(odd, "x")) == {"a": [1.5, None], "b": {"c": None}}

@@ -79,7 +79,7 @@ def decode(data: bytes) -> Chunk:
         header = json.loads(data[_HEAD.size : _HEAD.size + length])
         names, rows = [str(name) for name in header["columns"]], int(header["rows"])
         attempt, first = str(header["attempt"]), int(header["first"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise MalformedMessageError(f"header of a chunk of steps: {error}") from None
     if not 0 <= rows <= _MAX_ROWS or len(names) > 64 or first < 0:
         raise MalformedMessageError(f"a chunk of {rows} steps and {len(names)} columns")

@@ -60,6 +60,19 @@ def test_huge_sizes_are_refused_before_they_are_allocated():
         decode(data.replace(b'"rows": 3', b'"rows": 3000000000'.ljust(9)))
 
 
+@pytest.mark.parametrize("rows", ["Infinity", "NaN", "-1", "1e400", '"3"', "null"])
+def test_odd_numbers_of_rows_are_errors(rows):
+    data = encode(chunk(3))
+    length = int.from_bytes(data[5:9], "little")
+    header = data[9 : 9 + length].replace(b'"rows": 3', f'"rows": {rows}'.encode())
+    odd = data[:5] + len(header).to_bytes(4, "little") + header + data[9 + length :]
+    if rows == '"3"':
+        assert len(decode(odd).columns) == len(COLUMNS)
+    else:
+        with pytest.raises(CkptscopeError, match="chunk of"):
+            decode(odd)
+
+
 def test_later_versions_say_so():
     data = bytearray(encode(chunk()))
     data[4] = 99
