@@ -132,7 +132,7 @@ def _what_is_lost(findings: list[Finding]) -> str:
 _TELLING = tuple(
     """
     COND106 COND125 COND124 COND120 COND115 COND111 COND129 COND121 COND107 COND122 COND126 COND110
-    COND128 COND119
+    COND128 COND119 COND130
     """.split()
 )
 _HANGS_ON = {
@@ -150,6 +150,7 @@ _HANGS_ON = {
     "COND110": "the batch size is what the counts imply",
     "COND128": "the same learning rate is fed",
     "COND119": "skipped updates left nothing behind",
+    "COND130": "the data comes in the same order at each start",
 }
 
 

@@ -202,3 +202,18 @@ def other_draws(facts: Facts) -> Iterator[str]:
                 "already drawn for more passes than this iterator began)."
             )
             return
+
+
+@BOOK.condition(
+    "COND130",
+    "The same order at each start",
+    "At step 0 nothing is lost. But where neither a stored graph nor a run record shows the "
+    "pipeline, it may hold a shuffle that each process draws anew.",
+)
+def same_start(facts: Facts) -> Iterator[str]:
+    if not facts.at_start or facts.iterators or not facts.has_weights:
+        return
+    if facts.pipeline is None and not facts.has_unseeded_shuffle:
+        yield (
+            "The data comes in the same order at each start: it is not shuffled, or with a seed."
+        )

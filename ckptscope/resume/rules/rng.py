@@ -142,8 +142,6 @@ def layer_seeds(facts: Facts) -> Iterator[Outcome]:
 def drawing_layers(facts: Facts) -> Iterator[str]:
     record = facts.run_record
     silent, drawing = facts.layers.without_variables, facts.layers.may_draw
-    if facts.at_start and facts.step.standing == "agreed":
-        return
     if record is not None and record.num_layers is not None:
         # It looked into every layer; only those of the program's own code stay unknown.
         if record.opaque_layers:

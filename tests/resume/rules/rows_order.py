@@ -310,4 +310,15 @@ ROWS = [
     ),
     Row("COND126", "as many", shuffled(PROVEN)),
     Row("COND126", "exhausted", shuffled(replace(PROVEN, extra_draws=2), read=EXHAUSTED)),
+    Row(
+        "COND130",
+        "nothing shows the pipeline",
+        at(AT_0),
+        ("The data comes in the same order at each start: it is not shuffled, or with a seed.",),
+    ),
+    Row("COND130", "a record shows it", at(AT_0, run_record=record(pipeline("Map")))),
+    Row("COND130", "an unseeded queue", at(AT_0, meta=MetaGraph(has_unseeded_shuffle=True))),
+    Row("COND130", "at step 7", at(AT_7)),
+    Row("COND130", "an iterator", at(AT_0, iterator())),
+    Row("COND130", "no weights", Facts(step=StepFact(0, "step", "own"))),
 ]

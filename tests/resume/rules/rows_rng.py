@@ -267,6 +267,10 @@ ROWS = [
         "COND101",
         "a step of 0 that others confirm",
         trained(layers=DRAWING, step=replace(own(0), standing="agreed")),
+        (
+            "The layer with recurrent, attention or inner parts (lstm) applies no dropout and "
+            "keeps no state that is not stored.",
+        ),
     ),
     Row(
         "COND101",
