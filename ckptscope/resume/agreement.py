@@ -315,7 +315,7 @@ def own_position(reading: Reading, agreement: Agreement, step: int | None) -> Po
         position = replace(position, reasons={**position.reasons, "step": why})
     unproven = [assumption.text for assumption in reading.assumptions if assumption.needs_step]
     confirmed = agreement.confirmed_by is not None or agreement.feeds == RUN_RECORD
-    if not unproven or agreement.in_step or confirmed:
+    if not unproven or agreement.kind == "agrees" or confirmed:
         return position
     reason = f"it rests on what is not stored: {'; '.join(unproven)}"
     if position.batches_consumed is not None:

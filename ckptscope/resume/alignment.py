@@ -58,7 +58,7 @@ def align(key: str, reading: Reading, witnesses: Witnesses, hints: Hints) -> Agr
     found = replace(found, delivered=delivered_by(reading))
     if found.in_step:
         return found
-    found = replace(found, confirmed_by=_confirmed_by(key, reading, witnesses))
+    found = replace(found, confirmed_by=_confirmed_by(key, reading, witnesses, found.delivered))
     if witnesses.batch_size_changed:
         return Agreement(
             "unknown", compared_with=witnesses.step, mixed_batches=True, feeds=found.feeds
@@ -75,15 +75,21 @@ def align(key: str, reading: Reading, witnesses: Witnesses, hints: Hints) -> Agr
     return found
 
 
-def _confirmed_by(key: str, reading: Reading, witnesses: Witnesses) -> str | None:
-    """The neighbour in which the same assumptions lead to a count that is in step."""
+def _confirmed_by(
+    key: str, reading: Reading, witnesses: Witnesses, delivered: int | None
+) -> str | None:
+    """The neighbour of another step in which the same assumptions lead to a count that is in step,
+    or to as many batches for each step as here.
+    """
+    step_here = witnesses.step or 0
+    rate = delivered // step_here if delivered and step_here and not delivered % step_here else 1
     needed = {item.code for item in reading.assumptions if item.needs_step}
     for neighbour in witnesses.neighbours:
         given = neighbour.delivered.get(key)
         step = neighbour.counters.get(witnesses.step_key or "")
         if given is None or not given.batches or not step or not needed <= given.assumptions:
             continue
-        if given.batches == step or (step >= MIN_STEPS and given.batches % step == 0):
+        if given.batches == step or (step != witnesses.step and given.batches == rate * step):
             return neighbour.name
     return None
 

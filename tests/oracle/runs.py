@@ -247,9 +247,11 @@ class Told:
 def told_of(run: Run, **hints: int) -> tuple[list[Told], list[str]]:
     """What is told of each pair of neighbours, and everything in it that is not true."""
     rows = cs.inspect_all(run.directory, **hints).rows
-    assert [row.path for row in rows] == [saved.path for saved in run.saves]
+    saves = {saved.path: saved for saved in run.saves}
+    assert sorted(row.path for row in rows) == sorted(saves)
+    in_order = [saves[row.path] for row in rows]  # by the steps stored inside
     told, wrong = [], []
-    for row, a, b in zip(rows[1:], run.saves, run.saves[1:], strict=False):
+    for row, a, b in zip(rows[1:], in_order, in_order[1:], strict=False):
         found = cs.diff(a.path, b.path, **hints).collect()
         told.append(Told(a, b, found, tuple(alarm.code for alarm in found.summary.alarms)))
         problems = [*_unlike_history(found, row), *_untrue(run, told[-1])]

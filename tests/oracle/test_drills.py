@@ -357,7 +357,7 @@ SPECIAL = [
     Drill(
         "batches for warming up",
         warm_up(2),
-        ("", "DATA_RATE VERDICT_FELL DATA_SKIPPED", ""),
+        ("", "DATA_RATE DATA_SKIPPED", ""),
         hints=HINTS,
     ),
     Drill(
@@ -522,7 +522,7 @@ SPECIAL = [
     Drill(
         "two checkpoints of one step: lost between",
         one_step_two_places,
-        ("DATA_BACK",),
+        ("DATA_BACK VERDICT_FELL",),
         hints=HINTS,
     ),
     Drill("going back to an older state", going_back, ("", "")),

@@ -70,7 +70,10 @@ def unknown_of(case: Case) -> str | None:
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("recipes")
     asked = [
-        item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")
+        item.callspec.params["name"]
+        for item in request.session.items
+        if "name" in getattr(getattr(item, "callspec", None), "params", {})
+        and item.path == request.path
     ]
     wanted = [name for name in CASES if name in asked]
     path = os.pathsep.join(sys.path)

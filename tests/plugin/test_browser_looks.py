@@ -59,7 +59,7 @@ def test_what_a_screen_reader_is_told(page, server):
     page.open(server, run="preempted")
     page.js("document.querySelector('#status [role=status]').remembered = true")
     (announced,) = page.texts("[role=status]")
-    assert announced == "6 checkpoints3 attempts, 2 restarts"
+    assert announced == "0 checkpoints on disk, 6 gone3 attempts, 2 restarts"
     assert "newest record" in page.text("#status .rest") and "60 steps" not in announced
     # Nothing is announced by fresh numbers that are the old ones.
     page.js("""

@@ -257,8 +257,8 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
         pytest.param(
             delivered(9),
             at_step(7, neighbour("ckpt-0", 0, 1), neighbour("ckpt-3", 3, 6)),
-            ahead(2, 9, confirmed_by="ckpt-3"),
-            id="twice a step of 3 confirms",
+            ahead(2, 9),
+            id="another rate confirms nothing",
         ),
         pytest.param(
             delivered(9),
@@ -463,8 +463,21 @@ IN_STEP = Agreement("agrees", compared_with=7, delivered=7)
         pytest.param(
             delivered(4, None, ORIGIN),
             at_step(12, neighbour("ckpt-5", 5, 10, assumptions=frozenset(("RANGE_ORIGIN",)))),
-            behind(8, 4, confirmed_by="ckpt-5"),
-            id="confirmed by several for each step",
+            behind(8, 4),
+            id="several for each step elsewhere confirm nothing",
+        ),
+        pytest.param(
+            delivered(14, None, ORIGIN),
+            at_step(7, neighbour("ckpt-5", 5, 10, assumptions=frozenset(("RANGE_ORIGIN",)))),
+            Agreement(
+                "several_per_step",
+                7,
+                batches_per_step=2,
+                compared_with=7,
+                delivered=14,
+                confirmed_by="ckpt-5",
+            ),
+            id="the same rate elsewhere confirms",
         ),
         pytest.param(
             delivered(9),
