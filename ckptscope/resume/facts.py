@@ -316,14 +316,3 @@ class Facts:
         """All stages of the judged iterators."""
         for iterator in self.judged:
             yield from iterator.stages()
-
-    @property
-    def has_moved(self) -> bool:
-        """Something was trained: steps, updates, or batches that left an iterator."""
-        return (
-            bool(self.step.value)
-            or self.step.refuted_by is not None
-            or bool(self.updates.made)
-            or self.updates.moved_slot is not None
-            or any(it.reading is not None and it.reading.started for it in self.iterators)
-        )
